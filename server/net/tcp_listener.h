@@ -1,0 +1,51 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <tl/expected.hpp>
+
+#include "server/net/fd.h"
+#include "server/net/loop.h"
+#include "server/net/socket_error.h"
+#include "server/net/timer.h"
+#include "stun/endpoint.h"
+
+namespace bedside::net {
+
+// An accepted TCP connection: nonblocking, close-on-exec, TCP_NODELAY, keep-alive probes on.
+struct AcceptedSocket {
+  Fd fd;
+  stun::Endpoint peer;
+  stun::Endpoint local;
+};
+
+// A listening TCP socket with SO_REUSEPORT and SO_REUSEADDR; IPv6 only for IPv6 endpoints.
+class TcpListener {
+ public:
+  // Port 0 takes a free one, see local(). Nothing is accepted before start(). A port held by
+  // another process (one of another user, or without SO_REUSEPORT) is an error with its remedy.
+  static tl::expected<std::unique_ptr<TcpListener>, SocketError> open(
+      const stun::Endpoint& endpoint);
+
+  TcpListener(const TcpListener&) = delete;
+  TcpListener& operator=(const TcpListener&) = delete;
+
+  const stun::Endpoint& local() const { return local_; }
+
+  // Accepts at most 16 connections a wake-up. Out of descriptors or memory: pauses for 100 ms
+  // instead of spinning; waiting clients stay in the kernel's queue.
+  void start(Loop& loop, std::function<void(AcceptedSocket)> on_accept);
+  void stop();  // no more callbacks; the port stays bound until destruction
+
+ private:
+  TcpListener(Fd fd, const stun::Endpoint& local) : fd_(std::move(fd)), local_(local) {}
+  void accept_some();
+
+  Fd fd_;
+  stun::Endpoint local_;
+  std::function<void(AcceptedSocket)> on_accept_;
+  std::unique_ptr<FdWatch> watch_;
+  std::unique_ptr<Timer> resume_;
+};
+
+}  // namespace bedside::net

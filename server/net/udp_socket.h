@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <tl/expected.hpp>
+
+#include "server/net/fd.h"
+#include "server/net/loop.h"
+#include "server/net/socket_error.h"
+#include "stun/endpoint.h"
+
+namespace bedside::net {
+
+class ReceiveBatch;
+struct Datagram;
+
+struct UdpOptions {
+  bool reuse_port = false;  // several sockets on one endpoint, one a thread; the kernel spreads
+  int receive_buffer = 4 << 20;  // bytes; forced past net.core.rmem_max where we are permitted to,
+  int send_buffer = 4 << 20;     // otherwise what the system allows. 0 leaves the default
+};
+
+// A bound, nonblocking UDP socket. IPv6 sockets are IPv6 only: "[::]" for both families is two
+// sockets. A wildcard bind learns the destination address of every datagram (IP_PKTINFO), so that
+// an answer leaves from the address the client wrote to. Used by one thread; movable until watched.
+class UdpSocket {
+ public:
+  // Port 0 takes a free one, see local().
+  static tl::expected<UdpSocket, SocketError> bind(const stun::Endpoint& endpoint,
+                                                   const UdpOptions& options = {});
+
+  // The bound endpoint; the address is the wildcard one after a wildcard bind.
+  const stun::Endpoint& local() const { return local_; }
+  bool wildcard() const { return wildcard_; }
+  int fd() const { return fd_.get(); }
+
+  // One recvmmsg into the slots of `batch`, whose earlier contents are gone after this. Empty when
+  // nothing waits. Truncated datagrams and those without a usable source are dropped and counted in
+  // the batch. Errors that belong to an earlier send (ECONNREFUSED …) are swallowed.
+  std::span<Datagram> receive(ReceiveBatch& batch);
+
+  // Calls back on `loop` while datagrams wait (level triggered): read a bounded number of batches
+  // a call, other sockets want their turn. The socket must not move afterwards.
+  void watch(Loop& loop, std::function<void()> on_readable);
+
+ private:
+  UdpSocket(Fd fd, const stun::Endpoint& local, bool wildcard)
+      : fd_(std::move(fd)), local_(local), wildcard_(wildcard) {}
+
+  Fd fd_;
+  stun::Endpoint local_;
+  bool wildcard_ = false;
+  std::unique_ptr<FdWatch> watch_;  // after fd_: destroyed before the descriptor is closed
+};
+
+}  // namespace bedside::net
