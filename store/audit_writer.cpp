@@ -1,0 +1,94 @@
+#include "store/audit_writer.h"
+
+#include <openssl/rand.h>
+
+#include <array>
+#include <fstream>
+#include <utility>
+
+namespace bedside::store {
+namespace {
+
+void bind_or_null(Statement& statement, int index, std::string_view text) {
+  if (text.empty()) {
+    statement.bind_null(index);
+  } else {
+    statement.bind(index, text);
+  }
+}
+
+// A record that contradicts the table is no mistake of the commit: the number is taken, so somebody
+// else writes this file, or we have a bug. Either way this connection must stop, not skip the
+// record.
+tl::unexpected<SqlError> refuse(SqlError error) {
+  if (error.kind == SqlError::Kind::constraint) error.kind = SqlError::Kind::other;
+  return tl::unexpected(std::move(error));
+}
+
+}  // namespace
+
+std::string machine_boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  if (std::getline(file, id) && id.size() == 36) return id;
+  std::array<unsigned char, 16> random{};
+  RAND_bytes(random.data(), static_cast<int>(random.size()));
+  constexpr std::string_view kHex = "0123456789abcdef";
+  id = "random-";
+  for (const unsigned char byte : random) {
+    id += kHex[byte >> 4];
+    id += kHex[byte & 0xF];
+  }
+  return id;
+}
+
+tl::expected<AuditWriter, SqlError> AuditWriter::prepare(const Database& database,
+                                                         std::string build) {
+  AuditWriter writer;
+  writer.build_ = std::move(build);
+  writer.boot_id_ = machine_boot_id();
+  auto last = database.integer("SELECT max(seq) FROM audit");
+  if (!last) return tl::unexpected(std::move(last.error()));
+  writer.next_seq_ = static_cast<std::uint64_t>(*last) + 1;
+  auto insert = database.prepare("INSERT INTO audit VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+  if (!insert) return tl::unexpected(std::move(insert.error()));
+  writer.insert_ = std::move(*insert);
+  auto insert_private = database.prepare("INSERT INTO audit_private VALUES(?1, ?2, ?3)");
+  if (!insert_private) return tl::unexpected(std::move(insert_private.error()));
+  writer.insert_private_ = std::move(*insert_private);
+  return writer;
+}
+
+tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record,
+                                                 std::chrono::microseconds wall,
+                                                 std::chrono::microseconds boot, bool late) {
+  const std::string body = audit_body(record, Stamp{next_seq_, wall, boot, boot_id_, build_, late});
+  if (body.size() > kMaxAuditBody) {
+    return tl::unexpected(SqlError{SqlError::Kind::too_big, "audit record too large"});
+  }
+  const std::string actor =
+      record.actor.kind.empty() ? "" : record.actor.kind + ":" + record.actor.id;
+  insert_.bind(1, next_seq_);
+  insert_.bind(2, std::int64_t{wall.count()});
+  insert_.bind(3, std::string_view(record.type));
+  insert_.bind(4, to_string(record.outcome));
+  bind_or_null(insert_, 5, record.reason);
+  bind_or_null(insert_, 6, actor);
+  bind_or_null(insert_, 7, record.room);
+  insert_.bind_blob(8, body);
+  if (auto done = insert_.run(); !done) return refuse(done.error());
+  if (!record.where.ip_enc.empty()) {
+    if (auto done = append_address(record); !done) return refuse(done.error());
+  }
+  ++next_seq_;
+  return {};
+}
+
+tl::expected<void, SqlError> AuditWriter::append_address(const AuditRecord& record) {
+  insert_private_.bind(1, next_seq_);
+  insert_private_.bind(2, std::string_view("ip"));
+  insert_private_.bind(3, std::span<const std::uint8_t>(record.where.ip_enc));
+  return insert_private_.run();
+}
+
+}  // namespace bedside::store

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace bedside::store {
+
+// Builds the canonical JSON subset of audit bodies: one object with sorted ASCII keys, values that
+// are integers, strings or such objects, no white space. The same content always gives the same
+// bytes, so a hash over the text is a hash over the content. Bytes that are not UTF-8 become
+// U+FFFD, control characters \u00XX: a value can neither break the text nor a line of a log. Keys
+// are literals of ours.
+class JsonObject {
+ public:
+  template <std::integral T>
+  requires(!std::same_as<T, bool> && !std::same_as<T, char>) JsonObject& set(std::string_view key,
+                                                                             T value) {
+    // Above 2^63-1 no reader agrees on a number any more; such a value is kept as a string.
+    if (std::in_range<std::int64_t>(value)) return set_raw(key, std::to_string(value));
+    return set(key, std::string_view(std::to_string(value)));
+  }
+  JsonObject& set(std::string_view key, std::string_view value);
+  JsonObject& set(std::string_view key, const char* value) {
+    return set(key, std::string_view(value));
+  }
+  JsonObject& set(std::string_view key, const std::string& value) {
+    return set(key, std::string_view(value));
+  }
+  JsonObject& set(std::string_view key, const JsonObject& value) {
+    return set_raw(key, value.text());
+  }
+  JsonObject& set(std::string_view key,
+                  bool value) = delete;  // no booleans in the subset: use 0 and 1
+
+  // Sets the field only when the value is not empty: absent is shorter than "".
+  JsonObject& set_if(std::string_view key, std::string_view value) {
+    return value.empty() ? *this : set(key, value);
+  }
+
+  bool empty() const { return fields_.empty(); }
+  std::string text() const;
+
+ private:
+  JsonObject& set_raw(std::string_view key, std::string text);
+
+  std::map<std::string, std::string, std::less<>> fields_;  // key → serialised value
+};
+
+}  // namespace bedside::store

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace bedside::store {
+
+// The state the store keeps, and the changes it accepts. Values only: no thread, no lifetime.
+// Instants are wall clock, milliseconds since the Unix epoch (what protocol answers carry).
+
+struct RoomRow {
+  std::string room_id;
+  std::string
+      appointment_json;  // the first appointmentId with its JSON type kept: `42` or `"a-42"`
+  std::chrono::milliseconds created_at{};
+  std::optional<std::chrono::milliseconds> ended_at;
+  std::optional<std::chrono::milliseconds> expires_at;  // when the room is to be forgotten
+  friend bool operator==(const RoomRow&, const RoomRow&) = default;
+};
+
+// The display name is state of a running visit. It is never written to the audit table, and the row
+// (with the name) is deleted when the participant leaves, the room ends or is forgotten.
+struct ParticipantRow {
+  std::string participant_id;
+  std::string room_id;
+  std::string display_name;
+  std::string role;
+  std::vector<std::uint8_t>
+      token_hash;  // of the participant's bearer secret; empty: none was issued
+  std::chrono::milliseconds joined_at{};
+  std::chrono::milliseconds lease_until{};  // counts until then without being attached
+  // Set: a WebSocket or poll session is open, or was when the process died.
+  std::optional<std::chrono::milliseconds> attached_at;
+  friend bool operator==(const ParticipantRow&, const ParticipantRow&) = default;
+};
+
+struct AccountRow {
+  std::string name;
+  std::string password_hash;  // a scrypt string with its parameters; never a password
+  std::string role;
+  std::chrono::milliseconds created_at{};
+  friend bool operator==(const AccountRow&, const AccountRow&) = default;
+};
+
+// Fails as a conflict when the room exists.
+struct RoomCreated {
+  RoomRow room;
+};
+// Marks the room as ended and deletes its participants. No effect on an unknown room.
+struct RoomEnded {
+  std::string room_id;
+  std::chrono::milliseconds ended_at{};
+  std::optional<std::chrono::milliseconds> expires_at;
+};
+// Deletes the room and whatever belongs to it. No effect on an unknown room.
+struct RoomForgotten {
+  std::string room_id;
+};
+// Fails as a conflict when the participant exists or the room does not.
+struct ParticipantJoined {
+  ParticipantRow participant;
+};
+// No effect on an unknown participant, as with the two below.
+struct ParticipantAttached {
+  std::string participant_id;
+  std::chrono::milliseconds attached_at{};
+};
+// Away, but may come back.
+struct ParticipantDetached {
+  std::string participant_id;
+  std::chrono::milliseconds lease_until{};
+};
+// Gone for good: deletes the row.
+struct ParticipantLeft {
+  std::string participant_id;
+};
+// Fails as a conflict when the name exists, or, with only_first, when any account exists: two
+// browsers racing with the set-up code make one account.
+struct AccountCreated {
+  AccountRow account;
+  bool only_first = false;
+};
+// Fails as a conflict when the account does not exist.
+struct AccountPasswordSet {
+  std::string name;
+  std::string password_hash;
+};
+struct SettingSet {
+  std::string key;
+  std::string value;
+};
+
+using Change = std::variant<RoomCreated, RoomEnded, RoomForgotten, ParticipantJoined,
+                            ParticipantAttached, ParticipantDetached, ParticipantLeft,
+                            AccountCreated, AccountPasswordSet, SettingSet>;
+
+// What a restarted server needs to go on: rooms by creation, participants by order of joining.
+struct LoadedState {
+  std::vector<RoomRow> rooms;
+  std::vector<ParticipantRow> participants;
+};
+
+}  // namespace bedside::store

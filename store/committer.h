@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "store/store.h"
+#include "store/writer.h"
+
+namespace bedside::store {
+
+// A commit on its way to the disk.
+struct Queued {
+  Commit commit;
+  Completion completion;
+  Clock at;  // when it was submitted
+};
+
+// What happens when the disk does not take a batch: smaller attempts, deferral of what must be
+// kept, recovery, or the end. Store's thread; no locks, no waiting.
+class Committer {
+ public:
+  Committer(Writer writer, std::size_t max_deferred, std::function<Clock()> clock);
+
+  // One result per commit, in order. Deferred commits are moved out of the batch; completions are
+  // left to the caller. An empty batch only retries what is deferred.
+  std::vector<CommitResult> serve(std::span<Queued> batch);
+
+  void checkpoint_if_due(bool idle);
+  // The last attempt for what is deferred, then the whole WAL into the file.
+  void finish();
+
+  std::size_t deferred() const { return deferred_.size(); }
+  bool full() const { return full_.has_value(); }
+  bool broken() const { return broken_; }
+  const std::string& trouble() const { return writer_.trouble(); }
+  // Durable since the start, deferred commits and the committer's own records included.
+  std::uint64_t batches() const { return batches_; }
+  std::uint64_t commits() const { return commits_; }
+  std::uint64_t records() const { return records_; }
+  std::uint64_t lost() const { return lost_; }
+
+ private:
+  struct Outage {
+    Clock since;
+    std::uint64_t refused = 0;
+    std::uint64_t late = 0;
+    std::uint64_t lost = 0;
+  };
+
+  bool write(std::span<Writer::Item> items);
+  void write_each(std::span<Writer::Item> items);
+  bool catch_up();
+  bool write_deferred();
+  bool write_recovered();
+  void settle(Queued& queued, CommitResult& result);
+  Outage& outage();
+
+  Writer writer_;
+  std::size_t max_deferred_;
+  std::function<Clock()> clock_;
+  std::deque<Queued> deferred_;
+  std::optional<Outage> full_;  // set while the disk is full
+  bool broken_ = false;
+  std::uint64_t batches_ = 0;
+  std::uint64_t commits_ = 0;
+  std::uint64_t records_ = 0;
+  std::uint64_t lost_ = 0;
+};
+
+}  // namespace bedside::store

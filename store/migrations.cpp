@@ -1,0 +1,106 @@
+#include "store/migrations.h"
+
+#include <array>
+#include <string>
+
+namespace bedside::store {
+namespace {
+
+// body is the truth of an audit record; the other columns are derived from it for the list's
+// filters. Indexes need no seq of their own: the rowid ends every index entry, so `type = ? ORDER
+// BY seq DESC` is one walk along audit_by_type.
+constexpr const char* kFirst = R"sql(
+CREATE TABLE rooms(
+  room_id TEXT PRIMARY KEY,
+  appointment TEXT NOT NULL,
+  created_ms INTEGER NOT NULL,
+  ended_ms INTEGER,
+  expires_ms INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE participants(
+  join_order INTEGER PRIMARY KEY AUTOINCREMENT,
+  participant_id TEXT NOT NULL UNIQUE,
+  room_id TEXT NOT NULL REFERENCES rooms(room_id) ON DELETE CASCADE,
+  display_name TEXT NOT NULL,
+  role TEXT NOT NULL,
+  token_hash BLOB NOT NULL,
+  joined_ms INTEGER NOT NULL,
+  lease_until_ms INTEGER NOT NULL,
+  attached_ms INTEGER
+) STRICT;
+CREATE INDEX participants_by_room ON participants(room_id);
+
+CREATE TABLE accounts(
+  name TEXT PRIMARY KEY,
+  password_hash TEXT NOT NULL,
+  role TEXT NOT NULL,
+  created_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE settings(
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit(
+  seq INTEGER PRIMARY KEY,
+  t_wall_us INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  outcome TEXT NOT NULL CHECK (outcome IN ('ok', 'denied', 'failed', 'aborted')),
+  reason TEXT,
+  actor TEXT,
+  room TEXT,
+  body BLOB NOT NULL
+) STRICT;
+CREATE INDEX audit_by_time ON audit(t_wall_us);
+CREATE INDEX audit_by_type ON audit(type);
+CREATE INDEX audit_by_room ON audit(room) WHERE room IS NOT NULL;
+CREATE INDEX audit_by_trouble ON audit(outcome) WHERE outcome <> 'ok';
+
+CREATE TRIGGER audit_is_gapless BEFORE INSERT ON audit
+WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit)
+BEGIN SELECT RAISE(ABORT, 'audit: seq must be the next number'); END;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit: records are never changed'); END;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit: records are never deleted'); END;
+
+-- Personal fields, encrypted, whose commitment is in the body. A row may be erased, never replaced.
+CREATE TABLE audit_private(
+  seq INTEGER NOT NULL REFERENCES audit(seq),
+  field TEXT NOT NULL,
+  ciphertext BLOB NOT NULL,
+  PRIMARY KEY (seq, field)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER audit_private_is_not_changed BEFORE UPDATE ON audit_private
+BEGIN SELECT RAISE(ABORT, 'audit_private: fields are never changed'); END;
+)sql";
+
+constexpr std::array kSteps = {Migration{1, kFirst}};
+static_assert(kSteps.back().version == kSchemaVersion);
+
+tl::expected<void, SqlError> run_step(Database& database, const Migration& step) {
+  const std::string sql = "BEGIN IMMEDIATE;" + std::string(step.sql) +
+                          "PRAGMA application_id=" + std::to_string(kApplicationId) +
+                          "; PRAGMA user_version=" + std::to_string(step.version) + "; COMMIT;";
+  auto done = database.run(sql.c_str());
+  if (!done && database.in_transaction()) (void)database.run("ROLLBACK");
+  return done;
+}
+
+}  // namespace
+
+std::span<const Migration> migrations() { return kSteps; }
+
+tl::expected<void, SqlError> migrate(Database& database, std::span<const Migration> steps) {
+  const auto version = database.integer("PRAGMA user_version");
+  if (!version) return tl::unexpected(version.error());
+  for (const Migration& step : steps) {
+    if (step.version <= *version) continue;
+    if (auto done = run_step(database, step); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace bedside::store

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+
+#include "store/change.h"
+#include "store/database.h"
+
+namespace bedside::store {
+
+// Applies one change inside the open transaction. Store's thread. A contradiction with the state is
+// a SqlError of kind constraint.
+class StateWriter {
+ public:
+  static tl::expected<StateWriter, SqlError> prepare(const Database& database);
+  tl::expected<void, SqlError> apply(const Change& change);
+
+ private:
+  tl::expected<void, SqlError> write(const RoomCreated& change);
+  tl::expected<void, SqlError> write(const RoomEnded& change);
+  tl::expected<void, SqlError> write(const RoomForgotten& change);
+  tl::expected<void, SqlError> write(const ParticipantJoined& change);
+  tl::expected<void, SqlError> write(const ParticipantAttached& change);
+  tl::expected<void, SqlError> write(const ParticipantDetached& change);
+  tl::expected<void, SqlError> write(const ParticipantLeft& change);
+  tl::expected<void, SqlError> write(const AccountCreated& change);
+  tl::expected<void, SqlError> write(const AccountPasswordSet& change);
+  tl::expected<void, SqlError> write(const SettingSet& change);
+
+  const Database* database_ = nullptr;
+  Statement create_room_;
+  Statement end_room_;
+  Statement empty_room_;
+  Statement forget_room_;
+  Statement join_;
+  Statement attach_;
+  Statement detach_;
+  Statement leave_;
+  Statement create_account_;
+  Statement create_first_account_;
+  Statement set_password_;
+  Statement set_setting_;
+};
+
+// The rows as last committed on this connection.
+tl::expected<LoadedState, SqlError> load_state(const Database& database);
+
+}  // namespace bedside::store

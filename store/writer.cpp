@@ -1,0 +1,199 @@
+#include "store/writer.h"
+
+#include <utility>
+
+#include "store/migrations.h"
+
+namespace bedside::store {
+namespace {
+
+// A file up to this size is checked page by page at start; a larger one would delay the start too
+// long.
+constexpr std::int64_t kQuickCheckBytes = 256LL * 1024 * 1024;
+// How many of the newest records must be gapless before the log is continued.
+constexpr int kCheckedRecords = 10'000;
+
+constexpr int kIdleCheckpointPages = 1'000;    // about 4 MB of WAL
+constexpr int kForcedCheckpointPages = 8'000;  // about 32 MB: also when never idle
+
+using Failure = tl::unexpected<OpenError>;
+
+Failure damaged(const std::string& path, const std::string& what) {
+  return Failure(OpenError{OpenError::Kind::damaged,
+                           path + " is damaged: " + what +
+                               ". Keep a copy of the whole folder, then restore the last backup."});
+}
+
+Failure refuse(const std::string& path, const SqlError& error) {
+  if (error.kind == SqlError::Kind::not_a_database) {
+    return Failure(OpenError{OpenError::Kind::not_a_database,
+                             path + " is not a Bedside database: " + error.text +
+                                 ". Move it away, or choose another data_dir."});
+  }
+  return Failure(OpenError{OpenError::Kind::io, "cannot use " + path + ": " + error.text + "."});
+}
+
+// Before anything is written: is it ours, and not from the future?
+tl::expected<void, OpenError> check_origin(const Database& database, const std::string& path) {
+  const auto application = database.integer("PRAGMA application_id");
+  if (!application) return refuse(path, application.error());
+  const auto version = database.integer("PRAGMA user_version");
+  if (!version) return refuse(path, version.error());
+  const auto objects = database.integer("SELECT count(*) FROM sqlite_schema");
+  if (!objects) return refuse(path, objects.error());
+  const bool fresh = *objects == 0 && *version == 0 && *application == 0;
+  if (!fresh && *application != kApplicationId) {
+    return refuse(path, SqlError{SqlError::Kind::not_a_database, "it belongs to another program"});
+  }
+  if (*version > kSchemaVersion) {
+    return Failure(OpenError{
+        OpenError::Kind::newer_version,
+        path + " has database version " + std::to_string(*version) +
+            ", written by a newer Bedside; this one knows versions up to " +
+            std::to_string(kSchemaVersion) +
+            ". Start the newer program again, or restore the backup made before the upgrade."});
+  }
+  return {};
+}
+
+tl::expected<void, OpenError> check_pages(const Database& database, const std::string& path) {
+  const auto size = database.integer(
+      "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()");
+  if (!size) return refuse(path, size.error());
+  if (*size > kQuickCheckBytes) return {};
+  const auto verdict = database.text("PRAGMA quick_check(1)");
+  if (!verdict) return damaged(path, verdict.error().text);
+  if (*verdict != "ok") return damaged(path, *verdict);
+  return {};
+}
+
+tl::expected<void, OpenError> check_log(const Database& database, const std::string& path) {
+  const std::string sql =
+      "SELECT max(seq) - min(seq) + 1 - count(*) FROM (SELECT seq FROM audit ORDER BY seq DESC "
+      "LIMIT " +
+      std::to_string(kCheckedRecords) + ")";
+  const auto missing = database.integer(sql);
+  if (!missing) return refuse(path, missing.error());
+  if (*missing != 0) {
+    return damaged(path, std::to_string(*missing) + " of the newest audit records are missing");
+  }
+  return {};
+}
+
+tl::expected<void, OpenError> set_durability(Database& database, const std::string& path) {
+  const auto mode = database.text("PRAGMA journal_mode=WAL");
+  if (!mode) return refuse(path, mode.error());
+  if (*mode != "wal") {
+    return Failure(
+        OpenError{OpenError::Kind::io, "the file system of " + path +
+                                           " does not allow SQLite's WAL mode (it stays in mode " +
+                                           *mode + "). Put data_dir on a local disk."});
+  }
+  // journal_size_limit: after a burst the WAL shrinks again when it starts over.
+  auto done = database.run("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=16777216;");
+  if (!done) return refuse(path, done.error());
+  return {};
+}
+
+tl::expected<void, OpenError> prepare_file(Database& database, const std::string& path) {
+  if (auto ours = check_origin(database, path); !ours) return ours;
+  if (auto whole = check_pages(database, path); !whole) return whole;
+  if (auto durable = set_durability(database, path); !durable) return durable;
+  if (auto current = migrate(database, migrations()); !current) {
+    return refuse(path, current.error());
+  }
+  return check_log(database, path);
+}
+
+}  // namespace
+
+Writer::Writer(FileLock lock, std::unique_ptr<Database> database)
+    : lock_(std::move(lock)), database_(std::move(database)) {}
+
+tl::expected<Writer, OpenError> Writer::open(const Options& options) {
+  const std::string& path = options.path;
+  if (auto made = make_data_folder(path); !made) return tl::unexpected(std::move(made.error()));
+  auto lock = FileLock::take(path);
+  if (!lock) return tl::unexpected(std::move(lock.error()));
+  if (auto made = make_data_file(path); !made) return tl::unexpected(std::move(made.error()));
+  auto database = Database::open(path, Database::Mode::read_write, options.vfs);
+  if (!database) return refuse(path, database.error());
+  Writer writer(std::move(*lock), std::make_unique<Database>(std::move(*database)));
+  if (auto ready = prepare_file(*writer.database_, path); !ready) {
+    return tl::unexpected(std::move(ready.error()));
+  }
+  auto state = StateWriter::prepare(*writer.database_);
+  if (!state) return refuse(path, state.error());
+  writer.state_ = std::move(*state);
+  auto audit = AuditWriter::prepare(*writer.database_, options.build);
+  if (!audit) return refuse(path, audit.error());
+  writer.audit_ = std::move(*audit);
+  return writer;
+}
+
+Writer::Ending Writer::fail(const SqlError& error) {
+  trouble_ = error.text;
+  const bool may_pass = error.kind == SqlError::Kind::full || error.kind == SqlError::Kind::busy;
+  if (!may_pass) return Ending::broken;
+  if (database_->in_transaction() && !database_->run("ROLLBACK")) return Ending::broken;
+  return Ending::full;
+}
+
+tl::expected<void, SqlError> Writer::write_item(Item& item) {
+  const std::uint64_t first = audit_.next_seq();
+  for (const Change& change : item.commit->changes) {
+    if (auto done = state_.apply(change); !done) return done;
+  }
+  for (const AuditRecord& record : item.commit->records) {
+    auto done = audit_.append(record, item.at.wall, item.at.boot, item.late);
+    if (!done) return done;
+  }
+  item.result.status = CommitStatus::committed;
+  if (!item.commit->records.empty()) {
+    item.result.first_seq = first;
+    item.result.last_seq = audit_.next_seq() - 1;
+  }
+  return {};
+}
+
+Writer::Ending Writer::write(std::span<Item> batch) {
+  const std::uint64_t first = audit_.next_seq();
+  const auto give_up = [&](const SqlError& error) {
+    audit_.rewind(first);
+    for (Item& item : batch) item.result = {};  // nothing of it happened
+    return fail(error);
+  };
+  if (auto begun = database_->run("BEGIN IMMEDIATE"); !begun) return give_up(begun.error());
+  for (Item& item : batch) {
+    const std::uint64_t before = audit_.next_seq();
+    if (auto marked = database_->run("SAVEPOINT item"); !marked) return give_up(marked.error());
+    if (auto written = write_item(item); !written) {
+      const SqlError::Kind kind = written.error().kind;
+      const bool own_fault = kind == SqlError::Kind::constraint || kind == SqlError::Kind::too_big;
+      if (!own_fault || !database_->in_transaction()) return give_up(written.error());
+      audit_.rewind(before);
+      item.result = CommitResult{kind == SqlError::Kind::too_big ? CommitStatus::invalid
+                                                                 : CommitStatus::conflict};
+      if (auto undone = database_->run("ROLLBACK TO item"); !undone) return give_up(undone.error());
+    }
+    if (auto kept = database_->run("RELEASE item"); !kept) return give_up(kept.error());
+  }
+  if (auto committed = database_->run("COMMIT"); !committed) return give_up(committed.error());
+  return Ending::done;
+}
+
+Writer::Ending Writer::checkpoint(Database::Checkpoint how) {
+  auto done = database_->checkpoint(how);
+  if (done) return Ending::done;
+  return fail(done.error());
+}
+
+Writer::Ending Writer::checkpoint_if_due(bool idle) {
+  const int pages = database_->wal_pages();
+  if (pages < (idle ? kIdleCheckpointPages : kForcedCheckpointPages)) return Ending::done;
+  return checkpoint(Database::Checkpoint::passive);
+}
+
+Writer::Ending Writer::checkpoint_for_close() { return checkpoint(Database::Checkpoint::truncate); }
+
+}  // namespace bedside::store

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "store/audit_writer.h"
+#include "store/data_file.h"
+#include "store/database.h"
+#include "store/state_writer.h"
+#include "store/store.h"
+
+namespace bedside::store {
+
+// The write connection without its thread: turns a batch of commits into one durable transaction.
+class Writer {
+ public:
+  // Everything between a path and a file that is safe to write: folder, lock, checks, migrations.
+  static tl::expected<Writer, OpenError> open(const Options& options);
+
+  struct Item {
+    const Commit* commit = nullptr;
+    Clock at;           // when it was submitted
+    bool late = false;  // it was deferred
+    CommitResult result{};
+  };
+
+  enum class Ending : std::uint8_t {
+    done,    // durable, apart from items whose result is conflict or invalid
+    full,    // nothing of the batch was written; try again, or smaller
+    broken,  // I/O error: this connection must not be used again
+  };
+
+  // On `done` every item has its result; otherwise every result is `failed`.
+  Ending write(std::span<Item> batch);
+  const std::string& trouble() const {
+    return trouble_;
+  }  // what ended the last batch that was not done
+
+  // Moves the WAL into the database when it has grown: a little when idle, in any case when large.
+  Ending checkpoint_if_due(bool idle);
+  // The whole WAL, at the end of a clean run.
+  Ending checkpoint_for_close();
+
+ private:
+  Writer(FileLock lock, std::unique_ptr<Database> database);
+  tl::expected<void, SqlError> write_item(Item& item);
+  Ending fail(const SqlError& error);
+  Ending checkpoint(Database::Checkpoint how);
+
+  FileLock lock_;                       // first member: released after the connection is closed
+  std::unique_ptr<Database> database_;  // a stable address for the statements below
+  StateWriter state_;
+  AuditWriter audit_;
+  std::string trouble_;
+};
+
+}  // namespace bedside::store
