@@ -62,6 +62,8 @@ inline constexpr std::size_t kMaxPeerPrefixes = 256;  // allowed_peers and denie
 inline constexpr std::size_t kMaxOwnAddresses = 256;
 // Odd ports kept for the second half of an RTP/RTCP pair, of the whole server; beyond it 508.
 inline constexpr std::size_t kMaxReservations = 256;
+// Refusals worth telling that wait for being taken from a relay; more are counted and forgotten.
+inline constexpr std::size_t kMaxPendingAbuseEvents = 256;
 
 // --- Unauthenticated replies (checklist A.9) -----------------------------------------------------
 // A clinic behind one IPv4 address may start several eight-person calls in the same second: each

@@ -1,0 +1,198 @@
+// A Relay with everything around it faked: ports without sockets, time that stands still until
+// told, randomness from a seed, and clients that speak STUN. For tests, the fuzz target and the
+// simulation.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "stun/message.h"
+#include "stun/message_writer.h"
+#include "turn/relay.h"
+
+namespace bedside::turn::testing {
+
+using Packet = std::vector<std::uint8_t>;
+
+inline stun::Endpoint endpoint(std::string_view text) {
+  return stun::Endpoint::parse(text).value();
+}
+inline stun::IpAddress address(std::string_view text) {
+  return stun::IpAddress::parse(text).value();
+}
+
+class SeededRandom final : public Random {
+ public:
+  explicit SeededRandom(std::uint64_t seed) : engine_(seed) {}
+  void fill(stun::MutableBytes out) override {
+    for (std::uint8_t& byte : out) byte = static_cast<std::uint8_t>(engine_());
+  }
+  std::uint64_t below(std::uint64_t bound) { return engine_() % bound; }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+// Hands out ports the way a real server does (lowest free id, closed ports rest), without sockets.
+class FakePorts final : public RelayPorts, public LiveRelayAddresses {
+ public:
+  tl::expected<RelayPort, PortError> open(stun::Family family, std::uint16_t port,
+                                          const Now& now) override;
+  void close(RelayPortId id, const Now& now) override;
+  bool reserve(const Reservation& reservation, const Now& now) override;
+  std::optional<Reservation> claim(const ReservationToken& token, const Now& now) override;
+  bool contains(const stun::Endpoint& relayed) const noexcept override;
+
+  std::size_t open_count() const { return open_.size(); }
+  const std::map<std::uint32_t, RelayPort>& open_ports() const { return open_; }
+  const RelayPort* find(const stun::Endpoint& relayed) const;
+
+  std::array<std::optional<stun::IpAddress>, 2> external{address("198.41.0.4"),
+                                                         address("2606:4700::4")};
+  bool exhausted = false;
+
+ private:
+  std::map<std::uint32_t, RelayPort> open_;
+  std::map<stun::Endpoint, std::chrono::nanoseconds> rests_until_;
+  Reservations reservations_{8};
+};
+
+class FakeParticipants final : public LiveParticipants {
+ public:
+  bool contains(std::string_view participant) const noexcept override {
+    return live.find(participant) != live.end();
+  }
+  std::set<std::string, std::less<>> live{"p1", "p2"};
+};
+
+// A reply, copied out of the relay's scratch.
+class Reply {
+ public:
+  explicit Reply(Packet bytes) : bytes_(std::move(bytes)) {}
+
+  stun::MessageView view() const { return stun::MessageView::parse(bytes_).value(); }
+  bool ok() const { return view().message_class() == stun::Class::success; }
+  int code() const;  // of an error; 0 for a success
+  std::optional<stun::Endpoint> relayed() const {
+    return view().xor_address(stun::Attribute::xor_relayed_address);
+  }
+  std::vector<stun::Endpoint> all_relayed() const;
+  std::optional<std::uint32_t> lifetime() const { return view().u32(stun::Attribute::lifetime); }
+  std::string text(stun::Attribute type) const {
+    return std::string(view().text(type).value_or(""));
+  }
+  bool has(stun::Attribute type) const { return view().has(type); }
+  const Packet& bytes() const { return bytes_; }
+
+ private:
+  Packet bytes_;
+};
+
+struct WorldOptions {
+  std::uint64_t seed = 1;
+  Quotas quotas{};
+  std::uint16_t first_port = 50000;
+  std::uint16_t last_port = 50999;
+  bool accept_rfc5766_channels = false;
+  PeerPolicyConfig peers{};
+};
+
+class World {
+ public:
+  static constexpr std::string_view kRealm = "clinic.example";
+  static constexpr std::string_view kParticipantSecret = "participant-secret-0123456789";
+  static constexpr std::string_view kSharedSecret = "shared-secret-0123456789abcdef";
+
+  explicit World(const WorldOptions& options = {});
+
+  ClientVerdict from_client(const FiveTuple& client, Packet packet);
+  // A datagram from a peer; what reaches the client, if anything.
+  std::optional<Packet> from_peer(const stun::Endpoint& relayed, std::string_view from,
+                                  std::string_view payload);
+  void advance(std::chrono::nanoseconds by);
+  DropReason last_drop() const { return last_drop_; }
+
+  template <typename E>
+  std::vector<E> take_events() {
+    std::vector<E> wanted;
+    for (const Event& event : relay.events()) {
+      if (const E* e = std::get_if<E>(&event)) wanted.push_back(*e);
+    }
+    relay.drop_events(relay.events().size());
+    return wanted;
+  }
+
+  Now now{std::chrono::hours(1), std::chrono::seconds(1'800'000'000)};
+  Credentials credentials;
+  FakeParticipants participants;
+  FakePorts ports;
+  LocalLedger ledger;
+  SeededRandom random;
+  Relay relay;
+
+ private:
+  DropReason last_drop_ = DropReason::count_;
+};
+
+// What the client sent arrives at a peer as this.
+struct Sent {
+  stun::Endpoint from;  // the relayed address
+  stun::Endpoint to;
+  std::string payload;
+};
+
+class Client {
+ public:
+  using Fill = std::function<void(stun::MessageWriter&)>;
+
+  Client(World& world, std::string_view address, std::string username = "alice",
+         std::string password = "alice-password", ClientTransport transport = ClientTransport::udp);
+
+  // Builds a request signed with the current nonce and a new transaction id.
+  Packet request(stun::Method method, const Fill& fill = {});
+  Packet unsigned_request(stun::Method method, const Fill& fill = {});
+  // Sends; nothing when the relay kept silent.
+  std::optional<Reply> send(const Packet& packet);
+  // Sends and, after 401 or 438, takes the nonce and sends once more, as clients do.
+  Reply ask(stun::Method method, const Fill& fill = {});
+
+  Reply allocate(const Fill& fill = {});  // with REQUESTED-TRANSPORT UDP
+  Reply refresh(std::optional<std::uint32_t> lifetime = {});
+  Reply permit(const std::vector<std::string_view>& peers);
+  Reply bind(std::uint16_t channel, std::string_view peer);
+  std::optional<Sent> send_data(std::string_view peer, std::string_view payload);
+  std::optional<Sent> send_channel(std::uint16_t channel, std::string_view payload);
+  std::optional<Sent> sent(const ClientVerdict& verdict) const;
+
+  World& world;
+  FiveTuple tuple;
+  std::string username;
+  stun::LongTermKey key;
+  std::string realm{World::kRealm};
+  std::string nonce;
+  bool fingerprint = false;
+
+ private:
+  stun::TransactionId next_transaction();
+  Packet build(stun::Method method, const Fill& fill, bool sign);
+};
+
+// ChannelData and Data indications as a client reads them.
+struct Received {
+  std::optional<std::uint16_t> channel;
+  std::optional<stun::Endpoint> peer;
+  std::string payload;
+};
+Received read(const Packet& packet);
+
+Packet channel_data(std::uint16_t channel, std::string_view payload);
+Packet send_indication(const stun::Endpoint& peer, std::string_view payload);
+
+}  // namespace bedside::turn::testing

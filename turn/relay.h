@@ -1,0 +1,220 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <variant>
+#include <vector>
+
+#include "stun/bytes.h"
+#include "stun/endpoint.h"
+#include "stun/message.h"
+#include "stun/message_writer.h"
+#include "turn/allocation_ledger.h"
+#include "turn/allocation_table.h"
+#include "turn/authenticator.h"
+#include "turn/credentials.h"
+#include "turn/event.h"
+#include "turn/five_tuple.h"
+#include "turn/limits.h"
+#include "turn/nonce.h"
+#include "turn/now.h"
+#include "turn/peer_policy.h"
+#include "turn/rate_meter.h"
+#include "turn/relay_counters.h"
+#include "turn/relay_ports.h"
+#include "turn/source_limiter.h"
+
+namespace bedside::turn {
+
+// Nothing leaves. The reason is for counters only.
+struct Drop {
+  DropReason reason;
+};
+// Bytes for the client that sent the packet. Borrows the relay's scratch.
+struct ToClient {
+  stun::Bytes bytes;
+};
+// A datagram for a peer, to leave from that relay port. Borrows the client's packet.
+struct ToPeer {
+  RelayPortId from;
+  stun::Endpoint to;
+  stun::Bytes payload;
+};
+using ClientVerdict = std::variant<Drop, ToClient, ToPeer>;
+
+// A peer's datagram framed for the client that owns the port. Borrows the datagram's buffer and the
+// allocation's five-tuple.
+struct ToOwner {
+  const FiveTuple* client;
+  stun::Bytes bytes;
+};
+using PortVerdict = std::variant<Drop, ToOwner>;
+
+// A datagram received on a relay port. The header for the client is written in front of it, in
+// place: `offset` must be at least kHeadroom, and kTailroom bytes must follow the payload.
+struct PeerDatagram {
+  static constexpr std::size_t kHeadroom = 48;  // Data indication with an IPv6 peer
+  static constexpr std::size_t kTailroom = 4;   // padding
+
+  stun::MutableBytes buffer;
+  std::size_t offset = 0;
+  std::size_t size = 0;
+};
+
+struct RelaySettings {
+  std::uint16_t shard = 0;
+  std::uint16_t first_port = limits::kFirstRelayPort;
+  std::uint16_t last_port = limits::kLastRelayPort;
+  Quotas quotas;
+  // RFC 5766 channel numbers up to 0x7FFF: for tests with old clients only.
+  bool accept_rfc5766_channels = false;
+  NonceKey nonce_key{};  // random per start, the same for all shards
+};
+
+// What a Relay works with. Borrowed; everything outlives the Relay.
+struct RelaySurroundings {
+  const Credentials* credentials;
+  const LiveParticipants* participants;
+  const LiveRelayAddresses* live_relays;  // all shards'
+  AllocationLedger* ledger;               // all shards'
+  RelayPorts* ports;
+  Random* random;
+};
+
+// RFC 8656 as a state machine: STUN Binding, and TURN over UDP, TCP and TLS clients towards UDP
+// peers. No sockets, clocks, locks or logging: datagrams (or frames of a stream) and Now go in,
+// verdicts come out.
+//
+// Threads: none of its own; all calls from the thread of its shard. Verdicts borrow from the packet
+// or from the relay and are valid until the next call.
+//
+// Heap: relaying (ChannelData, Send, a peer's datagram) never allocates; requests may.
+//
+// Decisions the RFC leaves open are listed in turn/README.md.
+class Relay {
+ public:
+  Relay(const RelaySettings& settings, const RelaySurroundings& surroundings, PeerPolicy peers);
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  // One datagram from a client, or one whole frame of its stream.
+  ClientVerdict on_client(const FiveTuple& client, stun::MutableBytes packet, const Now& now);
+
+  // One datagram from a peer, received on an open relay port.
+  PortVerdict on_peer(RelayPortId port, const stun::Endpoint& from, const PeerDatagram& datagram,
+                      const Now& now);
+
+  // The client's connection ended: its allocation is deleted at once (RFC 8656 §3.1).
+  void on_client_closed(const FiveTuple& client, const Now& now);
+
+  // When expire() has something to do next (mono).
+  std::optional<std::chrono::nanoseconds> next_deadline() const;
+  // Deletes what has ended. Late calls are harmless: nothing dead is ever used.
+  void expire(const Now& now);
+
+  // Deletes the allocations of a participant, or of a long-term user. Returns how many.
+  std::size_t revoke_participant(std::string_view participant, const Now& now);
+  std::size_t revoke_user(std::string_view name, const Now& now);
+  // Deletes everything (the server stops).
+  std::size_t close_all(const Now& now);
+
+  // A changed policy applies at once: permissions and channels it refuses are removed.
+  void set_peer_policy(PeerPolicy peers);
+
+  // False: new allocations are refused with 508; existing ones go on (drain, audit mailbox full).
+  void set_accepting(bool accepting) { accepting_ = accepting; }
+  bool accepting() const { return accepting_; }
+
+  // Oldest first. Lifecycle events are never lost: while nobody takes them there are at most two
+  // per allocation that was ever accepted since, so stop accepting when they cannot be delivered.
+  // Others are bounded by limits::kMaxPendingAbuseEvents and counted when lost.
+  const std::vector<Event>& events() const { return events_; }
+  // Forgets the first `count` events.
+  void drop_events(std::size_t count);
+
+  const RelayCounters& counters() const { return counters_; }
+
+ private:
+  struct Request;       // a parsed request with its sender and time
+  struct AllocateWish;  // what an Allocate asks for, checked
+  struct OpenedPorts;   // what an Allocate has obtained so far
+  using PortResult = tl::expected<RelayPort, PortError>;
+
+  // relay.cpp: telling packets apart, and the end of allocations
+  ClientVerdict on_message(const FiveTuple& client, stun::Bytes packet, const Now& now);
+  ClientVerdict on_request(const Request& request);
+  void close(Allocation& allocation, CloseReason reason, const Now& now);
+  void close_half(Allocation& allocation, stun::Family family, const Now& now);
+  template <typename Predicate>
+  std::size_t close_where(Predicate matches, CloseReason reason, const Now& now);
+  Drop drop(DropReason reason);
+  void note(Event abuse);
+
+  // relay_allocate.cpp
+  ClientVerdict on_allocate(const Request& request, const Account& account);
+  ClientVerdict allocate(const Request& request, const Account& account, const AllocateWish& wish);
+  ClientVerdict allocate_reply(const Request& request, const Allocation& allocation);
+  int open_ports(const AllocateWish& wish, OpenedPorts& opened, const Now& now);
+  int open_reserved(const ReservationToken& token, OpenedPorts& opened, const Now& now);
+  int open_pair(OpenedPorts& opened, stun::Family family, const Now& now);
+  template <typename Attempt>
+  PortResult try_ports(bool even, Attempt attempt);
+  std::uint32_t random_below(std::uint32_t bound);
+
+  // relay_requests.cpp: requests of an existing allocation
+  ClientVerdict on_refresh(const Request& request, Allocation& allocation);
+  ClientVerdict on_create_permission(const Request& request, Allocation& allocation);
+  ClientVerdict on_channel_bind(const Request& request, Allocation& allocation);
+  // Room in the quotas for permissions towards these peers; takes from the rate of new ones.
+  bool admit_peers(Allocation& allocation, std::span<const stun::IpAddress> peers, const Now& now);
+  ClientVerdict peer_denied(const Request& request, const Allocation& allocation,
+                            DeniedRange range);
+
+  // relay_data.cpp: the packet path
+  ClientVerdict on_channel_data(const FiveTuple& client, stun::Bytes packet, const Now& now);
+  ClientVerdict on_send(const FiveTuple& client, const stun::MessageView& message, const Now& now);
+  ClientVerdict to_peer(Allocation& allocation, const stun::Endpoint& peer, stun::Bytes payload,
+                        const Now& now);
+  stun::Bytes data_indication(const stun::Endpoint& from, const PeerDatagram& datagram);
+  bool within_bandwidth(Allocation& allocation, std::size_t payload, const Now& now);
+
+  // relay_replies.cpp
+  ClientVerdict on_binding(const Request& request);
+  ClientVerdict success(const Request& request, const Account& account,
+                        stun::MessageWriter& writer);
+  ClientVerdict error(const Request& request, const Account& account, int code);
+  ClientVerdict unknown_attributes(const Request& request, const Account& account,
+                                   std::span<const std::uint16_t> types);
+  ClientVerdict refuse_stranger(const Request& request, const AuthRefusal& refusal);
+  ClientVerdict quota_reached(const Request& request, const Account& account, QuotaKind kind);
+  void finish(const Request& request, stun::MessageWriter& writer, const Account* account);
+  ClientVerdict sent(stun::Bytes message);
+
+  RelaySettings settings_;
+  RelaySurroundings around_;
+  PeerPolicy peers_;
+  Authenticator authenticator_;
+  SourceLimiter limiter_;
+  AllocationTable allocations_;
+  std::vector<Event> events_;
+  std::size_t pending_abuse_ = 0;
+  RelayCounters counters_;
+  std::uint64_t opened_ = 0;
+  bool accepting_ = true;
+  Rate packet_rate_;
+  Rate bit_rate_;
+  Rate shard_bit_rate_;
+  Rate new_peer_rate_;
+  RateMeter shard_bits_;
+  std::uint64_t data_seed_;  // of the transaction ids of Data indications
+  std::uint64_t data_transactions_ = 0;
+  std::array<std::uint8_t, 2048> scratch_{};
+};
+
+}  // namespace bedside::turn
