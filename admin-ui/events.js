@@ -1,0 +1,116 @@
+// What the types, outcomes and fields of audit records mean, in plain words. A type this page does not
+// know yet is shown as it is: nothing is ever left out of the list.
+
+const kEvents = {
+  'service.start': 'Server started',
+  'service.stop': 'Server stopped',
+  'room.created': 'Room created',
+  'room.ended': 'Visit ended',
+  'room.expired': 'Room removed after its time',
+  'room.join': 'Somebody joined a room',
+  'room.attach': 'Connected to the visit',
+  'room.leave': 'Left the visit',
+  'cred.issued': 'Relay access issued',
+  'alloc.open': 'Relay connection opened',
+  'alloc.close': 'Relay connection closed',
+  'turn.peer_denied': 'Relay refused a destination',
+  'auth.login': 'Login',
+  'auth.logout': 'Logout',
+  'auth.password_set': 'Password set',
+  'user.created': 'Account created',
+  'audit.viewed': 'Audit log viewed',
+  'storage.recovered': 'Storage works again',
+  'abuse.malformed': 'Malformed requests',
+  'abuse.rate_limited': 'Too many requests',
+  'abuse.wrong_token': 'Wrong access tokens',
+  'abuse.origin_rejected': 'Requests from a foreign page',
+  'abuse.csrf_rejected': 'Forged requests to the admin page',
+  'abuse.login_throttled': 'Logins slowed down',
+  'abuse.turn_auth': 'Relay logins refused',
+  'abuse.turn_quota': 'Relay limits reached',
+};
+
+const kGroups = [
+  ['room.', 'Rooms and visits'],
+  ['auth.', 'Logins and passwords'],
+  ['user.', 'Accounts'],
+  ['audit.', 'Audit log'],
+  ['cred.', 'Relay access'],
+  ['alloc.', 'Relay connections'],
+  ['turn.', 'Relay refusals'],
+  ['abuse.', 'Suspicious requests'],
+  ['service.', 'Server'],
+  ['storage.', 'Storage'],
+];
+
+export function eventName(type) {
+  if (kEvents[type]) return kEvents[type];
+  const words = type.replace(/[._]/g, ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+// The options of the type filter: every group as a whole, and the types in it that are known or occur.
+export function typeOptions(occurring) {
+  const types = [...new Set([...Object.keys(kEvents), ...occurring])];
+  const options = [{ value: '', text: 'All events' }];
+  const grouped = new Set();
+  for (const [prefix, text] of kGroups) {
+    const members = types.filter((type) => type.startsWith(prefix));
+    members.forEach((type) => grouped.add(type));
+    const each = members.map((type) => ({ value: type, text: eventName(type) }));
+    const all = { value: prefix, text: `${text}: all` };
+    options.push({ text, group: [all, ...each] });
+  }
+  const rest = types.filter((type) => !grouped.has(type));
+  if (rest.length) options.push({ text: 'Other', group: rest.map((type) => ({ value: type, text: eventName(type) })) });
+  return options;
+}
+
+export const kOutcomes = {
+  ok: { text: 'Done', sign: '✓', tone: 'ok', meaning: 'it happened' },
+  denied: { text: 'Refused', sign: '⊘', tone: 'warn', meaning: 'it was not allowed' },
+  failed: { text: 'Failed', sign: '✕', tone: 'bad', meaning: 'it was tried and did not work' },
+  aborted: { text: 'Broken off', sign: '–', tone: '', meaning: 'it was not finished' },
+};
+
+const kFields = {
+  seq: 'Record number',
+  type: 'Type',
+  outcome: 'Outcome',
+  reason: 'Reason code',
+  'actor.kind': 'Kind of person',
+  'actor.id': 'Who',
+  'actor.role': 'Role',
+  'actor.auth': 'Identified by',
+  session: 'Session',
+  'where.listener': 'Listener',
+  'where.ip_class': 'Kind of network',
+  'where.ip_prefix': 'Network (shortened)',
+  'where.ip_commitment': 'Seal of the full address',
+  room: 'Room (pseudonym)',
+  object: 'About',
+  purpose: 'Purpose',
+  request_id: 'Request number',
+  build: 'Server version',
+  boot_id: 'Machine start',
+  t_boot: 'Microseconds since the machine started',
+  t_wall: 'Time in microseconds (UTC)',
+  late: 'Written late, storage was full',
+};
+
+export function fieldName(path) {
+  if (kFields[path]) return kFields[path];
+  const last = path.replace(/^detail\./, '').replace(/[._]/g, ' ');
+  return last.charAt(0).toUpperCase() + last.slice(1);
+}
+
+// "staff:anna" is the account anna; participants have no names in the log.
+export function actorText(actor) {
+  if (!actor) return { text: '–' };
+  const split = actor.indexOf(':');
+  const kind = split < 0 ? actor : actor.slice(0, split);
+  const id = split < 0 ? '' : actor.slice(split + 1);
+  const kinds = { staff: 'Staff', participant: 'Participant', client: 'Visitor', service: 'The server' };
+  const name = kinds[kind] ?? kind;
+  return { text: id ? `${name} ` : name, id };
+}

@@ -1,0 +1,85 @@
+// The admin page: decides which door or screen is shown.
+
+import { get } from './api.js';
+import { auditScreen } from './audit.js';
+import { door, loginDoor, setUpDoor } from './doors.js';
+import { el } from './dom.js';
+import { relayScreen } from './relay.js';
+import { roomsScreen } from './rooms.js';
+import { Session } from './session.js';
+
+const kScreens = [
+  { id: 'rooms', title: 'Rooms now', make: roomsScreen },
+  { id: 'audit', title: 'Audit log', make: auditScreen },
+  { id: 'relay', title: 'Relay', make: relayScreen },
+];
+
+// The set-up code comes in the link's fragment, which no server and no log sees; it leaves the address bar
+// and the history at once.
+function takeSetUpCode() {
+  const code = new URLSearchParams(location.hash.slice(1)).get('code') ?? '';
+  if (code) history.replaceState(null, '', location.pathname);
+  return code;
+}
+
+const app = document.getElementById('app');
+
+function show(node, title) {
+  document.title = `${title} · Bedside administration`;
+  app.replaceChildren(node);
+  node.querySelector('[autofocus]')?.focus();
+}
+
+async function arrive(code, notice) {
+  let state;
+  try {
+    state = await get('state');
+  } catch (error) {
+    const again = el('button', { type: 'button', onclick: () => arrive(code) }, 'Try again');
+    return show(door('No answer', el('p', {}, error.message), again), 'No answer');
+  }
+  if (state.session) return enter(state.session.account);
+  if (state.setUpNeeded) {
+    return show(setUpDoor({ code, ondone: enter }), 'Set up');
+  }
+  const done = code ? 'An administrator account exists already, so the set-up link is no longer needed.' : notice;
+  show(loginDoor({ notice: done, onlogin: enter }), 'Log in');
+}
+
+function enter(account) {
+  const session = new Session(account);
+  const made = new Map();
+  const tabs = kScreens.map(({ id, title }) => el('a', { href: `#${id}` }, title));
+  const place = el('main', { class: 'screen', id: 'screen', tabindex: '-1' });
+  const frame = el('div', {},
+    el('a', { class: 'skip', href: '#screen', onclick: (event) => { event.preventDefault(); place.focus(); } }, 'Skip to the content'),
+    el('header', { class: 'top' }, el('div', { class: 'top-inner' },
+      el('div', { class: 'brand' }, el('img', { src: '/admin/icon.svg', alt: '' }), 'Bedside'),
+      el('nav', { class: 'tabs', 'aria-label': 'Screens' }, tabs),
+      el('div', { class: 'who' },
+        el('span', { class: 'name', title: account }, el('span', { class: 'visually-hidden' }, 'Logged in as '), account),
+        el('button', { type: 'button', class: 'text', onclick: () => session.logout() }, 'Log out')))),
+    place);
+  let current = null;
+
+  // Screens are kept, with what was typed and filtered in them, while another one is shown.
+  const route = (moved) => {
+    const [id, argument] = location.hash.slice(1).split('=');
+    const index = Math.max(0, kScreens.findIndex((screen) => screen.id === id));
+    const { id: shown, title, make } = kScreens[index];
+    current?.leave();
+    if (!made.has(shown)) made.set(shown, make());
+    current = made.get(shown);
+    tabs.forEach((tab, i) => (i === index ? tab.setAttribute('aria-current', 'page') : tab.removeAttribute('aria-current')));
+    document.title = `${title} · Bedside administration`;
+    place.replaceChildren(session.banner, current.node);
+    current.enter(argument && decodeURIComponent(argument));
+    if (moved) place.querySelector('h1').focus();
+  };
+  app.replaceChildren(frame);
+  window.addEventListener('hashchange', () => route(true));
+  document.addEventListener('session-renewed', () => current.enter());
+  route(true);
+}
+
+arrive(takeSetUpCode());
