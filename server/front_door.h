@@ -1,3 +1,4 @@
+// The TCP ports: who is knocking, and whose business is it?
 #pragma once
 
 #include <chrono>
@@ -57,11 +58,15 @@ class FrontDoor {
   };
 
   // Binds every listener, or none and says why. Nothing is accepted before start(). `tls` is needed
-  // when a listener may speak TLS and must outlive the door; it is copied from at each accept.
+  // when a listener may speak TLS and must outlive the door. `first_shard`: of the doors of this
+  // process on these ports; it finds out whether another process has them.
   static tl::expected<std::unique_ptr<FrontDoor>, net::SocketError> open(
       net::Loop& loop, std::span<const ListenerSpec> listeners, const net::TlsContext* tls,
-      const FrontDoorLimits& limits = {});
+      const FrontDoorLimits& limits = {}, bool first_shard = true);
 
+  struct Opened;  // only open() can make one
+  FrontDoor(const Opened& opened, net::Loop& loop, const net::TlsContext* tls,
+            const FrontDoorLimits& limits);
   ~FrontDoor();
   FrontDoor(const FrontDoor&) = delete;
   FrontDoor& operator=(const FrontDoor&) = delete;
@@ -79,7 +84,6 @@ class FrontDoor {
  private:
   class Visitor;
 
-  FrontDoor(net::Loop& loop, const net::TlsContext* tls, const FrontDoorLimits& limits);
   void admit(net::AcceptedSocket accepted, const ListenerSpec& listener);
   void decide(Visitor& visitor, stun::Bytes bytes);
   void dismiss(Visitor& visitor, std::uint64_t& counter);

@@ -1,3 +1,4 @@
+// A TCP connection, plain or TLS, that can move between threads.
 #pragma once
 
 #include <chrono>
@@ -48,9 +49,10 @@ enum class WriteClass : std::uint8_t {
 };
 
 struct ConnectionLimits {
-  std::size_t queue_data = 256 * 1024;      // bytes waiting; new data beyond this is dropped
-  std::size_t queue_control = 1024 * 1024;  // bytes waiting; control beyond this: slow_reader
-  std::chrono::nanoseconds write_stall = std::chrono::seconds(30);  // no progress: slow_reader
+  std::size_t queue_data = 256 * 1024;  // bytes waiting; new data beyond this is dropped
+  std::size_t queue_control = 1024 * 1024;
+  // The kernel must take 8 KiB (or all there is) in each such span, or the peer is a slow_reader.
+  std::chrono::nanoseconds write_stall = std::chrono::seconds(30);
   std::chrono::nanoseconds linger = std::chrono::seconds(2);  // finish(): patience for the peer
 };
 
@@ -78,7 +80,8 @@ class Connection {
     ~Handler() = default;
   };
 
-  // A freshly accepted one. `tls` may be null with TlsMode::off and is not kept.
+  // A freshly accepted one. `tls` may be null with TlsMode::off; otherwise it must live until
+  // on_secured.
   Connection(Loop& loop, AcceptedSocket accepted, TlsMode mode, const TlsContext* tls,
              Handler& handler, const ConnectionLimits& limits = {});
   // One that was released by another owner: its early bytes come first, on the next wake-up.
@@ -97,6 +100,9 @@ class Connection {
   // that destroys the last answer. on_closed follows. Nothing is read or written from now on.
   void finish();
 
+  // Closes at once, queued bytes are lost. on_closed follows.
+  void abort(CloseReason reason);
+
   // Gives the connection away together with `unread`, what on_bytes was called with (or the rest
   // of it). Only while nothing is queued for writing. This object is over, without on_closed.
   DetachedConnection release(stun::Bytes unread = {});
@@ -112,30 +118,38 @@ class Connection {
   const stun::Endpoint& local() const { return local_; }
 
  private:
-  enum class State : std::uint8_t { detecting, handshaking, open, finishing, lingering, closed };
+  enum class State : std::uint8_t {
+    detecting,
+    handshaking,
+    open,
+    finishing,
+    lingering,
+    closed,
+    released
+  };
   enum class Io : std::uint8_t { ok, again, ended, failed };
   struct IoResult {
     Io io;
     std::size_t size;
   };
 
-  void start();
+  class Guard;
+
   void on_readable();
   void on_writable();
-  bool detect();     // false: not decided yet
-  bool handshake();  // false: not complete yet
-  void read_some();
-  void discard_input();
-  void send_queue();
-  void send_end();
+  void on_overdue();
+  void begin_tls();
+  bool detect();     // false: nothing decided
+  bool handshake();  // false: not complete
+  void read_some(Guard& guard);
   IoResult read(stun::MutableBytes into);
+  void discard_input();
   IoResult write_now(stun::Bytes bytes);
-  IoResult tls_result(int result);
-  void fail(CloseReason reason);  // on_closed on the next wake-up
-  void report_closed();
+  void send_queue(Guard& guard);
+  void send_end();
+  void fail(CloseReason reason);
   void update_watches();
 
-  Loop& loop_;
   Handler& handler_;
   const ConnectionLimits limits_;
   Fd fd_;
@@ -151,15 +165,16 @@ class Connection {
   bool handshake_wants_write_ = false;
   bool write_wants_read_ = false;
   bool read_wants_write_ = false;
-  bool end_sent_ = false;
   bool* destroyed_ = nullptr;
   std::uint64_t dropped_data_ = 0;
   std::vector<std::uint8_t> early_;
   std::vector<std::uint8_t> queue_;
   std::size_t queue_head_ = 0;
+  std::size_t sent_since_check_ = 0;
   FdWatch read_watch_;
   FdWatch write_watch_;
   Timer timer_;  // write stall while open, linger afterwards
+  Timer soon_;   // looks again on the next wake-up though no descriptor became ready
 };
 
 }  // namespace bedside::net

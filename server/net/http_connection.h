@@ -1,3 +1,4 @@
+// HTTP/1.1 and WebSocket over one connection, with its deadlines.
 #pragma once
 
 #include <chrono>
@@ -84,22 +85,25 @@ class HttpConnection final : private Connection::Handler {
   void stop();
 
  private:
-  enum class Mode : std::uint8_t { reading, answering, websocket, ending, over };
+  enum class Mode : std::uint8_t { reading, answering, websocket, ending };
   enum class Phase : std::uint8_t { idle, request, half_closed, ping, close };
 
   void on_bytes(Connection& connection, stun::Bytes bytes) override;
   void on_peer_ended(Connection& connection) override;
+  void on_drained(Connection& connection) override;
   void on_closed(Connection& connection, CloseReason reason) override;
 
+  void enter(Phase phase);
+  void on_overdue();
+  void await_request();
+  void read_pending();
   void read_requests();
   void read_socket(stun::Bytes bytes);
   void send_response(const HttpResponse& response);
   void refuse(const HttpRefusal& refusal);
-  void on_overdue();
-  void send_socket_output();
+  bool send_socket_output();
   void end();
 
-  Loop& loop_;
   const Id id_;
   HttpHandler& handler_;
   const HttpTimeouts timeouts_;
@@ -111,13 +115,13 @@ class HttpConnection final : private Connection::Handler {
   bool head_request_ = false;
   bool stopping_ = false;
   bool peer_ended_ = false;
-  bool in_read_requests_ = false;
+  bool reading_requests_ = false;
   int pings_unanswered_ = 0;
   std::uint16_t close_code_ = 0;
   bool* destroyed_ = nullptr;
   std::unique_ptr<WebSocket> socket_;
   PhaseTimer timer_;
-  Timer continue_reading_;
+  Timer read_on_;  // what arrived while an answer was owed
   Connection connection_;
 };
 

@@ -1,3 +1,4 @@
+// HTTP requests and responses as values.
 #pragma once
 
 #include <optional>

@@ -1,3 +1,4 @@
+// The strict HTTP/1.1 request parser.
 #pragma once
 
 #include <cstddef>
@@ -50,19 +51,17 @@ class HttpReader {
  private:
   void refuse(int status, std::string_view reason);
   void take_head_byte(char c);
-  void parse_head();
-  bool parse_request_line(std::string_view line);
-  bool parse_target(std::string_view target);
-  bool parse_field(std::string_view line);
-  bool check_fields();
-  bool check_body_length();
+  void parse_request_line(std::string_view line);
+  void parse_target(std::string_view target);
+  void parse_field(std::string_view line);
+  void finish_head();
+  bool find_body_length();  // false: refused
 
   HttpLimits limits_;
   State state_ = State::head;
   HttpRefusal refusal_;
   std::string text_;  // the head as it arrives
   std::size_t line_start_ = 0;
-  std::size_t fields_ = 0;
   bool skipped_empty_line_ = false;
   bool http_1_0_ = false;
   bool want_continue_ = false;

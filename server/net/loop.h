@@ -1,3 +1,4 @@
+// The event loop of a thread and its clock.
 #pragma once
 
 #include <atomic>
@@ -76,9 +77,8 @@ class FdWatch {
   FdWatch(const FdWatch&) = delete;
   FdWatch& operator=(const FdWatch&) = delete;
 
-  void start();    // idempotent
-  void stop();     // idempotent
-  void trigger();  // calls back soon, from the loop, whether the descriptor is ready or not
+  void start();  // idempotent
+  void stop();   // idempotent
   bool started() const { return started_; }
 
  private:

@@ -1,3 +1,4 @@
+// How threads meet: bounded queues into a loop.
 #pragma once
 
 #include <cstddef>

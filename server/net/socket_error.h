@@ -1,3 +1,4 @@
+// The error of everything here that opens a socket.
 #pragma once
 
 #include <string>

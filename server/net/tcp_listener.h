@@ -1,3 +1,4 @@
+// A listening TCP port.
 #pragma once
 
 #include <functional>
@@ -22,11 +23,14 @@ struct AcceptedSocket {
 // A listening TCP socket with SO_REUSEPORT and SO_REUSEADDR; IPv6 only for IPv6 endpoints.
 class TcpListener {
  public:
-  // Port 0 takes a free one, see local(). Nothing is accepted before start(). A port held by
-  // another process (one of another user, or without SO_REUSEPORT) is an error with its remedy.
+  // Port 0 takes a free one, see local(). Nothing is accepted before start(). `first`: the first
+  // socket of this process on the endpoint, refused when another process listens there (see
+  // UdpOptions::first).
   static tl::expected<std::unique_ptr<TcpListener>, SocketError> open(
-      const stun::Endpoint& endpoint);
+      const stun::Endpoint& endpoint, bool first = true);
 
+  struct Opened;  // only open() can make one
+  TcpListener(const Opened& opened, Fd fd, const stun::Endpoint& local);
   TcpListener(const TcpListener&) = delete;
   TcpListener& operator=(const TcpListener&) = delete;
 
@@ -38,7 +42,6 @@ class TcpListener {
   void stop();  // no more callbacks; the port stays bound until destruction
 
  private:
-  TcpListener(Fd fd, const stun::Endpoint& local) : fd_(std::move(fd)), local_(local) {}
   void accept_some();
 
   Fd fd_;

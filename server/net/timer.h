@@ -1,3 +1,4 @@
+// Deadlines on a loop.
 #pragma once
 
 #include <chrono>

@@ -1,3 +1,4 @@
+// Our certificate as a TLS server.
 #pragma once
 
 #include <memory>

@@ -1,3 +1,4 @@
+// Datagrams by the dozen: the slots they are received into and the queue they leave from.
 #pragma once
 
 #include <cstddef>

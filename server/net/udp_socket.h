@@ -1,3 +1,4 @@
+// A UDP socket that reads in batches.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +19,9 @@ class ReceiveBatch;
 struct Datagram;
 
 struct UdpOptions {
+  // The first socket of this process on the endpoint: refused when another process has it, which
+  // SO_REUSEPORT alone would permit to a process of the same user. The other shards say false.
+  bool first = true;
   bool reuse_port = false;  // several sockets on one endpoint, one a thread; the kernel spreads
   int receive_buffer = 4 << 20;  // bytes; forced past net.core.rmem_max where we are permitted to,
   int send_buffer = 4 << 20;     // otherwise what the system allows. 0 leaves the default

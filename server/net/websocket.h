@@ -1,3 +1,4 @@
+// RFC 6455 without sockets: the handshake and the framing of a server.
 #pragma once
 
 #include <chrono>

@@ -1,0 +1,116 @@
+#include "server/net/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+
+namespace bedside::net {
+namespace {
+
+// The last reason OpenSSL gave, for operators; empties its queue.
+std::string openssl_reason() {
+  const unsigned long code = ERR_peek_last_error();
+  ERR_clear_error();
+  const char* reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
+  return reason != nullptr ? reason : "unknown reason";
+}
+
+// Empty when the file can be read, otherwise the sentence that says why not.
+std::string unreadable(std::string_view what, const std::string& path) {
+  errno = 0;
+  std::ifstream file(path);
+  if (file.good() && file.peek() != std::ifstream::traits_type::eof()) return {};
+  const int code = errno;
+  const std::string reason =
+      code != 0 ? std::generic_category().message(code) : std::string("the file is empty");
+  return "cannot read the " + std::string(what) + " " + path + ": " + reason +
+         " (running as user id " + std::to_string(::geteuid()) + ")";
+}
+
+// Keys with a passphrase are refused: OpenSSL would ask for it on the terminal.
+int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*unused*/) { return 0; }
+
+int select_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
+                const unsigned char* offered, unsigned int size, void* /*unused*/) noexcept {
+  for (unsigned int at = 0; at < size && offered[at] < size - at; at += 1U + offered[at]) {
+    const std::string_view name(reinterpret_cast<const char*>(offered + at + 1), offered[at]);
+    if (name != "http/1.1" && name != "stun.turn") continue;
+    *out = offered + at + 1;
+    *out_size = offered[at];
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_NOACK;  // ALPN is a hint: go on without one
+}
+
+void configure(SSL_CTX* context) {
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");  // of TLS 1.2
+  // A peer that leaves without close_notify is an end like any other: our protocols carry lengths,
+  // so a cut never looks like a complete message.
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                   SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                   SSL_OP_PRIORITIZE_CHACHA);
+  // The queue of a connection may move between two attempts to write it, and idle connections keep
+  // no record buffers.
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_read_ahead(context, 1);  // one read a record instead of two
+  static constexpr std::string_view kSessionContext = "bedside";
+  SSL_CTX_set_session_id_context(context,
+                                 reinterpret_cast<const unsigned char*>(kSessionContext.data()),
+                                 kSessionContext.size());
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // resumption by tickets: stateless
+  SSL_CTX_set_alpn_select_cb(context, &select_alpn, nullptr);
+  SSL_CTX_set_default_passwd_cb(context, &no_passphrase);
+}
+
+}  // namespace
+
+void FreeSsl::operator()(ssl_st* ssl) const { SSL_free(ssl); }
+void TlsContext::FreeContext::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
+
+tl::expected<TlsContext, std::string> TlsContext::load(const std::string& certificate_path,
+                                                       const std::string& private_key_path) {
+  if (auto why = unreadable("certificate", certificate_path); !why.empty()) {
+    return tl::unexpected(std::move(why));
+  }
+  if (auto why = unreadable("private key", private_key_path); !why.empty()) {
+    return tl::unexpected(std::move(why));
+  }
+  ERR_clear_error();
+  TlsContext result(SSL_CTX_new(TLS_server_method()));
+  if (!result.context_) return tl::unexpected("cannot start TLS: " + openssl_reason());
+  SSL_CTX* context = result.context_.get();
+  configure(context);
+  if (SSL_CTX_use_certificate_chain_file(context, certificate_path.c_str()) != 1) {
+    return tl::unexpected("the certificate " + certificate_path + " is not usable: " +
+                          openssl_reason() + ". It must be PEM, the server's certificate first");
+  }
+  if (SSL_CTX_use_PrivateKey_file(context, private_key_path.c_str(), SSL_FILETYPE_PEM) != 1) {
+    // A key of another type or pair already fails here, against the certificate.
+    return tl::unexpected("the private key " + private_key_path +
+                          " is not usable: " + openssl_reason() +
+                          ". It must be PEM, without a passphrase, and belong to the certificate " +
+                          certificate_path);
+  }
+  if (SSL_CTX_check_private_key(context) != 1) {
+    return tl::unexpected("the private key " + private_key_path +
+                          " does not belong to the certificate " + certificate_path + ": " +
+                          openssl_reason());
+  }
+  return result;
+}
+
+SslPtr TlsContext::accept(int fd) const {
+  SslPtr ssl(SSL_new(context_.get()));
+  if (ssl && SSL_set_fd(ssl.get(), fd) != 1) ssl.reset();
+  if (ssl) SSL_set_accept_state(ssl.get());
+  return ssl;
+}
+
+}  // namespace bedside::net

@@ -1,0 +1,202 @@
+#include "server/net/websocket.h"
+
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <wslay/wslay.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace bedside::net {
+namespace {
+
+constexpr std::size_t kKeySize = 16;
+constexpr std::size_t kMaxCloseReason = 123;  // a control frame holds 125 bytes, RFC 6455 §5.5
+
+// Exactly 16 bytes in canonical base64: 22 characters and "==", the last with four zero bits.
+bool is_key(std::string_view text) {
+  std::array<unsigned char, kKeySize + 2> decoded{};
+  if (text.size() != 24 || text.substr(22) != "==" || text[21] == '=') return false;
+  if (EVP_DecodeBlock(decoded.data(), reinterpret_cast<const unsigned char*>(text.data()), 24) !=
+      static_cast<int>(decoded.size())) {
+    return false;
+  }
+  std::array<unsigned char, 25> encoded{};
+  EVP_EncodeBlock(encoded.data(), decoded.data(), static_cast<int>(kKeySize));
+  return std::memcmp(encoded.data(), text.data(), 24) == 0;
+}
+
+std::string accept_value(std::string_view key) {  // RFC 6455 §4.2.2 step 5.4
+  const std::string text = std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+  std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
+  SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  std::array<unsigned char, 29> encoded{};
+  EVP_EncodeBlock(encoded.data(), digest.data(), static_cast<int>(digest.size()));
+  return reinterpret_cast<const char*>(encoded.data());
+}
+
+bool any_token(const HttpRequest& request, std::string_view field, std::string_view token) {
+  return std::any_of(request.headers.begin(), request.headers.end(), [&](const auto& header) {
+    return header.first == field && has_token(header.second, token);
+  });
+}
+
+}  // namespace
+
+bool wants_websocket(const HttpRequest& request) {
+  return any_token(request, "connection", "upgrade") && any_token(request, "upgrade", "websocket");
+}
+
+tl::expected<HttpResponse, HttpResponse> accept_websocket(const HttpRequest& request) {
+  if (request.method != "GET") {
+    HttpResponse refusal = HttpResponse::text(405, "A WebSocket begins with GET\n");
+    refusal.set("Allow", "GET");
+    return tl::unexpected(std::move(refusal));
+  }
+  if (!wants_websocket(request)) {
+    return tl::unexpected(HttpResponse::text(400, "This is not a WebSocket handshake\n"));
+  }
+  if (request.header("sec-websocket-version") != "13") {
+    HttpResponse refusal = HttpResponse::text(426, "Only WebSocket version 13 is spoken here\n");
+    refusal.set("Sec-WebSocket-Version", "13");
+    return tl::unexpected(std::move(refusal));
+  }
+  const auto key = request.header("sec-websocket-key");
+  if (!key || !is_key(*key)) {
+    return tl::unexpected(
+        HttpResponse::text(400, "Sec-WebSocket-Key must be 16 bytes in base64\n"));
+  }
+  HttpResponse answer;
+  answer.status = 101;
+  answer.set("Upgrade", "websocket");
+  answer.set("Connection", "Upgrade");
+  answer.set("Sec-WebSocket-Accept", accept_value(*key));
+  return answer;
+}
+
+// What wslay calls. noexcept: an exception must not travel through C code.
+struct WebSocketCallbacks {
+  static ssize_t receive(wslay_event_context* context, std::uint8_t* buffer, std::size_t size,
+                         int /*flags*/, void* self) noexcept {
+    auto& input = static_cast<WebSocket*>(self)->input_;
+    if (input.empty()) {
+      wslay_event_set_error(context, WSLAY_ERR_WOULDBLOCK);
+      return -1;
+    }
+    const std::size_t taken = std::min(size, input.size());
+    std::copy_n(input.begin(), taken, buffer);
+    input = input.subspan(taken);
+    return static_cast<ssize_t>(taken);
+  }
+
+  static ssize_t send(wslay_event_context* /*context*/, const std::uint8_t* data, std::size_t size,
+                      int /*flags*/, void* self) noexcept {
+    static_cast<WebSocket*>(self)->output_.append(reinterpret_cast<const char*>(data), size);
+    return static_cast<ssize_t>(size);
+  }
+
+  static void message(wslay_event_context* context, const wslay_event_on_msg_recv_arg* message,
+                      void* self) noexcept {
+    auto& socket = *static_cast<WebSocket*>(self);
+    switch (message->opcode) {
+      case WSLAY_TEXT_FRAME:
+        socket.events_.emplace_back(WebSocketText{
+            std::string(reinterpret_cast<const char*>(message->msg), message->msg_length)});
+        break;
+      case WSLAY_BINARY_FRAME:
+        wslay_event_shutdown_read(context);
+        wslay_event_queue_close(context, WSLAY_CODE_UNSUPPORTED_DATA, nullptr, 0);
+        break;
+      case WSLAY_PONG:
+        socket.events_.emplace_back(WebSocketPong{});
+        break;
+      case WSLAY_CONNECTION_CLOSE:  // answered by wslay
+        socket.end(message->status_code == 0 ? std::uint16_t{WSLAY_CODE_NO_STATUS_RCVD}
+                                             : message->status_code);
+        break;
+      default:  // pings are answered by wslay
+        break;
+    }
+  }
+};
+
+void WebSocket::FreeContext::operator()(wslay_event_context* context) const {
+  wslay_event_context_free(context);
+}
+
+WebSocket::WebSocket(std::size_t max_message) {
+  wslay_event_callbacks callbacks{};
+  callbacks.recv_callback = &WebSocketCallbacks::receive;
+  callbacks.send_callback = &WebSocketCallbacks::send;
+  callbacks.on_msg_recv_callback = &WebSocketCallbacks::message;
+  wslay_event_context* context = nullptr;
+  if (wslay_event_context_server_init(&context, &callbacks, this) != 0) std::abort();  // no memory
+  context_.reset(context);
+  wslay_event_config_set_max_recv_msg_length(context, max_message);
+}
+
+WebSocket::~WebSocket() = default;
+
+void WebSocket::feed(stun::Bytes bytes) {
+  if (ended_) return;
+  input_ = bytes;
+  const int result = wslay_event_recv(context_.get());
+  input_ = {};
+  pump_output();
+  if (ended_) return;
+  if (result != 0) {
+    end(WSLAY_CODE_ABNORMAL_CLOSURE);
+  } else if (wslay_event_get_read_enabled(context_.get()) == 0) {
+    end(wslay_event_get_status_code_sent(context_.get()));  // the peer broke a rule
+  }
+}
+
+WebSocketEvent WebSocket::next_event() {
+  assert(has_event());
+  WebSocketEvent event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+void WebSocket::send_text(std::string_view text) {
+  const wslay_event_msg message{WSLAY_TEXT_FRAME,
+                                reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+  wslay_event_queue_msg(context_.get(), &message);  // refused after a close frame, as promised
+  pump_output();
+}
+
+void WebSocket::send_ping() {
+  const wslay_event_msg message{WSLAY_PING, nullptr, 0};
+  wslay_event_queue_msg(context_.get(), &message);
+  pump_output();
+}
+
+void WebSocket::close(std::uint16_t code, std::string_view reason) {
+  if (close_sent()) return;
+  wslay_event_queue_close(context_.get(), code,
+                          reinterpret_cast<const std::uint8_t*>(reason.data()),
+                          std::min(reason.size(), kMaxCloseReason));
+  pump_output();
+}
+
+bool WebSocket::close_sent() const { return wslay_event_get_close_sent(context_.get()) != 0; }
+
+std::string WebSocket::take_output() { return std::exchange(output_, {}); }
+
+void WebSocket::pump_output() {
+  while (wslay_event_want_write(context_.get()) != 0) {
+    if (wslay_event_send(context_.get()) != 0) return;
+  }
+}
+
+void WebSocket::end(std::uint16_t code) {
+  if (ended_) return;
+  ended_ = true;
+  events_.emplace_back(WebSocketClosed{code});
+}
+
+}  // namespace bedside::net
