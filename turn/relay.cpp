@@ -47,7 +47,7 @@ Relay::Relay(const RelaySettings& settings, const RelaySurroundings& surrounding
       new_peer_rate_(settings.quotas.new_peers_per_second, settings.quotas.new_peers_burst),
       data_seed_(random_word(*surroundings.random)) {}
 
-ClientVerdict Relay::on_client(const FiveTuple& client, stun::MutableBytes packet, const Now& now) {
+ClientVerdict Relay::on_client(const FiveTuple& client, stun::Bytes packet, const Now& now) {
   expire(now);
   if (packet.empty()) return drop(DropReason::not_stun_or_channel);
   switch (classify(packet[0], settings_.accept_rfc5766_channels)) {

@@ -104,7 +104,7 @@ class Relay {
   Relay& operator=(const Relay&) = delete;
 
   // One datagram from a client, or one whole frame of its stream.
-  ClientVerdict on_client(const FiveTuple& client, stun::MutableBytes packet, const Now& now);
+  ClientVerdict on_client(const FiveTuple& client, stun::Bytes packet, const Now& now);
 
   // One datagram from a peer, received on an open relay port.
   PortVerdict on_peer(RelayPortId port, const stun::Endpoint& from, const PeerDatagram& datagram,

@@ -8,12 +8,12 @@
 
 namespace bedside::turn {
 
-void StreamFramer::feed(stun::MutableBytes input) noexcept {
+void StreamFramer::feed(stun::Bytes input) noexcept {
   assert(input_.empty());  // the previous read was not drained
   input_ = input;
 }
 
-std::optional<stun::MutableBytes> StreamFramer::next() {
+std::optional<stun::Bytes> StreamFramer::next() {
   if (partial_delivered_) {
     partial_delivered_ = false;
     partial_.clear();
@@ -29,18 +29,18 @@ std::optional<stun::MutableBytes> StreamFramer::next() {
     input_ = {};
     return std::nullopt;
   }
-  const stun::MutableBytes frame = input_.first(size.frame);
+  const stun::Bytes frame = input_.first(size.frame);
   input_ = input_.subspan(size.needed);
   return frame;
 }
 
-std::optional<stun::MutableBytes> StreamFramer::finish_partial() {
+std::optional<stun::Bytes> StreamFramer::finish_partial() {
   while (true) {
     const Size size = measure(partial_);
     if (broken_) return std::nullopt;
     if (size.needed <= partial_.size()) {
       partial_delivered_ = true;
-      return stun::MutableBytes(partial_).first(size.frame);
+      return stun::Bytes(partial_).first(size.frame);
     }
     if (input_.empty()) return std::nullopt;
     const auto piece = input_.first(std::min(size.needed - partial_.size(), input_.size()));

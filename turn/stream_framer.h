@@ -24,11 +24,11 @@ class StreamFramer {
   explicit StreamFramer(bool accept_rfc5766_channels = false) noexcept
       : accept_rfc5766_(accept_rfc5766_channels) {}
 
-  void feed(stun::MutableBytes input) noexcept;
+  void feed(stun::Bytes input) noexcept;
 
   // One frame: a STUN message, or ChannelData without its stream padding. Nothing: feed more, or
   // broken().
-  [[nodiscard]] std::optional<stun::MutableBytes> next();
+  [[nodiscard]] std::optional<stun::Bytes> next();
 
   // The stream is neither STUN nor ChannelData (wrong first byte, cookie, or a length that is not a
   // multiple of 4). There is no way to find the next frame: close the connection (checklist B.57).
@@ -45,9 +45,9 @@ class StreamFramer {
   };
   // Looks at the first bytes of a frame; sets broken_ when they cannot be one.
   [[nodiscard]] Size measure(stun::Bytes start) noexcept;
-  [[nodiscard]] std::optional<stun::MutableBytes> finish_partial();
+  [[nodiscard]] std::optional<stun::Bytes> finish_partial();
 
-  stun::MutableBytes input_;
+  stun::Bytes input_;
   std::vector<std::uint8_t> partial_;
   bool partial_delivered_ = false;  // partial_ was handed out and is cleared by the next call
   bool broken_ = false;

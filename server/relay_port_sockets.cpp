@@ -1,0 +1,87 @@
+#include "server/relay_port_sockets.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "server/turn_stream.h"
+
+namespace bedside::server {
+namespace {
+
+// A relay port carries one call: a tenth of a second of the fastest permitted traffic fits.
+constexpr net::UdpOptions kPortOptions{.receive_buffer = 1 << 20, .send_buffer = 1 << 19};
+
+turn::PortError error_of(int code) {
+  switch (code) {
+    case EADDRINUSE:
+      return turn::PortError::in_use;
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+      return turn::PortError::family_unavailable;
+    default:
+      return turn::PortError::exhausted;
+  }
+}
+
+}  // namespace
+
+PortSockets::PortSockets(net::Loop& loop, LiveRelayTable& table, net::SendBatch& outgoing,
+                         OnReadable on_readable)
+    : loop_(loop), table_(table), outgoing_(outgoing), on_readable_(std::move(on_readable)) {}
+
+PortSockets::~PortSockets() = default;
+
+PortSocket* PortSockets::find(turn::RelayPortId id) {
+  return id.value < slots_.size() ? slots_[id.value].get() : nullptr;
+}
+
+turn::RelayPortId PortSockets::lowest_free_id() {
+  if (free_ids_.empty()) {
+    slots_.emplace_back();
+    return {static_cast<std::uint32_t>(slots_.size() - 1)};
+  }
+  const std::uint32_t id = free_ids_.top();
+  free_ids_.pop();
+  return {id};
+}
+
+tl::expected<turn::RelayPort, turn::PortError> PortSockets::open(stun::Family family,
+                                                                 std::uint16_t port,
+                                                                 const turn::Now& now) {
+  const auto& address = table_.addresses().of(family);
+  if (!address) return tl::make_unexpected(turn::PortError::family_unavailable);
+  if (!table_.take(family, port, now)) return tl::make_unexpected(turn::PortError::in_use);
+  auto socket = net::UdpSocket::bind({address->bind, port}, kPortOptions);
+  if (!socket) {
+    table_.release(family, port, LiveRelayTable::Rest::no, now);
+    return tl::make_unexpected(error_of(socket.error().code));
+  }
+  const turn::RelayPortId id = lowest_free_id();
+  const turn::RelayPort opened{id, {address->advertised, port}, {address->bind, port}};
+  slots_[id.value] = std::make_unique<PortSocket>(PortSocket{opened, std::move(*socket), owner_});
+  slots_[id.value]->socket.watch(loop_, [this, id] { on_readable_(id); });
+  if (owner_.stream != nullptr) owner_.stream->port_opened();
+  return opened;
+}
+
+void PortSockets::close(turn::RelayPortId id, const turn::Now& now) {
+  PortSocket* socket = find(id);
+  if (socket == nullptr) return;
+  outgoing_.flush();
+  if (socket->owner.stream != nullptr) socket->owner.stream->port_closed();
+  const stun::Endpoint local = socket->port.local;
+  slots_[id.value].reset();
+  free_ids_.push(id.value);
+  table_.release(local.address.family(), local.port, LiveRelayTable::Rest::yes, now);
+}
+
+bool PortSockets::reserve(const turn::Reservation& reservation, const turn::Now& now) {
+  return table_.reserve(reservation, now);
+}
+
+std::optional<turn::Reservation> PortSockets::claim(const turn::ReservationToken& token,
+                                                    const turn::Now& now) {
+  return table_.claim(token, now);
+}
+
+}  // namespace bedside::server

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <queue>
+#include <vector>
+
+#include "server/live_relay_table.h"
+#include "server/net/loop.h"
+#include "server/net/udp_batch.h"
+#include "server/net/udp_socket.h"
+#include "turn/relay_ports.h"
+
+namespace bedside::server {
+
+class TurnStream;
+
+// How to reach the client that owns a relay port: the socket its request came in on.
+struct ClientLink {
+  const net::UdpSocket* udp = nullptr;
+  TurnStream* stream = nullptr;
+};
+
+// One open relay port.
+struct PortSocket {
+  turn::RelayPort port;
+  net::UdpSocket socket;
+  ClientLink owner;
+};
+
+// The relay ports of one shard as real sockets. Shard's thread.
+class PortSockets final : public turn::RelayPorts {
+ public:
+  using OnReadable = std::function<void(turn::RelayPortId)>;
+
+  // `outgoing` is flushed before a port is closed: what waits in it names sockets by descriptor,
+  // and the kernel may give the next socket the same one.
+  PortSockets(net::Loop& loop, LiveRelayTable& table, net::SendBatch& outgoing,
+              OnReadable on_readable);
+  ~PortSockets() override;
+
+  // Whom the next opened ports belong to.
+  void set_owner(const ClientLink& owner) { owner_ = owner; }
+
+  // Null when the port is closed. Stable while it is open.
+  PortSocket* find(turn::RelayPortId id);
+
+  tl::expected<turn::RelayPort, turn::PortError> open(stun::Family family, std::uint16_t port,
+                                                      const turn::Now& now) override;
+  void close(turn::RelayPortId id, const turn::Now& now) override;
+  bool reserve(const turn::Reservation& reservation, const turn::Now& now) override;
+  std::optional<turn::Reservation> claim(const turn::ReservationToken& token,
+                                         const turn::Now& now) override;
+
+ private:
+  turn::RelayPortId lowest_free_id();
+
+  net::Loop& loop_;
+  LiveRelayTable& table_;
+  net::SendBatch& outgoing_;
+  OnReadable on_readable_;
+  ClientLink owner_;
+  std::vector<std::unique_ptr<PortSocket>> slots_;  // by RelayPortId
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> free_ids_;
+};
+
+}  // namespace bedside::server

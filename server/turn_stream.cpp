@@ -1,0 +1,68 @@
+#include "server/turn_stream.h"
+
+#include <utility>
+
+namespace bedside::server {
+namespace {
+
+turn::FiveTuple tuple_of(const net::DetachedConnection& connection) {
+  return {connection.tls() ? turn::ClientTransport::tls : turn::ClientTransport::tcp,
+          connection.peer, connection.local};
+}
+
+}  // namespace
+
+TurnStream::TurnStream(net::Loop& loop, net::DetachedConnection connection,
+                       bool accept_rfc5766_channels, Owner& owner)
+    : owner_(owner),
+      tuple_(tuple_of(connection)),
+      framer_(accept_rfc5766_channels),
+      idle_(loop, [this] { on_idle(); }),
+      connection_(loop, std::move(connection), *this) {
+  idle_.arm(kIdle);
+}
+
+TurnStream::~TurnStream() {
+  if (destroyed_ != nullptr) *destroyed_ = true;
+}
+
+void TurnStream::answer(stun::Bytes message) {
+  // When it does not fit, on_closed follows: the client has not read for a megabyte.
+  (void)connection_.write(message, net::WriteClass::control);
+}
+
+bool TurnStream::media(stun::Bytes framed) {
+  return connection_.write(framed, net::WriteClass::data);
+}
+
+void TurnStream::on_bytes(net::Connection& /*connection*/, stun::Bytes bytes) {
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  framer_.feed(bytes);
+  while (const auto frame = framer_.next()) {
+    owner_.on_frame(*this, *frame);
+    if (destroyed) return;
+  }
+  destroyed_ = nullptr;
+  if (framer_.broken()) {
+    owner_.on_over(*this);
+  } else {
+    owner_.on_frames_done(*this);
+  }
+}
+
+void TurnStream::on_peer_ended(net::Connection& /*connection*/) { owner_.on_over(*this); }
+
+void TurnStream::on_closed(net::Connection& /*connection*/, net::CloseReason /*reason*/) {
+  owner_.on_over(*this);
+}
+
+void TurnStream::on_idle() {
+  if (ports_ > 0) {
+    idle_.arm(kIdle);
+    return;
+  }
+  owner_.on_over(*this);
+}
+
+}  // namespace bedside::server
