@@ -1,0 +1,133 @@
+// What the signaling core asks to have recorded: every change of a room, one value each.
+//
+// A change is applied in memory only after the store has committed it together with its audit
+// record
+// (`CommitNeeded` and `Hub::committed` in hub.h). The records are plain values: they own
+// everything.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace bedside::signaling {
+
+// SHA-256 of a participant token. The token itself is never kept.
+using TokenHash = std::array<std::uint8_t, 32>;
+
+enum class Role : std::uint8_t { guest, host };
+
+enum class Transport : std::uint8_t { socket, poll };
+
+enum class LeaveReason : std::uint8_t {
+  left,          // said so
+  disconnected,  // the connection closed, or nothing came within the grace time
+  superseded,    // attached again from elsewhere without `after`
+  lapsed,        // joined, never attached, or away for longer than the return window
+  room_ended,
+};
+
+enum class EndReason : std::uint8_t {
+  requested,  // end-room or DELETE
+  admin,      // an administrator
+};
+
+// Who caused a change. The hub only carries it to the audit record; empty fields mean unknown. A
+// change that the passing of time caused has `actor_kind` "system".
+struct Caller {
+  std::uint64_t request_id = 0;
+  std::string listener;    // "http", "https"…
+  std::string address;     // IP address as text, without port
+  std::string actor_kind;  // "participant", "user", "system", "anonymous"
+  std::string actor_id;    // account id for users; participants are named by the change itself
+  std::string actor_role;
+  std::string actor_auth;  // "none", "token", "session"
+};
+
+struct RoomCreated {
+  std::string room;
+  std::string appointment;  // JSON text of a number or a string, as the client gave it
+  std::chrono::milliseconds created_wall;
+};
+
+struct RoomEnded {
+  std::string room;
+  EndReason reason;
+  std::chrono::milliseconds ended_wall;
+  std::chrono::milliseconds forget_wall;  // the room's one expiry
+};
+
+// An ended room's hour is over.
+struct RoomForgotten {
+  std::string room;
+};
+
+struct ParticipantJoined {
+  std::string room;
+  std::string participant;
+  std::string name;  // for the roster after a restart; never for a log
+  Role role;
+  TokenHash token_hash;
+  std::chrono::milliseconds joined_wall;
+  std::chrono::milliseconds lease_wall;  // until then it counts without an attach
+};
+
+struct ParticipantAttached {
+  std::string room;
+  std::string participant;
+  Transport transport;
+  std::chrono::milliseconds attached_wall;
+};
+
+// No longer in the room (the others were told), but it may attach again under the same id: an old
+// page whose connection broke, a phone that was away for too long.
+struct ParticipantDetached {
+  std::string room;
+  std::string participant;
+  LeaveReason reason;  // disconnected or superseded
+  std::chrono::milliseconds left_wall;
+  std::chrono::seconds attended;  // since the attach
+};
+
+// Gone for good.
+struct ParticipantLeft {
+  std::string room;
+  std::string participant;
+  LeaveReason reason;  // left, lapsed or room_ended
+  std::chrono::milliseconds left_wall;
+  std::chrono::seconds attended;  // since the attach; 0 when it was not attached
+};
+
+struct CredentialIssued {
+  std::string room;
+  std::string participant;
+  std::chrono::milliseconds expires_wall;
+};
+
+using Change =
+    std::variant<RoomCreated, RoomEnded, RoomForgotten, ParticipantJoined, ParticipantAttached,
+                 ParticipantDetached, ParticipantLeft, CredentialIssued>;
+
+// What `Hub::restore` takes at start; the store's rows in the hub's words.
+struct ParticipantRecord {
+  std::string id;
+  std::string name;
+  Role role = Role::guest;
+  TokenHash token_hash{};
+  std::chrono::milliseconds lease_wall{0};
+  bool attached = false;  // was in the room when the process died
+};
+
+struct RoomRecord {
+  std::string id;
+  std::string appointment;
+  std::chrono::milliseconds created_wall{0};
+  std::optional<std::chrono::milliseconds> forget_wall;  // set: ended
+  std::vector<ParticipantRecord> participants;  // in order of joining, without those who left
+};
+
+}  // namespace bedside::signaling

@@ -1,0 +1,83 @@
+// Every limit of the signaling core and what happens when it is reached.
+//
+// The numbers of protocol.md section 2.5 are part of the contract with clients; the others bound
+// memory.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace bedside::signaling {
+
+// Longest room id. Longer, or other characters than [A-Za-z0-9._-]: create-room answers 400.
+inline constexpr std::size_t kMaxRoomIdBytes = 255;
+
+// Longest display name. Longer: join-room answers 400; in a WebSocket join it is ignored and the
+// name of join-room stays.
+inline constexpr std::size_t kMaxNameBytes = 512;
+
+// Longest appointmentId as JSON text. Longer: 400.
+inline constexpr std::size_t kMaxAppointmentBytes = 256;
+
+// Nesting of any JSON from outside. Deeper: the same answer as text that is no JSON.
+inline constexpr std::size_t kMaxJsonDepth = 16;
+
+// One WebSocket or `signal` message. Longer: close 1009 by the WebSocket layer; here `bad-message`
+// or 413.
+inline constexpr std::size_t kMaxMessageBytes = 64 * 1024;
+
+// A join counts this long without an attach; afterwards it may still attach while there is room.
+inline constexpr std::chrono::milliseconds kJoinLease{60'000};
+
+// How long a participant that may resume (token or long poll) is still in the room without a
+// transport. Then the others get peer-left.
+inline constexpr std::chrono::milliseconds kAwayGrace{30'000};
+
+// After a restart everybody is away at once and reconnects with back-off.
+inline constexpr std::chrono::milliseconds kRestartGrace{60'000};
+
+// How long somebody whose lease lapsed, or whose connection closed, may come back under the same
+// id.
+inline constexpr std::chrono::milliseconds kReturnWindow{3'600'000};
+
+// How many such people a room remembers; the longest gone is forgotten first.
+inline constexpr std::size_t kMaxRemembered = 64;
+
+// An ended room answers 410/active:false this long, then 404.
+inline constexpr std::chrono::milliseconds kEndedVisible{3'600'000};
+
+// Longest parked poll; a larger `wait` is taken as this.
+inline constexpr std::chrono::milliseconds kMaxPollWait{25'000};
+
+// A socket must send its `join` within this time, or it is closed (4002).
+inline constexpr std::chrono::milliseconds kSocketJoinDeadline{30'000};
+
+// Client messages per participant: 30 a second, bursts of 120. Above: error `rate-limited`, then
+// close 4008 (WebSocket) or 429 (HTTP).
+inline constexpr double kMessagesPerSecond = 30.0;
+inline constexpr double kMessageBurst = 120.0;
+
+// Undelivered plus replayable messages of one participant. When what was never delivered does not
+// fit, all of it is dropped and the client gets `resync` with the current roster.
+inline constexpr std::size_t kOutboxMessages = 256;
+inline constexpr std::size_t kOutboxBytes = 512 * 1024;
+
+// Commands that wait for a room's commit in flight. Above: 503, or error `busy` and close 1013.
+inline constexpr std::size_t kMaxWaitingCommands = 512;
+
+// New ICE credentials are pushed this long before the old ones expire (at most half their
+// lifetime).
+inline constexpr std::chrono::milliseconds kIceRenewBefore{120'000};
+
+// What the operator sets.
+struct Limits {
+  // People in one room at once (2..8). Above: join-room answers 409, attach gets `room-full` and
+  // 4009.
+  std::size_t max_participants = 8;
+  // Rooms known at once, ended ones included. Above: create-room answers 503.
+  std::size_t max_rooms = 20'000;
+  // WebSockets at once. Above: `Hub::socket_opened` refuses.
+  std::size_t max_sockets = 20'000;
+};
+
+}  // namespace bedside::signaling

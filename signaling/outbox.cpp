@@ -1,0 +1,66 @@
+#include "signaling/outbox.h"
+
+#include <utility>
+
+#include "signaling/limits.h"
+#include "signaling/message.h"
+
+namespace bedside::signaling {
+
+void Outbox::push(std::string_view object) {
+  // What is pushed after a loss is part of what the coming resync says.
+  if (lost_) return;
+  std::string text = with_seq(object, next_);
+  while (kept_.size() >= kOutboxMessages || bytes_ + text.size() > kOutboxBytes) {
+    if (kept_.empty() || kept_.front().seq > sent_) {
+      kept_.clear();
+      bytes_ = 0;
+      lost_ = true;
+      return;
+    }
+    drop_front();
+  }
+  bytes_ += text.size();
+  kept_.push_back({next_, std::move(text)});
+  ++next_;
+}
+
+bool Outbox::can_resume(std::uint64_t after) const {
+  if (lost_ || after >= next_) return false;
+  const std::uint64_t first_kept = next_ - kept_.size();
+  return after + 1 >= first_kept;
+}
+
+void Outbox::resume(std::uint64_t after) {
+  while (!kept_.empty() && kept_.front().seq <= after) drop_front();
+  sent_ = after;
+  acknowledged_ = after;
+}
+
+void Outbox::restart(std::string_view object) {
+  kept_.clear();
+  bytes_ = 0;
+  lost_ = false;
+  sent_ = next_ - 1;
+  push(object);
+}
+
+std::vector<std::string> Outbox::take(std::size_t max_bytes) {
+  std::vector<std::string> texts;
+  std::size_t taken = 0;
+  while (has_unsent() && (texts.empty() || taken < max_bytes)) {
+    const std::uint64_t first_kept = next_ - kept_.size();
+    const Kept& kept = kept_[static_cast<std::size_t>(sent_ + 1 - first_kept)];
+    taken += kept.text.size();
+    texts.push_back(kept.text);
+    ++sent_;
+  }
+  return texts;
+}
+
+void Outbox::drop_front() {
+  bytes_ -= kept_.front().text.size();
+  kept_.pop_front();
+}
+
+}  // namespace bedside::signaling

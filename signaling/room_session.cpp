@@ -1,0 +1,290 @@
+// Who is in the room, by which transport, and what is said (protocol.md 1.2, 2.3, 2.4).
+#include <utility>
+
+#include "signaling/room.h"
+
+namespace bedside::signaling {
+namespace {
+
+constexpr std::uint16_t kSuperseded = 4000;
+constexpr std::uint16_t kRoomEnded = 4001;
+constexpr std::uint16_t kNotAParticipant = 4003;
+constexpr std::uint16_t kNoSuchRoom = 4004;
+constexpr std::uint16_t kRoomFull = 4009;
+constexpr std::uint16_t kTryAgain = 1013;
+
+}  // namespace
+
+void Room::on(const Command& command, const SocketSaid& said, const Now& now) {
+  if (said.message) {
+    if (const auto* join = std::get_if<Join>(&said.message->body)) {
+      return socket_join(command, *join, now);
+    }
+  }
+  // Nobody there: the participant left or was superseded while this message waited.
+  Participant* participant = by_socket(command.socket);
+  if (participant == nullptr) return;
+  if (!said.message) return participant->outbox.push(error_message(said.message.error()));
+  if (std::holds_alternative<Leave>(said.message->body)) return leave(*participant, command, now);
+  if (const auto problem = hear(*participant, *said.message)) {
+    participant->outbox.push(error_message(*problem));
+  }
+}
+
+void Room::socket_join(const Command& command, const Join& join, const Now& now) {
+  if (!exists_) return refuse_join(command, kNoSuchRoom, {"room-not-found", "Room not found", {}});
+  if (ended_) return refuse_join(command, kRoomEnded, {"room-ended", "Room has ended", {}});
+  Participant* participant = find(join.peer);
+  if (participant == nullptr || !token_fits(*participant, join.token, false)) {
+    services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::wrong_token, command.caller});
+    return refuse_join(command, kNotAParticipant,
+                       {"not-a-participant", "This participant is not in the room", {}});
+  }
+  const bool resumable = !join.token.empty() || join.after.has_value();
+  if (participant->attached() && join.after) {
+    drop_transports(*participant, "superseded");
+    catch_up(*participant, *join.after);
+    participant->socket = command.socket;
+    participant->presence = Presence::here;
+    participant->resumable = true;
+    participant->outbox.push(resumed_message(participant->client_seq));
+    return;
+  }
+  if (!has_place_for(*participant)) {
+    return refuse_join(command, kRoomFull, {"room-full", "This visit is full", {}});
+  }
+  enter(
+      *participant, Transport::socket, command, join.name,
+      [this, command, resumable](bool ok, const Now&) {
+        Participant* self = find(command.participant);
+        if (!ok || self == nullptr) {
+          return refuse_join(command, kTryAgain, {"unavailable", "Please try again", {}});
+        }
+        self->socket = command.socket;
+        self->resumable = resumable;
+      },
+      now);
+}
+
+void Room::refuse_join(const Command& command, std::uint16_t close_code, Problem problem) {
+  const std::string reason = problem.code;
+  close_socket(command.socket, close_code, reason, {error_message(problem)});
+}
+
+bool Room::has_place_for(const Participant& participant) const {
+  return participant.counts() || count() < services_.limits.max_participants;
+}
+
+// A first attach, a return, or a fresh client that takes the place of an attached one.
+void Room::enter(Participant& participant, Transport transport, const Command& command,
+                 std::string name, Decided decided, const Now& now) {
+  std::vector<Change> changes;
+  if (participant.attached()) {
+    changes.emplace_back(ParticipantDetached{id_, participant.id, LeaveReason::superseded, now.wall,
+                                             attended(participant, now)});
+  }
+  changes.emplace_back(ParticipantAttached{id_, participant.id, transport, now.wall});
+  commit(std::move(changes), false, command.caller, participant.id,
+         [this, id = participant.id, name = std::move(name), decided = std::move(decided)](
+             bool ok, const Now& then) {
+           Participant* self = find(id);
+           if (ok && self != nullptr) apply_enter(*self, name, then);
+           decided(ok, then);
+         });
+}
+
+void Room::apply_enter(Participant& participant, std::string_view name, const Now& now) {
+  if (participant.attached()) {
+    drop_transports(participant, "superseded");
+    broadcast(peer_left_message(participant.id), &participant);
+  }
+  if (!participant.counts()) {
+    services_.outputs.outputs.emplace_back(ParticipantLive{id_, participant.id});
+  }
+  if (!name.empty()) participant.name = name;
+  participant.presence = Presence::here;
+  participant.attach_order = next_attach_++;
+  participant.attached_mono = now.mono;
+  participant.attached_wall = now.wall;
+  participant.client_seq = 0;
+  participant.media.reset();
+  participant.outbox.restart(roster_message("existing-peers", others(participant)));
+  push_media(participant);
+  broadcast(peer_joined_message(participant.id, participant.name, participant.role), &participant);
+}
+
+void Room::push_media(Participant& newcomer) {
+  for (const auto& participant : participants_) {
+    if (participant.get() == &newcomer || !participant->attached() || !participant->media) continue;
+    newcomer.outbox.push(media_state_message(*participant->media, participant->id));
+  }
+}
+
+void Room::catch_up(Participant& participant, std::uint64_t after) {
+  if (participant.outbox.can_resume(after)) {
+    participant.outbox.resume(after);
+  } else {
+    resync(participant);
+  }
+}
+
+void Room::resync(Participant& participant) {
+  participant.outbox.restart(roster_message("resync", others(participant)));
+  push_media(participant);
+}
+
+void Room::drop_transports(Participant& participant, std::string_view reason) {
+  if (participant.socket != 0) close_socket(participant.socket, kSuperseded, reason, {});
+  participant.socket = 0;
+  if (participant.poll) {
+    answer(participant.poll->request, 200,
+           polled_body({}, participant.outbox.last(), participant.client_seq));
+  }
+  participant.poll.reset();
+}
+
+void Room::on(const Command& command, const SocketGone&, const Now& now) {
+  Participant* participant = by_socket(command.socket);
+  if (participant == nullptr) return;
+  participant->socket = 0;
+  set_away(*participant, now);
+  if (participant->resumable) return;
+  // A client of section 1 cannot resume: for it the closing is the departure.
+  commit({ParticipantDetached{id_, participant->id, LeaveReason::disconnected, now.wall,
+                              attended(*participant, now)}},
+         true, command.caller, participant->id,
+         [this, id = participant->id](bool, const Now& then) {
+           Participant* self = find(id);
+           if (self != nullptr) remember(*self, then);
+         });
+}
+
+void Room::on(const Command& command, const Poll& poll, const Now& now) {
+  Participant* participant = speaker(command, poll.speaker, false);
+  if (participant == nullptr) return;
+  if (participant->attached()) {
+    // The client has named a higher number since: this request was overtaken on the way, nobody
+    // reads the answer, and it must not take the place of the transport that is in use.
+    const std::uint64_t known = participant->outbox.acknowledged();
+    if (poll.after != 0 && poll.after < known) {
+      return answer(command.request, 200, polled_body({}, known, participant->client_seq));
+    }
+    drop_transports(*participant, "superseded");
+    catch_up(*participant, poll.after);
+    participant->resumable = true;
+    return serve_poll(*participant, command.request, poll.wait, now);
+  }
+  if (!has_place_for(*participant)) return refuse(command.request, 409, "This visit is full");
+  enter(
+      *participant, Transport::poll, command, {},
+      [this, command, wait = poll.wait](bool ok, const Now& then) {
+        Participant* self = find(command.participant);
+        if (!ok || self == nullptr) return unavailable(command.request);
+        self->resumable = true;
+        serve_poll(*self, command.request, wait, then);
+      },
+      now);
+}
+
+void Room::serve_poll(Participant& participant, RequestId request, std::chrono::milliseconds wait,
+                      const Now& now) {
+  if (participant.outbox.has_unsent() || wait.count() == 0) {
+    return answer_poll(participant, request, now);
+  }
+  participant.presence = Presence::here;
+  participant.poll = ParkedPoll{request, now.mono + wait};
+}
+
+void Room::answer_poll(Participant& participant, RequestId request, const Now& now) {
+  participant.poll.reset();
+  if (participant.outbox.lost()) resync(participant);
+  const std::vector<std::string> messages = participant.outbox.take(kOutboxBytes);
+  answer(request, 200, polled_body(messages, participant.outbox.last(), participant.client_seq));
+  set_away(participant, now);
+}
+
+void Room::on(const Command& command, const Signal& signal, const Now& now) {
+  Participant* participant = speaker(command, signal.speaker, false);
+  if (participant == nullptr) return;
+  const ClientMessage& message = signal.message;
+  if (std::holds_alternative<Leave>(message.body)) return leave(*participant, command, now);
+  const auto* join = std::get_if<Join>(&message.body);
+  if (join != nullptr && (join->room != id_ || join->peer != participant->id)) {
+    return refuse(command.request, 400, "join names another room or participant");
+  }
+  if (join != nullptr && !participant->attached()) {
+    if (!has_place_for(*participant)) return refuse(command.request, 409, "This visit is full");
+    return enter(
+        *participant, Transport::poll, command, join->name,
+        [this, command, seq = message.client_seq](bool ok, const Now& then) {
+          Participant* self = find(command.participant);
+          if (!ok || self == nullptr) return unavailable(command.request);
+          self->resumable = true;
+          self->client_seq = seq.value_or(0);
+          set_away(*self, then);  // until its first poll
+          answer(command.request, 200, accepted_body(seq));
+        },
+        now);
+  }
+  if (join == nullptr) {
+    if (const auto problem = hear(*participant, message)) {
+      const int status = problem->code == "unknown-peer" ? 404
+                         : problem->code == "forbidden"  ? 403
+                                                         : 409;
+      return refuse(command.request, status, problem->message);
+    }
+  }
+  answer(command.request, 200,
+         accepted_body(message.client_seq ? std::optional(participant->client_seq) : std::nullopt));
+}
+
+// Nothing, or why it was not understood.
+std::optional<Problem> Room::hear(Participant& participant, const ClientMessage& message) {
+  if (!participant.attached())
+    return Problem{"join-first", "Join the room first", message.request_id};
+  if (message.client_seq) {
+    if (*message.client_seq <= participant.client_seq) return std::nullopt;  // a retry
+    participant.client_seq = *message.client_seq;
+  }
+  if (const auto* forward = std::get_if<Forward>(&message.body)) {
+    Participant* target = find(forward->target);
+    if (target == nullptr || !target->attached() || target == &participant) {
+      return Problem{"unknown-peer", "Nobody with this id is in the room", message.request_id};
+    }
+    target->outbox.push(forwarded_message(*forward, participant.id));
+    ++services_.outputs.forwarded;
+  } else if (const auto* media = std::get_if<MediaState>(&message.body)) {
+    participant.media = *media;
+    broadcast(media_state_message(*media, participant.id), &participant);
+  } else if (std::holds_alternative<HostOnly>(message.body)) {
+    return Problem{"forbidden", "Only a host may do this", message.request_id};
+  }
+  return std::nullopt;
+}
+
+// For good: the participant said so. What is said cannot be refused, so the record follows if need
+// be.
+void Room::leave(Participant& participant, const Command& command, const Now& now) {
+  commit({ParticipantLeft{id_, participant.id, LeaveReason::left, now.wall,
+                          attended(participant, now)}},
+         true, command.caller, participant.id,
+         [this, command, id = participant.id](bool, const Now&) {
+           Participant* self = find(id);
+           if (self != nullptr) {
+             const bool by_own_socket = command.socket != 0 && command.socket == self->socket;
+             if (by_own_socket) {
+               services_.outputs.freed.push_back(self->socket);
+               self->socket = 0;
+             }
+             drop_transports(*self, "left");
+             if (self->attached()) broadcast(peer_left_message(id), self);
+             if (self->counts()) {
+               services_.outputs.outputs.emplace_back(ParticipantGone{id_, id});
+             }
+             std::erase_if(participants_, [self](const auto& p) { return p.get() == self; });
+           }
+           if (command.request != 0) answer(command.request, 200, accepted_body(std::nullopt));
+         });
+}
+
+}  // namespace bedside::signaling
