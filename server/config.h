@@ -1,0 +1,136 @@
+#pragma once
+
+// The configuration of a server, as values. Reading one never stops at the first mistake: every
+// problem of a file is collected with its place and its remedy, because a person who edits a
+// configuration on a remote machine wants to hear everything at once.
+//
+// Any thread; the values are immutable after start. Secrets of a Config (shared secret, passwords)
+// are read from their files while loading and never printed.
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "stun/endpoint.h"
+#include "turn/peer_policy.h"
+
+namespace bedside::server {
+
+// How visitors get into a room (protocol.md 2.1).
+enum class Access : std::uint8_t { open, invite };
+
+struct PortRange {
+  std::uint16_t first = 49152;
+  std::uint16_t last = 65535;
+};
+
+// "203.0.113.0/24"; a bare address is a block of one.
+using AddressBlock = turn::Prefix;
+
+struct PracticeConfig {
+  std::string name = "Bedside";
+  std::string phone;
+};
+
+struct HttpsConfig {
+  std::vector<stun::Endpoint> listen;
+  std::filesystem::path certificate;  // PEM, leaf first
+  std::filesystem::path private_key;  // PEM
+};
+
+struct HttpConfig {
+  std::vector<stun::Endpoint> listen;
+};
+
+// A long-term user for TURN clients other than the session page.
+struct TurnUser {
+  std::string name;
+  std::string password;
+};
+
+struct TurnConfig {
+  std::vector<stun::Endpoint> listen;  // each address is served over UDP and over TCP
+  PortRange relay_ports;
+  std::vector<stun::IpAddress> external_ip;  // at most one per family
+  std::string realm;
+  std::filesystem::path shared_secret_file;
+  std::string shared_secret;  // content of the file; empty: no shared secret
+  bool allow_loopback_peers = false;
+  std::vector<AddressBlock> allowed_peers;
+  std::vector<AddressBlock> denied_peers;
+  unsigned threads = 0;  // relay threads; 0: one per core
+  std::vector<TurnUser> users;
+  bool accept_rfc5766_channels = false;  // tests with old clients only
+};
+
+struct SignalingConfig {
+  Access access = Access::invite;
+  unsigned max_participants = 8;
+  std::vector<std::string> allowed_origins;  // "https://portal.example.org", compared exactly
+};
+
+struct AdminConfig {
+  std::vector<AddressBlock> allow_from;  // empty: every address may see the log-in page
+};
+
+struct OperatorConfig {
+  std::optional<stun::Endpoint> listen;  // absent: no operator listener
+};
+
+struct Config {
+  std::filesystem::path data_dir;
+  std::string public_host;  // name in links and turns: URIs
+  PracticeConfig practice;
+  HttpsConfig https;
+  HttpConfig http;
+  TurnConfig turn;
+  SignalingConfig signaling;
+  AdminConfig admin;
+  OperatorConfig operator_listener;
+  bool demo = false;  // the configuration is demo_config(), not a file
+
+  std::filesystem::path database() const { return data_dir / "bedside.db"; }
+  std::filesystem::path keys_dir() const { return data_dir / "keys"; }
+};
+
+enum class Severity : std::uint8_t { error, warning };
+
+struct Problem {
+  Severity severity = Severity::error;
+  std::uint32_t line = 0;  // 1-based; 0: concerns the file as a whole
+  std::uint32_t column = 0;
+  std::string what;
+  std::string remedy;  // what to write or do instead
+};
+
+struct CheckedConfig {
+  Config config;                  // complete and consistent only when ok()
+  std::vector<Problem> problems;  // in file order
+
+  bool ok() const;
+};
+
+// Reads and checks a file. Relative paths in it are relative to the file's folder. Files it names
+// (certificate, key, secrets) are opened, so that "cannot read" is told with file and uid.
+CheckedConfig load_config(const std::filesystem::path& file);
+
+// The same for a text; `file` gives the folder of relative paths and is not opened.
+CheckedConfig parse_config(std::string_view text, const std::filesystem::path& file);
+
+// "bedside.toml:12:3: error: …\n    instead: …"
+std::string describe(const Problem& problem, const std::filesystem::path& file);
+
+// What an operator must hear at every start and in check-config although it is allowed: open rooms
+// on a public address, test-only switches, plain HTTP outside of this machine.
+std::vector<Problem> loud_warnings(const Config& config);
+
+// "[::]" means both families: the sockets are bound per family with IPV6_V6ONLY, so an IPv6
+// wildcard is accompanied by 0.0.0.0. Order kept, duplicates removed.
+std::vector<stun::Endpoint> endpoints_to_bind(const std::vector<stun::Endpoint>& listen);
+
+bool is_loopback(const stun::IpAddress& address);
+
+}  // namespace bedside::server

@@ -1,0 +1,269 @@
+#include "server/config_check.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/config_text.h"
+#include "server/links.h"
+#include "server/net/tls.h"
+#include "server/private_file.h"
+
+namespace bedside::server {
+namespace {
+
+bool any_public(const std::vector<stun::Endpoint>& listen) {
+  return std::any_of(listen.begin(), listen.end(),
+                     [](const stun::Endpoint& e) { return !is_loopback(e.address); });
+}
+
+void check_names(Config& config, Findings& findings) {
+  const bool reachable = any_public(config.https.listen) || any_public(config.http.listen) ||
+                         any_public(config.turn.listen);
+  if (config.public_host.empty() && !findings.written("public_host")) {
+    if (reachable) {
+      findings.error("public_host", "public_host is missing: links need the name of this server",
+                     "write public_host = \"visit.example.org\"");
+    }
+    config.public_host = "localhost";
+  } else if (!is_host(config.public_host)) {
+    findings.error("public_host", "public_host must be a host name without scheme, port or path",
+                   "write public_host = \"visit.example.org\"");
+  }
+  if (config.turn.realm.empty()) config.turn.realm = config.public_host;
+  // RFC 8489 §14.9: fewer than 128 characters.
+  if (config.turn.realm.size() > 127) {
+    findings.error("turn.realm", "turn.realm is longer than 127 bytes",
+                   "write realm = \"visit.example.org\"");
+  }
+}
+
+void check_https(const Config& config, Findings& findings) {
+  const HttpsConfig& https = config.https;
+  if (https.listen.empty()) return;
+  if (https.certificate.empty() || https.private_key.empty()) {
+    findings.error(https.certificate.empty() ? "https.private_key" : "https.certificate",
+                   "https is served but https.certificate or https.private_key is missing",
+                   "write both, for example certificate = \"/etc/letsencrypt/live/" +
+                       config.public_host +
+                       "/fullchain.pem\" and private_key = \"…/privkey.pem\" under [https], or "
+                       "listen = [] to serve no https");
+    return;
+  }
+  const auto tls = net::TlsContext::load(https.certificate.string(), https.private_key.string());
+  if (!tls) {
+    findings.error("https.certificate", tls.error(),
+                   "write the paths of a PEM certificate chain and its private key");
+  }
+  if (open_to_others(https.private_key) && ::geteuid() != 0) {
+    findings.warning("https.private_key",
+                     "others on this machine can read " + https.private_key.string(),
+                     "run `chmod 600` on it");
+  }
+}
+
+// Two parts on one TCP port would each get half of the connections.
+void check_ports(const Config& config, Findings& findings) {
+  struct Use {
+    std::string key;
+    stun::Endpoint endpoint;
+  };
+  std::vector<Use> uses;
+  const auto add = [&](const std::string& key, const std::vector<stun::Endpoint>& listen) {
+    for (const stun::Endpoint& endpoint : endpoints_to_bind(listen)) {
+      for (const Use& use : uses) {
+        if (use.key == key || use.endpoint.port != endpoint.port) continue;
+        const bool same_family = use.endpoint.address.family() == endpoint.address.family();
+        const bool overlap = use.endpoint.address == endpoint.address ||
+                             use.endpoint.address.is_unspecified() ||
+                             endpoint.address.is_unspecified();
+        if (!same_family || !overlap) continue;
+        findings.error(key,
+                       key + " and " + use.key + " both want port " + std::to_string(endpoint.port),
+                       "give each of them a port of its own");
+        return;
+      }
+      uses.push_back({key, endpoint});
+    }
+  };
+  add("https.listen", config.https.listen);
+  add("http.listen", config.http.listen);
+  add("turn.listen", config.turn.listen);
+  if (config.operator_listener.listen) add("operator.listen", {*config.operator_listener.listen});
+  if (config.https.listen.empty() && config.http.listen.empty()) {
+    findings.error("https.listen", "neither https nor http is served, so nobody can visit",
+                   "write listen = [\"[::]:443\"] under [https]");
+  }
+}
+
+void check_relay_addresses(const TurnConfig& turn, Findings& findings) {
+  for (std::size_t i = 0; i < turn.external_ip.size(); ++i) {
+    const stun::IpAddress& address = turn.external_ip[i];
+    if (address.is_unspecified()) {
+      findings.error("turn.external_ip",
+                     "turn.external_ip must be the address clients reach this server at",
+                     "write external_ip = [\"203.0.113.5\"]");
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (turn.external_ip[j].family() == address.family()) {
+        findings.error("turn.external_ip", "turn.external_ip names two addresses of one family",
+                       "keep one IPv4 and one IPv6 address at most");
+      }
+    }
+  }
+  for (const stun::Endpoint& endpoint : turn.listen) {
+    if (endpoint.port >= turn.relay_ports.first && endpoint.port <= turn.relay_ports.last) {
+      findings.error(
+          "turn.relay_ports",
+          "turn.relay_ports contains the listening port " + std::to_string(endpoint.port),
+          "choose a range without it");
+    }
+  }
+}
+
+void check_peers(const TurnConfig& turn, Findings& findings) {
+  turn::PeerPolicyConfig policy;
+  policy.allowed = turn.allowed_peers;
+  policy.denied = turn.denied_peers;
+  if (const auto made = turn::PeerPolicy::make(std::move(policy)); !made) {
+    findings.error(turn.allowed_peers.empty() ? "turn.denied_peers" : "turn.allowed_peers",
+                   std::string(turn::to_text(made.error())),
+                   "remove loopback, link-local, multicast and unspecified addresses from "
+                   "allowed_peers, and join blocks when there are too many");
+  }
+}
+
+void check_credentials(TurnConfig& turn, Findings& findings) {
+  if (!turn.shared_secret_file.empty()) {
+    auto secret = read_secret(turn.shared_secret_file);
+    if (!secret) {
+      findings.error("turn.shared_secret_file", secret.error().what, secret.error().remedy);
+    } else {
+      turn.shared_secret = std::move(*secret);
+      if (turn.shared_secret.size() < 16) {
+        findings.error(
+            "turn.shared_secret_file",
+            "the secret in " + turn.shared_secret_file.string() + " is shorter than 16 characters",
+            "make one with `openssl rand -base64 33`");
+      }
+      if (open_to_others(turn.shared_secret_file)) {
+        findings.warning("turn.shared_secret_file",
+                         "others on this machine can read " + turn.shared_secret_file.string(),
+                         "run `chmod 600` on it");
+      }
+    }
+  }
+  for (std::size_t i = 0; i < turn.users.size(); ++i) {
+    const std::string key = "turn.user[" + std::to_string(i) + "]";
+    const TurnUser& user = turn.users[i];
+    if (user.name.empty() || user.password.empty()) {
+      findings.error(key, key + " needs a name and a password",
+                     "write name = \"…\" and password_file = \"…\"");
+    }
+    // Names with a colon are time-limited credentials (<expiry>:<subject>).
+    if (user.name.find(':') != std::string::npos || user.name.size() > 508) {
+      findings.error(key + ".name", key + ".name must not contain a colon or exceed 508 bytes",
+                     "choose a plain name");
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (turn.users[j].name == user.name && !user.name.empty()) {
+        findings.error(key + ".name", key + ".name is the name of an earlier [[turn.user]]",
+                       "keep one of them");
+      }
+    }
+  }
+}
+
+void check_access(const Config& config, Findings& findings) {
+  if (config.signaling.access == Access::invite) {
+    findings.error("signaling.access",
+                   std::string("signaling.access = \"invite\" ") +
+                       (findings.written("signaling.access") ? "" : "(the default) ") +
+                       "is not available in this version",
+                   "write access = \"open\" under [signaling], and let only people you trust reach "
+                   "the listeners (loopback, a VPN, a firewall)");
+  }
+}
+
+void check_operator(const Config& config, Findings& findings) {
+  const auto& listen = config.operator_listener.listen;
+  if (listen && !is_loopback(listen->address)) {
+    findings.error("operator.listen",
+                   "operator.listen " + listen->to_string() + " can be reached from outside",
+                   "write listen = \"127.0.0.1:" + std::to_string(listen->port) +
+                       "\" and reach it through ssh or a proxy");
+  }
+}
+
+Problem loud(std::string what, std::string remedy) {
+  return {Severity::warning, 0, 0, std::move(what), std::move(remedy)};
+}
+
+}  // namespace
+
+void Findings::error(std::string_view key, std::string what, std::string remedy) {
+  add(Severity::error, place_of(key), std::move(what), std::move(remedy));
+}
+
+void Findings::warning(std::string_view key, std::string what, std::string remedy) {
+  add(Severity::warning, place_of(key), std::move(what), std::move(remedy));
+}
+
+void Findings::error_at(Place place, std::string what, std::string remedy) {
+  add(Severity::error, place, std::move(what), std::move(remedy));
+}
+
+void Findings::add(Severity severity, Place place, std::string what, std::string remedy) {
+  problems_.push_back({severity, place.line, place.column, std::move(what), std::move(remedy)});
+}
+
+Place Findings::place_of(std::string_view key) const {
+  const auto found = places_.find(key);
+  return found == places_.end() ? Place{} : found->second;
+}
+
+void check_config(Config& config, Findings& findings) {
+  check_names(config, findings);
+  check_https(config, findings);
+  check_ports(config, findings);
+  check_relay_addresses(config.turn, findings);
+  check_peers(config.turn, findings);
+  check_credentials(config.turn, findings);
+  check_access(config, findings);
+  check_operator(config, findings);
+}
+
+std::vector<Problem> loud_warnings(const Config& config) {
+  std::vector<Problem> result;
+  const bool web_is_public = any_public(config.https.listen) || any_public(config.http.listen);
+  if (config.signaling.access == Access::open && web_is_public) {
+    result.push_back(loud("rooms are open: whoever reaches this server can make and enter rooms",
+                          "listen on loopback, or let only people you trust reach it"));
+  }
+  if (any_public(config.http.listen) && redirect_target(config).empty()) {
+    result.push_back(
+        loud("plain http is served to other machines: signaling is not encrypted, and "
+             "browsers give no camera to such pages",
+             "serve https, and listen for http on loopback only"));
+  }
+  if (config.turn.listen.empty()) {
+    result.push_back(loud("turn.listen is empty: visits between two firewalls will not connect",
+                          "write listen = [\"[::]:3478\"] under [turn]"));
+  }
+  if (config.turn.allow_loopback_peers) {
+    result.push_back(
+        loud("turn.allow_loopback_peers lets relay users reach every UDP service of "
+             "this machine; it is for tests",
+             "remove it"));
+  }
+  if (config.turn.accept_rfc5766_channels) {
+    result.push_back(
+        loud("turn.accept_rfc5766_channels accepts channel numbers RFC 8656 forbids; "
+             "it is for tests with old clients",
+             "remove it"));
+  }
+  return result;
+}
+
+}  // namespace bedside::server

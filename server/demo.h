@@ -1,0 +1,27 @@
+#pragma once
+
+// What `bedside serve` is without a configuration file: a complete server for this machine alone.
+
+#include <filesystem>
+#include <string>
+
+#include "server/config.h"
+
+namespace bedside::server {
+
+// http://localhost:8080, https://localhost:8443, STUN/TURN on port 3478, all on 127.0.0.1 and ::1,
+// rooms open to whoever reaches them, data in `folder`/bedside-demo/.
+Config demo_config(const std::filesystem::path& folder);
+
+struct BannerFacts {
+  bool ipv6 = true;         // false: this machine has no ::1, IPv4 alone is served
+  std::string set_up_code;  // empty: an administrator exists already
+};
+
+// The text printed when the demo serves: links, where the data is, what is demo about it.
+std::string demo_banner(const Config& config, const BannerFacts& facts);
+
+// The text printed when a configured server serves.
+std::string server_banner(const Config& config, const BannerFacts& facts);
+
+}  // namespace bedside::server

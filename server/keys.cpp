@@ -1,0 +1,75 @@
+#include "server/keys.h"
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "server/private_file.h"
+
+namespace bedside::server {
+namespace {
+
+KeyError error_from(const FileError& error) { return {error.what + "; " + error.remedy}; }
+
+tl::expected<void, KeyError> make_key(const std::filesystem::path& file) {
+  Key fresh{};
+  if (RAND_bytes(fresh.data(), static_cast<int>(fresh.size())) != 1) {
+    return tl::unexpected(
+        KeyError{"the system gives no random numbers; cannot make " + file.string()});
+  }
+  std::string content(fresh.begin(), fresh.end());
+  const auto written = write_file_atomically(file, content, 0600);
+  OPENSSL_cleanse(content.data(), content.size());
+  OPENSSL_cleanse(fresh.data(), fresh.size());
+  if (!written) return tl::unexpected(error_from(written.error()));
+  return {};
+}
+
+tl::expected<void, KeyError> open_key(const std::filesystem::path& file, Key& key) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(file, ignored))) {
+    if (auto made = make_key(file); !made) return made;
+  }
+  auto content = read_file(file, 4096);
+  if (!content) return tl::unexpected(error_from(content.error()));
+  if (open_to_others(file)) {
+    return tl::unexpected(KeyError{"others can read or write the key " + file.string() +
+                                   "; run `chmod 600` on it, and replace it if strangers use this "
+                                   "machine"});
+  }
+  if (content->size() != key.size()) {
+    return tl::unexpected(
+        KeyError{"the key " + file.string() + " has " + std::to_string(content->size()) +
+                 " bytes instead of " + std::to_string(key.size()) +
+                 "; restore it from a backup (a new key cannot read what the old one wrote)"});
+  }
+  std::copy(content->begin(), content->end(), key.begin());
+  OPENSSL_cleanse(content->data(), content->size());
+  return {};
+}
+
+}  // namespace
+
+tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir) {
+  if (auto made = make_private_folder(keys_dir); !made) {
+    return tl::unexpected(error_from(made.error()));
+  }
+  if (open_to_others(keys_dir)) {
+    return tl::unexpected(KeyError{"others can look into the folder of the keys " +
+                                   keys_dir.string() + "; run `chmod 700` on it"});
+  }
+  Keys keys;
+  const std::pair<const char*, Key*> files[] = {{"turn-participant.key", &keys.turn_participant},
+                                                {"pseudonym.key", &keys.pseudonym},
+                                                {"field.key", &keys.field}};
+  for (const auto& [file, key] : files) {
+    if (auto opened = open_key(keys_dir / file, *key); !opened) {
+      return tl::unexpected(opened.error());
+    }
+  }
+  return keys;
+}
+
+}  // namespace bedside::server

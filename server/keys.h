@@ -1,0 +1,33 @@
+#pragma once
+
+// The secrets a server makes for itself, in data_dir/keys/ (folder 0700, files 0600): made on the
+// first start, the same ever after. Losing them is no loss of data except for encrypted fields of
+// the audit log; leaking them is, so they are never printed, logged or passed to a child process.
+//
+// Called once at start, before any thread exists.
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <tl/expected.hpp>
+
+namespace bedside::server {
+
+using Key = std::array<std::uint8_t, 32>;
+
+struct Keys {
+  Key turn_participant{};  // signs the TURN credentials of visit participants
+  Key pseudonym{};         // turns room ids into pseudonyms in the audit log
+  Key field{};             // encrypts personal fields of the audit log (IP addresses)
+};
+
+struct KeyError {
+  std::string message;  // names the file, the user id and what to do
+};
+
+// Reads the keys and makes the missing ones. A file that others can read, that has the wrong size
+// or cannot be opened is an error; nothing is ever overwritten.
+tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir);
+
+}  // namespace bedside::server

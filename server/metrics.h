@@ -1,0 +1,68 @@
+#pragma once
+
+// What /metrics tells: plain values, gathered when somebody asks, rendered as the Prometheus text
+// format (version 0.0.4). No registry and no global counters: every part counts for itself and
+// the service copies the figures in here. No labels that identify a person or a room.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bedside::server {
+
+// A counter split by one label, e.g. drops by reason.
+struct LabelledCount {
+  std::string_view label;
+  std::uint64_t count = 0;
+};
+
+struct RelayMetrics {
+  std::uint64_t allocations = 0;  // now
+  std::uint64_t allocations_opened = 0;
+  std::uint64_t packets_to_peer = 0;
+  std::uint64_t packets_to_client = 0;
+  std::uint64_t bytes_to_peer = 0;
+  std::uint64_t bytes_to_client = 0;
+  std::uint64_t bindings = 0;
+  std::uint64_t auth_failures = 0;
+  std::uint64_t streams = 0;  // TCP clients now
+  std::vector<LabelledCount> drops;
+};
+
+struct SignalingMetrics {
+  std::uint64_t rooms = 0;         // active now
+  std::uint64_t participants = 0;  // attached or joined with a live lease, now
+  std::uint64_t sockets = 0;       // WebSockets now
+  std::uint64_t connections = 0;   // HTTP connections now, sockets included
+  std::uint64_t requests = 0;
+};
+
+struct StoreMetrics {
+  std::uint64_t commits = 0;
+  std::uint64_t failed_commits = 0;
+  std::uint64_t audit_records = 0;
+  std::uint64_t queued = 0;  // now
+};
+
+struct ProcessMetrics {
+  double cpu_seconds = 0;
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t open_files = 0;
+  double start_time_seconds = 0;  // Unix
+};
+
+struct Metrics {
+  std::string_view version;
+  std::vector<RelayMetrics> relays;  // by shard
+  SignalingMetrics signaling;
+  StoreMetrics store;
+  ProcessMetrics process;
+};
+
+std::string render_prometheus(const Metrics& metrics);
+
+// Reads /proc/self; figures that cannot be read are 0.
+ProcessMetrics measure_process();
+
+}  // namespace bedside::server

@@ -1,0 +1,92 @@
+#include "server/operator_listener.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+
+#include <thread>
+#include <utility>
+
+#include "server/config.h"
+
+namespace bedside::server {
+namespace {
+
+// A monitor asks every few seconds and a person now and then; two threads are plenty, and a stuck
+// client of either must not hold up a stop for long.
+constexpr std::size_t kThreads = 2;
+constexpr time_t kTimeoutSeconds = 1;
+
+void answer_health(const Health& health, httplib::Response& response) {
+  response.status = health.ok() ? 200 : 503;
+  std::string text = health.ok() ? "ok\n" : "not ok\n";
+  text += health.store_writable ? "store: writable\n" : "store: cannot write\n";
+  text += health.control_alive ? "control: alive\n" : "control: does not answer\n";
+  response.set_content(text, "text/plain; charset=utf-8");
+}
+
+}  // namespace
+
+struct OperatorListener::Running {
+  httplib::Server server;
+  std::thread thread;
+  std::uint16_t port = 0;
+};
+
+OperatorListener::OperatorListener(std::unique_ptr<Running> running)
+    : running_(std::move(running)) {}
+
+OperatorListener::~OperatorListener() {
+  running_->server.stop();
+  if (running_->thread.joinable()) running_->thread.join();
+}
+
+std::uint16_t OperatorListener::port() const { return running_->port; }
+
+tl::expected<std::unique_ptr<OperatorListener>, std::string> OperatorListener::start(
+    const stun::Endpoint& listen, OperatorSources sources) {
+  if (!is_loopback(listen.address)) {
+    return tl::unexpected("operator.listen " + listen.to_string() +
+                          " is not a loopback address; write 127.0.0.1:" +
+                          std::to_string(listen.port) + " and reach it through ssh or a proxy");
+  }
+  auto running = std::make_unique<Running>();
+  httplib::Server& server = running->server;
+  server.new_task_queue = [] { return std::make_unique<httplib::ThreadPool>(kThreads).release(); };
+  // The library's default shares the port with anybody who asks for it (SO_REUSEPORT), which would
+  // hide that another server has it.
+  server.set_socket_options([](int socket) {
+    const int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
+  server.set_keep_alive_max_count(1);
+  server.set_read_timeout(kTimeoutSeconds);
+  server.set_write_timeout(kTimeoutSeconds);
+  server.set_payload_max_length(1024);
+  server.Get("/healthz", [health = std::move(sources.health)](const httplib::Request&,
+                                                              httplib::Response& response) {
+    answer_health(health(), response);
+  });
+  server.Get("/metrics", [metrics = std::move(sources.metrics)](const httplib::Request&,
+                                                                httplib::Response& response) {
+    response.set_content(render_prometheus(metrics()), "text/plain; version=0.0.4; charset=utf-8");
+  });
+
+  const std::string host = listen.address.to_string();
+  if (listen.port == 0) {
+    const int port = server.bind_to_any_port(host);
+    running->port = port > 0 ? static_cast<std::uint16_t>(port) : std::uint16_t{0};
+  } else if (server.bind_to_port(host, listen.port)) {
+    running->port = listen.port;
+  }
+  if (running->port == 0) {
+    return tl::unexpected("cannot listen on " + listen.to_string() +
+                          " (operator.listen): another program may have the port; stop it or write "
+                          "another port");
+  }
+  running->thread = std::thread([&server] { server.listen_after_bind(); });
+  // A stop() before its loop runs would be lost.
+  while (!server.is_running()) std::this_thread::yield();
+  return std::unique_ptr<OperatorListener>(new OperatorListener(std::move(running)));
+}
+
+}  // namespace bedside::server

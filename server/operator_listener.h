@@ -1,0 +1,50 @@
+#pragma once
+
+// /healthz and /metrics for the operator's own machine: cpp-httplib's stock server on a loopback
+// address, on threads of its own. It must never meet the internet (README.md says why), so start()
+// refuses any other address.
+//
+// Started and destroyed by the service; the callbacks run on the listener's threads.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <tl/expected.hpp>
+
+#include "server/metrics.h"
+#include "stun/endpoint.h"
+
+namespace bedside::server {
+
+struct Health {
+  bool store_writable = false;
+  bool control_alive = false;
+
+  bool ok() const { return store_writable && control_alive; }
+};
+
+struct OperatorSources {
+  std::function<Health()> health;
+  std::function<Metrics()> metrics;
+};
+
+class OperatorListener {
+ public:
+  // Listens at once; the error is a sentence with its remedy. Port 0 takes any.
+  static tl::expected<std::unique_ptr<OperatorListener>, std::string> start(
+      const stun::Endpoint& listen, OperatorSources sources);
+  // Answers what is under way and stops.
+  ~OperatorListener();
+
+  OperatorListener(const OperatorListener&) = delete;
+  OperatorListener& operator=(const OperatorListener&) = delete;
+
+  std::uint16_t port() const;
+
+ private:
+  struct Running;
+  explicit OperatorListener(std::unique_ptr<Running> running);
+  std::unique_ptr<Running> running_;
+};
+
+}  // namespace bedside::server

@@ -1,0 +1,127 @@
+#include "server/relay_setup.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+namespace bedside::server {
+namespace {
+
+constexpr unsigned kMaxThreads = 64;
+
+std::vector<stun::Endpoint> bound(const std::vector<stun::Endpoint>& listen) {
+  return endpoints_to_bind(listen);
+}
+
+tl::expected<turn::Credentials, std::string> make_credentials(const Config& config,
+                                                              const Keys& keys) {
+  turn::CredentialsConfig wanted;
+  wanted.realm = config.turn.realm;
+  wanted.participant_secrets = {
+      std::string(keys.turn_participant.begin(), keys.turn_participant.end())};
+  if (!config.turn.shared_secret.empty()) wanted.shared_secrets = {config.turn.shared_secret};
+  for (const TurnUser& user : config.turn.users) wanted.users.push_back({user.name, user.password});
+  auto made = turn::Credentials::make(std::move(wanted));
+  if (!made) {
+    return tl::unexpected("the relay's credentials: " + std::string(turn::to_text(made.error())));
+  }
+  return std::move(*made);
+}
+
+tl::expected<turn::PeerPolicy, std::string> make_peer_policy(const Config& config) {
+  turn::PeerPolicyConfig policy;
+  policy.allow_loopback = config.turn.allow_loopback_peers;
+  policy.allowed = config.turn.allowed_peers;
+  policy.denied = config.turn.denied_peers;
+  policy.own_addresses = interface_addresses();
+  const auto add_address = [&policy](const stun::IpAddress& address) {
+    auto& own = policy.own_addresses;
+    if (!address.is_unspecified() && std::find(own.begin(), own.end(), address) == own.end()) {
+      own.push_back(address);
+    }
+  };
+  std::vector<stun::Endpoint> listening;
+  for (const auto* list : {&config.turn.listen, &config.https.listen, &config.http.listen}) {
+    listening.insert(listening.end(), list->begin(), list->end());
+  }
+  if (config.operator_listener.listen) listening.push_back(*config.operator_listener.listen);
+  for (const stun::Endpoint& endpoint : listening) {
+    add_address(endpoint.address);
+    policy.own_ports.push_back(endpoint.port);
+  }
+  for (const stun::IpAddress& address : config.turn.external_ip) add_address(address);
+  auto made = turn::PeerPolicy::make(std::move(policy));
+  if (!made) {
+    return tl::unexpected("turn.allowed_peers and turn.denied_peers: " +
+                          std::string(turn::to_text(made.error())));
+  }
+  return std::move(*made);
+}
+
+// Behind a wildcard or a NAT clients use another address than the one we listen on.
+std::vector<stun::Endpoint> advertised_endpoints(const std::vector<stun::Endpoint>& listen,
+                                                 const RelayAddresses& addresses) {
+  std::vector<stun::Endpoint> result;
+  for (const stun::Endpoint& endpoint : listen) {
+    const auto& relay = addresses.of(endpoint.address.family());
+    stun::Endpoint shown = endpoint;
+    if (relay && (endpoint.address.is_unspecified() || endpoint.address == relay->bind)) {
+      shown.address = relay->advertised;
+    }
+    const bool known = std::find(result.begin(), result.end(), shown) != result.end();
+    if (!shown.address.is_unspecified() && !known) result.push_back(shown);
+  }
+  return result;
+}
+
+bool fill_random(void* out, std::size_t size) {
+  return RAND_bytes(static_cast<unsigned char*>(out), static_cast<int>(size)) == 1;
+}
+
+}  // namespace
+
+unsigned relay_threads(const Config& config) {
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  return std::min(config.turn.threads != 0 ? config.turn.threads : cores, kMaxThreads);
+}
+
+tl::expected<RelaySetup, std::string> make_relay_setup(const Config& config, const Keys& keys) {
+  auto credentials = make_credentials(config, keys);
+  if (!credentials) return tl::unexpected(credentials.error());
+  auto peers = make_peer_policy(config);
+  if (!peers) return tl::unexpected(peers.error());
+
+  const std::vector<stun::Endpoint> listen = bound(config.turn.listen);
+  RelaySetup setup{std::move(*credentials),
+                   std::move(*peers),
+                   choose_relay_addresses(listen, config.turn.external_ip),
+                   {},
+                   {}};
+  setup.settings.first_port = config.turn.relay_ports.first;
+  setup.settings.last_port = config.turn.relay_ports.last;
+  setup.settings.accept_rfc5766_channels = config.turn.accept_rfc5766_channels;
+  if (!fill_random(setup.settings.nonce_key.data(), setup.settings.nonce_key.size())) {
+    return tl::unexpected(std::string("the system gives no random numbers"));
+  }
+  setup.advertised.udp = advertised_endpoints(listen, setup.addresses);
+  setup.advertised.tcp = setup.advertised.udp;
+  return setup;
+}
+
+std::vector<ListenerSpec> listener_specs(const Config& config) {
+  std::vector<ListenerSpec> specs;
+  const auto add = [&specs](const std::vector<stun::Endpoint>& listen, const ListenerSpec& kind) {
+    for (const stun::Endpoint& endpoint : bound(listen)) {
+      specs.push_back(kind);
+      specs.back().endpoint = endpoint;
+    }
+  };
+  add(config.http.listen, {{}, "http", net::TlsMode::off, true, false});
+  add(config.https.listen, {{}, "https", net::TlsMode::on, true, false});
+  add(config.turn.listen, {{}, "turn", net::TlsMode::off, false, true});
+  return specs;
+}
+
+}  // namespace bedside::server

@@ -1,0 +1,314 @@
+#include "server/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "server/config_text.h"
+#include "server/demo.h"
+#include "tests/server/scratch_folder.h"
+
+namespace bedside::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kSmallest = R"(
+[https]
+listen = []
+[http]
+listen = "127.0.0.1:8080"
+[turn]
+listen = "127.0.0.1:3478"
+[signaling]
+access = "open"
+)";
+
+CheckedConfig parse(const std::string& text) { return parse_config(text, "/etc/bedside.toml"); }
+
+std::string all(const CheckedConfig& checked) {
+  std::string text;
+  for (const Problem& problem : checked.problems) text += describe(problem, "f.toml") + "\n";
+  return text;
+}
+
+// The smallest good configuration with `extra` before it must have exactly one problem.
+std::string only_problem(const std::string& extra) {
+  const CheckedConfig checked = parse(extra + kSmallest);
+  EXPECT_EQ(checked.problems.size(), 1U) << all(checked);
+  return checked.problems.empty() ? "" : describe(checked.problems[0], "f.toml");
+}
+
+TEST(Config, TheSmallestOneHasNoProblem) {
+  const CheckedConfig checked = parse(kSmallest);
+  EXPECT_TRUE(checked.problems.empty()) << all(checked);
+  EXPECT_TRUE(checked.ok());
+}
+
+TEST(Config, UnwrittenKeysHaveTheDocumentedDefaults) {
+  const Config config = parse(kSmallest).config;
+  EXPECT_EQ(config.data_dir, "/var/lib/bedside");
+  EXPECT_EQ(config.database(), "/var/lib/bedside/bedside.db");
+  EXPECT_EQ(config.public_host, "localhost");
+  EXPECT_EQ(config.turn.realm, "localhost");
+  EXPECT_EQ(config.turn.relay_ports.first, 49152);
+  EXPECT_EQ(config.turn.relay_ports.last, 65535);
+  EXPECT_EQ(config.signaling.max_participants, 8U);
+  ASSERT_TRUE(config.operator_listener.listen);
+  EXPECT_EQ(config.operator_listener.listen->to_string(), "127.0.0.1:9641");
+  EXPECT_FALSE(config.turn.allow_loopback_peers);
+  EXPECT_FALSE(config.demo);
+}
+
+TEST(Config, EveryKeyIsRead) {
+  const ScratchFolder folder;
+  folder.write("secret", "a secret of good length\n", 0600);
+  folder.write("phone.password", "pass word\n", 0600);
+  const auto checked = parse_config(R"(
+data_dir = "data"
+public_host = "visit.example.org"
+[practice]
+name = "Dr. Müller"
+phone = "+1 555 0100"
+[https]
+listen = []
+[http]
+listen = ["127.0.0.1:8080", "[::1]:8080"]
+[turn]
+listen = ["[::]:3478"]
+relay_ports = "50000-50999"
+external_ip = ["203.0.113.5", "2001:db8::5"]
+realm = "practice"
+shared_secret_file = "secret"
+allowed_peers = ["10.1.0.0/16"]
+denied_peers = ["8.8.8.8"]
+threads = 2
+[[turn.user]]
+name = "phone"
+password_file = "phone.password"
+[[turn.user]]
+name = "other"
+password = "inline"
+[signaling]
+access = "open"
+max_participants = 4
+allowed_origins = ["https://portal.example.org", "http://localhost:3000"]
+[admin]
+allow_from = ["192.168.1.0/24", "::1"]
+[operator]
+listen = "[::1]:9000"
+)",
+                                    folder.path() / "bedside.toml");
+  ASSERT_TRUE(checked.ok()) << all(checked);
+  const Config& config = checked.config;
+  EXPECT_EQ(config.data_dir, folder.path() / "data");
+  EXPECT_EQ(config.practice.phone, "+1 555 0100");
+  EXPECT_EQ(config.http.listen.size(), 2U);
+  EXPECT_EQ(config.turn.relay_ports.last, 50999);
+  EXPECT_EQ(config.turn.external_ip.size(), 2U);
+  EXPECT_EQ(config.turn.realm, "practice");
+  EXPECT_EQ(config.turn.shared_secret, "a secret of good length");
+  ASSERT_EQ(config.turn.users.size(), 2U);
+  EXPECT_EQ(config.turn.users[0].password, "pass word");
+  EXPECT_EQ(config.turn.users[1].password, "inline");
+  EXPECT_EQ(config.turn.threads, 2U);
+  EXPECT_EQ(config.signaling.max_participants, 4U);
+  EXPECT_EQ(config.signaling.allowed_origins.size(), 2U);
+  ASSERT_EQ(config.admin.allow_from.size(), 2U);
+  EXPECT_TRUE(config.admin.allow_from[0].contains(stun::IpAddress::v4(192, 168, 1, 77)));
+  EXPECT_FALSE(config.admin.allow_from[0].contains(stun::IpAddress::v4(192, 168, 2, 77)));
+  EXPECT_EQ(config.operator_listener.listen->to_string(), "[::1]:9000");
+}
+
+TEST(Config, AllProblemsAreToldAtOnceInFileOrderWithPlaceAndRemedy) {
+  const CheckedConfig checked = parse(R"(data_dir = 7
+[turn]
+relay_prots = "1-2"
+relay_ports = "70000"
+[signaling]
+access = "open"
+max_participants = 99
+[https]
+listen = []
+[http]
+listen = ["127.0.0.1:8080", "localhost:80"]
+)");
+  const std::string text = all(checked);
+  EXPECT_FALSE(checked.ok());
+  EXPECT_THAT(text, HasSubstr("f.toml:1:12: error: data_dir must be text"));
+  EXPECT_THAT(text, HasSubstr("f.toml:3:1: error: unknown key turn.relay_prots"));
+  EXPECT_THAT(text, HasSubstr("did you mean relay_ports?"));
+  EXPECT_THAT(text, HasSubstr("f.toml:4:15: error: turn.relay_ports must be a range"));
+  EXPECT_THAT(text, HasSubstr("f.toml:7:20: error: signaling.max_participants must be a number "
+                              "from 2 to 8"));
+  EXPECT_THAT(text, HasSubstr("f.toml:11:29: error: http.listen must be an address with a port, "
+                              "not \"localhost:80\""));
+  // The default of turn.listen is public, so links need a name.
+  EXPECT_THAT(text, HasSubstr("public_host is missing"));
+  for (const Problem& problem : checked.problems) EXPECT_FALSE(problem.remedy.empty()) << text;
+  std::uint32_t line = 0;
+  for (const Problem& problem : checked.problems) {
+    EXPECT_GE(problem.line, line);
+    line = problem.line;
+  }
+}
+
+TEST(Config, TextThatIsNotTomlIsToldWithItsPlace) {
+  const CheckedConfig checked = parse("data_dir = \"x\"\n[turn\n");
+  ASSERT_EQ(checked.problems.size(), 1U);
+  EXPECT_EQ(checked.problems[0].line, 2U);
+  EXPECT_FALSE(checked.ok());
+}
+
+TEST(Config, AKeyWrittenTwiceIsAnError) {
+  EXPECT_FALSE(parse("data_dir = \"a\"\ndata_dir = \"b\"\n").ok());
+}
+
+TEST(Config, AMissingFileIsAnErrorThatNamesIt) {
+  const CheckedConfig checked = load_config("/nonexistent/bedside.toml");
+  EXPECT_FALSE(checked.ok());
+  EXPECT_THAT(checked.problems.at(0).what, HasSubstr("/nonexistent/bedside.toml"));
+}
+
+TEST(Config, InviteAccessIsRefusedWithWhatToWriteInstead) {
+  const CheckedConfig written = parse(
+      "[https]\nlisten=[]\n[http]\nlisten=\"127.0.0.1:80\"\n"
+      "[turn]\nlisten=[]\n[signaling]\naccess=\"invite\"\n");
+  EXPECT_THAT(all(written), HasSubstr("f.toml:8:8: error: signaling.access = \"invite\""));
+  EXPECT_THAT(all(written), HasSubstr("write access = \"open\""));
+  const CheckedConfig by_default =
+      parse("[https]\nlisten=[]\n[http]\nlisten=\"127.0.0.1:80\"\n[turn]\nlisten=[]\n");
+  EXPECT_THAT(all(by_default), HasSubstr("(the default)"));
+}
+
+TEST(Config, HttpsWithoutACertificateIsAnErrorWithItsRemedy) {
+  const CheckedConfig checked =
+      parse("public_host = \"a.example\"\n[signaling]\naccess=\"open\"\n");
+  EXPECT_FALSE(checked.ok());
+  EXPECT_THAT(all(checked), HasSubstr("/etc/letsencrypt/live/a.example/fullchain.pem"));
+}
+
+TEST(Config, AnUnreadableCertificateIsToldByName) {
+  const CheckedConfig checked = parse(
+      "public_host = \"a.example\"\n[signaling]\naccess=\"open\"\n[https]\n"
+      "certificate = \"/nonexistent/c.pem\"\nprivate_key = \"/nonexistent/k.pem\"\n");
+  EXPECT_THAT(all(checked), HasSubstr("f.toml:5:15: error: "));
+  EXPECT_THAT(all(checked), HasSubstr("/nonexistent/c.pem"));
+}
+
+TEST(Config, TwoPartsOnOnePortAreAnError) {
+  const CheckedConfig checked = parse(
+      "public_host=\"a.example\"\n[https]\nlisten=[]\n[http]\nlisten=\"127.0.0.1:3478\"\n"
+      "[signaling]\naccess=\"open\"\n");
+  EXPECT_THAT(all(checked), HasSubstr("http.listen both want port 3478"));
+}
+
+TEST(Config, OriginsHaveNoPathAndNoStar) {
+  for (const char* origin : {"https://a.example", "http://localhost:3000", "https://[::1]:8443"}) {
+    EXPECT_TRUE(is_origin(origin)) << origin;
+  }
+  for (const char* origin : {"*", "https://*", "https://a.example/", "a.example", "ftp://a.example",
+                             "https://a.example:0", "https://", "https://a b"}) {
+    EXPECT_FALSE(is_origin(origin)) << origin;
+  }
+}
+
+TEST(Config, AnOperatorListenerForOthersIsRefused) {
+  const CheckedConfig checked =
+      parse(std::string(kSmallest) + "[operator]\nlisten = \"0.0.0.0:9641\"\n");
+  EXPECT_THAT(all(checked), HasSubstr("can be reached from outside"));
+  EXPECT_THAT(all(checked), HasSubstr("127.0.0.1:9641"));
+}
+
+TEST(Config, SecretsMustBeReadableAndLong) {
+  const ScratchFolder folder;
+  folder.write("short", "abc\n", 0600);
+  folder.write("empty", "\n", 0600);
+  const auto with = [&](const std::string& secret) {
+    return all(parse_config(std::string("[https]\nlisten=[]\n[http]\nlisten=\"127.0.0.1:80\"\n"
+                                        "[signaling]\naccess=\"open\"\n[turn]\nlisten=[]\n"
+                                        "shared_secret_file=\"") +
+                                secret + "\"\n",
+                            folder.path() / "f.toml"));
+  };
+  EXPECT_THAT(with("short"), HasSubstr("shorter than 16 characters"));
+  EXPECT_THAT(with("empty"), HasSubstr("its first line is empty"));
+  EXPECT_THAT(with("absent"), HasSubstr("No such file"));
+  EXPECT_THAT(with("absent"), HasSubstr("user id"));
+}
+
+TEST(Config, ASecretOthersCanReadIsAWarning) {
+  const ScratchFolder folder;
+  folder.write("f.toml",
+               std::string(kSmallest) + "[[turn.user]]\nname=\"u\"\npassword=\"inline\"\n", 0644);
+  const CheckedConfig open = load_config(folder.path() / "f.toml");
+  EXPECT_TRUE(open.ok()) << all(open);
+  ASSERT_EQ(open.problems.size(), 1U);
+  EXPECT_EQ(open.problems[0].severity, Severity::warning);
+  EXPECT_THAT(all(open), HasSubstr("chmod 600"));
+  folder.write("f.toml",
+               std::string(kSmallest) + "[[turn.user]]\nname=\"u\"\npassword=\"inline\"\n", 0600);
+  EXPECT_TRUE(load_config(folder.path() / "f.toml").problems.empty());
+}
+
+TEST(Config, TurnUsersNeedNameAndPasswordAndNoColon) {
+  const auto with = [](const std::string& user) {
+    return all(parse(std::string(kSmallest) + "[[turn.user]]\n" + user));
+  };
+  EXPECT_THAT(with("name = \"u\"\n"), HasSubstr("needs a name and a password"));
+  EXPECT_THAT(with("name = \"1:u\"\npassword = \"p\"\n"), HasSubstr("must not contain a colon"));
+  EXPECT_THAT(with("name=\"u\"\npassword=\"p\"\n[[turn.user]]\nname=\"u\"\npassword=\"q\"\n"),
+              HasSubstr("earlier [[turn.user]]"));
+  EXPECT_THAT(with("name=\"u\"\npasword=\"p\"\n"), HasSubstr("did you mean password?"));
+}
+
+TEST(Config, PeersThatMustNeverBeAllowedAreRefused) {
+  const CheckedConfig checked = parse(
+      "[https]\nlisten=[]\n[http]\nlisten=\"127.0.0.1:80\"\n[signaling]\naccess=\"open\"\n"
+      "[turn]\nlisten=\"127.0.0.1:3478\"\nallowed_peers=[\"127.0.0.0/8\"]\n");
+  EXPECT_THAT(all(checked), HasSubstr("f.toml:9:15: error: "));
+}
+
+TEST(Config, OpenRoomsOnAPublicAddressAreALoudWarning) {
+  Config config = parse(kSmallest).config;
+  EXPECT_TRUE(loud_warnings(config).empty());
+  config.http.listen = {*stun::Endpoint::parse("192.0.2.1:80")};
+  EXPECT_EQ(loud_warnings(config).size(), 2U);  // and plain http
+  config.turn.allow_loopback_peers = true;
+  config.turn.accept_rfc5766_channels = true;
+  EXPECT_EQ(loud_warnings(config).size(), 4U);
+}
+
+TEST(Config, AnIpv6WildcardIsBoundForBothFamilies) {
+  const auto bound = endpoints_to_bind({*stun::Endpoint::parse("[::]:443")});
+  ASSERT_EQ(bound.size(), 2U);
+  EXPECT_EQ(bound[0].to_string(), "[::]:443");
+  EXPECT_EQ(bound[1].to_string(), "0.0.0.0:443");
+  EXPECT_EQ(endpoints_to_bind({*stun::Endpoint::parse("0.0.0.0:443")}).size(), 1U);
+}
+
+TEST(Config, ListeningOnPortZeroIsRefused) {
+  EXPECT_FALSE(parse("[http]\nlisten = \"127.0.0.1:0\"\n").ok());
+}
+
+TEST(Config, TheDemoListensOnLoopbackOnlyAndNeedsNoWarning) {
+  const Config demo = demo_config("/somewhere");
+  for (const auto* listen : {&demo.http.listen, &demo.https.listen, &demo.turn.listen}) {
+    ASSERT_EQ(listen->size(), 2U);
+    for (const stun::Endpoint& endpoint : *listen) EXPECT_TRUE(is_loopback(endpoint.address));
+  }
+  EXPECT_EQ(demo.data_dir, "/somewhere/bedside-demo");
+  EXPECT_TRUE(loud_warnings(demo).empty());
+}
+
+TEST(Config, ASecondProblemDoesNotHideTheFirst) {
+  EXPECT_THAT(only_problem("data_dri = \"/x\"\n"), HasSubstr("did you mean data_dir?"));
+  EXPECT_THAT(only_problem("public_host = \"https://a.example\"\n"),
+              HasSubstr("public_host must be a host name"));
+  EXPECT_THAT(only_problem("zebra = 1\n"), HasSubstr("remove it; known here: data_dir"));
+}
+
+}  // namespace
+}  // namespace bedside::server

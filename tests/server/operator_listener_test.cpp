@@ -1,0 +1,97 @@
+#include "server/operator_listener.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+#include <atomic>
+
+#include "server/port_probe.h"
+
+namespace bedside::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+stun::Endpoint loopback(std::uint16_t port) { return {stun::IpAddress::v4(127, 0, 0, 1), port}; }
+
+TEST(OperatorListener, HealthIs200OrTellsWhatIsWrongWith503) {
+  std::atomic<bool> writable{true};
+  auto listener = OperatorListener::start(loopback(0), {[&] {
+                                                          return Health{writable, true};
+                                                        },
+                                                        [] { return Metrics{}; }});
+  ASSERT_TRUE(listener) << listener.error();
+  httplib::Client client("127.0.0.1", (*listener)->port());
+  const auto good = client.Get("/healthz");
+  ASSERT_TRUE(good);
+  EXPECT_EQ(good->status, 200);
+  writable = false;
+  const auto bad = client.Get("/healthz");
+  ASSERT_TRUE(bad);
+  EXPECT_EQ(bad->status, 503);
+  EXPECT_THAT(bad->body, HasSubstr("store: cannot write"));
+  EXPECT_THAT(bad->body, HasSubstr("control: alive"));
+}
+
+TEST(OperatorListener, MetricsAreTheFiguresOfThisMoment) {
+  std::atomic<std::uint64_t> rooms{1};
+  auto listener = OperatorListener::start(loopback(0), {[] { return Health{}; },
+                                                        [&] {
+                                                          Metrics metrics;
+                                                          metrics.signaling.rooms = rooms;
+                                                          return metrics;
+                                                        }});
+  ASSERT_TRUE(listener) << listener.error();
+  httplib::Client client("127.0.0.1", (*listener)->port());
+  rooms = 42;
+  const auto answer = client.Get("/metrics");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->get_header_value("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_THAT(answer->body, HasSubstr("\nbedside_rooms 42\n"));
+  EXPECT_EQ(client.Get("/")->status, 404);
+}
+
+TEST(OperatorListener, RefusesAddressesOthersCanReach) {
+  for (const char* address : {"0.0.0.0:0", "192.0.2.1:0", "[::]:0"}) {
+    const auto listener = OperatorListener::start(*stun::Endpoint::parse(address), {});
+    ASSERT_FALSE(listener) << address;
+    EXPECT_THAT(listener.error(), HasSubstr("not a loopback address"));
+    EXPECT_THAT(listener.error(), HasSubstr("write 127.0.0.1"));
+  }
+}
+
+TEST(OperatorListener, AnOccupiedPortIsToldByNumber) {
+  auto first = OperatorListener::start(loopback(0), {});
+  ASSERT_TRUE(first);
+  const auto second = OperatorListener::start(loopback((*first)->port()), {});
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error(), HasSubstr(std::to_string((*first)->port())));
+}
+
+TEST(PortProbe, TellsAnOccupiedPortAndAFreeOneApart) {
+  std::uint16_t port = 0;
+  {
+    auto holder = OperatorListener::start(loopback(0), {});
+    ASSERT_TRUE(holder);
+    port = (*holder)->port();
+    const auto trouble = probe_port(loopback(port), Transport::tcp, "http.listen");
+    ASSERT_TRUE(trouble);
+    EXPECT_FALSE(trouble->address_missing);
+    EXPECT_THAT(trouble->what, HasSubstr("127.0.0.1:" + std::to_string(port)));
+    EXPECT_THAT(trouble->what, HasSubstr("another program has the port"));
+    EXPECT_THAT(trouble->remedy, HasSubstr("http.listen"));
+    EXPECT_FALSE(probe_port(loopback(port), Transport::udp, "turn.listen"));
+  }
+  EXPECT_FALSE(probe_port(loopback(port), Transport::tcp, "http.listen"));
+}
+
+TEST(PortProbe, AnAddressThisMachineDoesNotHaveIsToldAsSuch) {
+  const auto trouble =
+      probe_port(*stun::Endpoint::parse("192.0.2.1:3478"), Transport::udp, "turn.listen");
+  ASSERT_TRUE(trouble);
+  EXPECT_TRUE(trouble->address_missing);
+}
+
+}  // namespace
+}  // namespace bedside::server
