@@ -80,6 +80,12 @@ tl::expected<HttpResponse, HttpResponse> accept_websocket(const HttpRequest& req
 
 // What wslay calls. noexcept: an exception must not travel through C code.
 struct WebSocketCallbacks {
+  static std::uint16_t close_code_of(const wslay_event_on_msg_recv_arg& message) noexcept {
+    if (message.msg_length == 1) return WSLAY_CODE_PROTOCOL_ERROR;  // half a code
+    return message.status_code == 0 ? std::uint16_t{WSLAY_CODE_NO_STATUS_RCVD}
+                                    : message.status_code;
+  }
+
   static ssize_t receive(wslay_event_context* context, std::uint8_t* buffer, std::size_t size,
                          int /*flags*/, void* self) noexcept {
     auto& input = static_cast<WebSocket*>(self)->input_;
@@ -115,8 +121,7 @@ struct WebSocketCallbacks {
         socket.events_.emplace_back(WebSocketPong{});
         break;
       case WSLAY_CONNECTION_CLOSE:  // answered by wslay
-        socket.end(message->status_code == 0 ? std::uint16_t{WSLAY_CODE_NO_STATUS_RCVD}
-                                             : message->status_code);
+        socket.end(close_code_of(*message));
         break;
       default:  // pings are answered by wslay
         break;
@@ -144,11 +149,17 @@ WebSocket::~WebSocket() = default;
 void WebSocket::feed(stun::Bytes bytes) {
   if (ended_) return;
   input_ = bytes;
-  const int result = wslay_event_recv(context_.get());
+  const bool broken = wslay_event_recv(context_.get()) != 0;
   input_ = {};
+  if (broken && !ended_ && wslay_event_get_close_sent(context_.get()) == 0) {
+    // The frame itself made no sense. wslay has queued a close frame without a code; the peer shall
+    // learn the reason: 1002, protocol error.
+    output_ += "\x88\x02\x03\xea";
+    return end(WSLAY_CODE_PROTOCOL_ERROR);
+  }
   pump_output();
   if (ended_) return;
-  if (result != 0) {
+  if (broken) {
     end(WSLAY_CODE_ABNORMAL_CLOSURE);
   } else if (wslay_event_get_read_enabled(context_.get()) == 0) {
     end(wslay_event_get_status_code_sent(context_.get()));  // the peer broke a rule
@@ -163,13 +174,15 @@ WebSocketEvent WebSocket::next_event() {
 }
 
 void WebSocket::send_text(std::string_view text) {
+  if (close_sent()) return;
   const wslay_event_msg message{WSLAY_TEXT_FRAME,
                                 reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-  wslay_event_queue_msg(context_.get(), &message);  // refused after a close frame, as promised
+  wslay_event_queue_msg(context_.get(), &message);
   pump_output();
 }
 
 void WebSocket::send_ping() {
+  if (close_sent()) return;
   const wslay_event_msg message{WSLAY_PING, nullptr, 0};
   wslay_event_queue_msg(context_.get(), &message);
   pump_output();
@@ -183,7 +196,9 @@ void WebSocket::close(std::uint16_t code, std::string_view reason) {
   pump_output();
 }
 
-bool WebSocket::close_sent() const { return wslay_event_get_close_sent(context_.get()) != 0; }
+bool WebSocket::close_sent() const {
+  return ended_ || wslay_event_get_close_sent(context_.get()) != 0;
+}
 
 std::string WebSocket::take_output() { return std::exchange(output_, {}); }
 
