@@ -55,8 +55,9 @@ class IpAddress {
   [[nodiscard]] bool is_unspecified() const noexcept;
 
   friend constexpr bool operator==(const IpAddress&, const IpAddress&) noexcept = default;
-  friend constexpr std::strong_ordering operator<=>(const IpAddress&,
-                                                    const IpAddress&) noexcept = default;
+  // clang-tidy 14 takes the zero inside a defaulted <=> for a null pointer.
+  friend constexpr std::strong_ordering operator<=>(const IpAddress&, const IpAddress&) noexcept =
+      default;  // NOLINT(modernize-use-nullptr)
 
  private:
   std::array<std::uint8_t, 16> octets_{};  // IPv4 uses the first four, the rest stays zero
@@ -73,8 +74,8 @@ struct Endpoint {
   [[nodiscard]] Endpoint unmapped() const noexcept { return {address.unmapped(), port}; }
 
   friend constexpr bool operator==(const Endpoint&, const Endpoint&) noexcept = default;
-  friend constexpr std::strong_ordering operator<=>(const Endpoint&,
-                                                    const Endpoint&) noexcept = default;
+  friend constexpr std::strong_ordering operator<=>(const Endpoint&, const Endpoint&) noexcept =
+      default;  // NOLINT(modernize-use-nullptr)
 };
 
 // Mixes the words of a key with a secret seed, so that clients, who choose their ports and IPv6
