@@ -2,14 +2,17 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/net/fd.h"
@@ -85,7 +88,7 @@ class LoopbackClient {
   bool ended() { return pump().ended_; }  // FIN, close_notify or reset has come
   bool handshake_done() {
     pump();
-    return ssl_ && SSL_is_init_finished(ssl_.get()) == 1;
+    return handshake_done_;
   }
 
  private:
@@ -93,12 +96,7 @@ class LoopbackClient {
     void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
   };
 
-  void set_nonblocking() {
-    timeval none{};
-    none.tv_usec = 1;
-    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &none, sizeof none);
-    ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
-  }
+  void set_nonblocking() { ::fcntl(fd_.get(), F_SETFL, ::fcntl(fd_.get(), F_GETFL) | O_NONBLOCK); }
   long write_some() {
     if (!ssl_)
       return ::send(fd_.get(), unsent_.data(), unsent_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -114,6 +112,8 @@ class LoopbackClient {
     ERR_clear_error();
     const int got = SSL_read(ssl_.get(), into, static_cast<int>(size));
     const int error = SSL_get_error(ssl_.get(), got);
+    // OpenSSL forgets it when the connection breaks later.
+    if (SSL_is_init_finished(ssl_.get()) == 1) handshake_done_ = true;
     if (got <= 0 && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) ended_ = true;
     return got;
   }
@@ -122,6 +122,7 @@ class LoopbackClient {
   bool connected_ = false;
   bool reading_ = true;
   bool ended_ = false;
+  bool handshake_done_ = false;
   std::unique_ptr<SSL_CTX, FreeContext> context_;
   net::SslPtr ssl_;
   std::string unsent_;

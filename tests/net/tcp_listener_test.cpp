@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "server/net/socket_address.h"
 #include "tests/net/loopback_client.h"
 
 namespace bedside::net {
@@ -37,6 +38,18 @@ TEST(TcpListener, SharesAPortWithinTheProcessOnly) {
   EXPECT_EQ(stranger.error().code, EADDRINUSE);
   EXPECT_NE(stranger.error().message.find("tcp " + (*first)->local().to_string()),
             std::string::npos);
+}
+
+TEST(BindError, SaysWhatToDo) {
+  const auto message = [](int code, std::uint16_t port) {
+    return describe_bind_error(code, "tcp", {stun::IpAddress::v4(127, 0, 0, 1), port}).message;
+  };
+  EXPECT_NE(message(EACCES, 443).find("tcp 127.0.0.1:443: user id"), std::string::npos);
+  EXPECT_NE(message(EACCES, 443).find("CAP_NET_BIND_SERVICE"), std::string::npos);
+  EXPECT_EQ(message(EACCES, 8443).find("CAP_NET_BIND_SERVICE"), std::string::npos);
+  EXPECT_NE(message(EADDRINUSE, 443).find("ss -lntup"), std::string::npos);
+  EXPECT_NE(message(EADDRNOTAVAIL, 443).find("ip addr"), std::string::npos);
+  EXPECT_NE(message(EAFNOSUPPORT, 443).find("no IPv6"), std::string::npos);
 }
 
 TEST(TcpListener, GoesOnAfterTheDescriptorsWereUsedUp) {
