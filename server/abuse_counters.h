@@ -1,0 +1,62 @@
+#pragma once
+
+// What strangers can cause as often as they like, counted instead of recorded: one audit record a
+// minute, kind and source network. Otherwise a flood of wrong passwords would fill the disk, and a
+// full disk stops visits from starting.
+//
+// Control thread only. Time is passed in (any steady clock).
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bedside::server {
+
+enum class Abuse : std::uint8_t {
+  malformed,  // what a correct client never sends
+  rate_limited,
+  wrong_token,
+  origin_rejected,
+  csrf_rejected,
+  login_throttled,  // refused before the password was looked at
+  turn_auth,        // relay: wrong user, password or realm
+  turn_quota,       // relay: a limit was reached
+  peer_denied,      // relay: the peer policy refused an address
+};
+
+class AbuseCounters {
+ public:
+  using Time = std::chrono::milliseconds;
+  static constexpr Time kWindow = std::chrono::minutes(1);
+  // Different (kind, network) pairs in one window. Beyond it everything counts as one: the network
+  // "many".
+  static constexpr std::size_t kMaxRows = 256;
+
+  struct Row {
+    Abuse kind{};
+    std::string network;   // "203.0.113.0/24", "2001:db8:1::/48", "many"
+    std::string ip_class;  // "loopback", "private", "public"; empty for "many"
+    std::uint64_t count = 0;
+  };
+
+  // True when this is the first of its kind and network in the window.
+  bool count(Abuse kind, const std::string& network, const std::string& ip_class, Time now);
+
+  // When take_due() has something to give; empty counters have no deadline.
+  bool empty() const { return rows_.empty(); }
+  Time due() const { return window_start_ + kWindow; }
+
+  // The rows of the window once it is over; nothing before. `take_all` does not wait (at the stop).
+  std::vector<Row> take_due(Time now);
+  std::vector<Row> take_all();
+
+ private:
+  std::map<std::pair<Abuse, std::string>, Row> rows_;
+  Time window_start_{};
+};
+
+}  // namespace bedside::server

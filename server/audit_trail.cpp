@@ -1,0 +1,335 @@
+#include "server/audit_trail.h"
+
+#include <utility>
+
+#include "server/audit_words.h"
+
+namespace bedside::server {
+namespace {
+
+namespace type = audit_type;
+using store::AuditRecord;
+using store::Outcome;
+
+// Longer filter texts are cut in the record: nobody types them by mistake.
+constexpr std::size_t kMaxFilterText = 64;
+
+AuditRecord record(std::string_view kind) {
+  AuditRecord made;
+  made.type = kind;
+  return made;
+}
+
+store::Where where(const AuditPrivacy& privacy, std::string_view listener,
+                   const std::optional<stun::IpAddress>& address) {
+  store::Where made;
+  made.listener = listener;
+  if (!address) return made;
+  made.ip_class = class_of(*address);
+  made.ip_prefix = network_of(*address);
+  SealedField sealed = privacy.seal(address->unmapped().to_string());
+  made.ip_commitment = std::move(sealed.commitment);
+  made.ip_enc = std::move(sealed.ciphertext);
+  return made;
+}
+
+// The hub's words for who did something, in those of the log.
+std::string_view actor_kind(std::string_view caller_kind) {
+  if (caller_kind == "user") return "staff";
+  if (caller_kind == "system") return "service";
+  if (caller_kind == "participant") return "participant";
+  return "client";
+}
+
+// signaling::Change → state and record. No catch-all: a new kind of change does not compile without
+// its line here.
+struct HubMapping {
+  const AuditPrivacy& privacy;
+  const signaling::Caller& caller;
+  const store::Where& source;
+  store::Commit& commit;
+
+  void operator()(const signaling::RoomCreated& change) {
+    commit.changes.emplace_back(store::RoomCreated{
+        {change.room, change.appointment, change.created_wall, std::nullopt, std::nullopt}});
+    add(type::kRoomCreated, change.room).object =
+        privacy.pseudonym("appointment", change.appointment);
+  }
+  void operator()(const signaling::RoomEnded& change) {
+    commit.changes.emplace_back(
+        store::RoomEnded{change.room, change.ended_wall, change.forget_wall});
+    add(type::kRoomEnded, change.room).reason = word(change.reason);
+  }
+  void operator()(const signaling::RoomForgotten& change) {
+    commit.changes.emplace_back(store::RoomForgotten{change.room});
+    add(type::kRoomExpired, change.room);
+  }
+  void operator()(const signaling::ParticipantJoined& change) {
+    store::ParticipantRow row;
+    row.participant_id = change.participant;
+    row.room_id = change.room;
+    row.display_name = change.name;  // state only: the record below does not have it
+    row.role = word(change.role);
+    row.token_hash.assign(change.token_hash.begin(), change.token_hash.end());
+    row.joined_at = change.joined_wall;
+    row.lease_until = change.lease_wall;
+    commit.changes.emplace_back(store::ParticipantJoined{std::move(row)});
+    add(type::kRoomJoin, change.room, change.participant).actor.role = word(change.role);
+  }
+  void operator()(const signaling::ParticipantAttached& change) {
+    commit.changes.emplace_back(
+        store::ParticipantAttached{change.participant, change.attached_wall});
+    add(type::kRoomAttach, change.room, change.participant)
+        .detail.set("transport", word(change.transport));
+  }
+  void operator()(const signaling::ParticipantDetached& change) {
+    commit.changes.emplace_back(store::ParticipantDetached{change.participant, change.left_wall});
+    add_leave(change.room, change.participant, change.reason, change.attended);
+  }
+  void operator()(const signaling::ParticipantLeft& change) {
+    commit.changes.emplace_back(store::ParticipantLeft{change.participant});
+    add_leave(change.room, change.participant, change.reason, change.attended);
+  }
+  void operator()(const signaling::CredentialIssued& change) {
+    add(type::kCredentialIssued, change.room, change.participant)
+        .detail.set("expires_ms", change.expires_wall.count());
+  }
+
+ private:
+  AuditRecord& add(std::string_view kind, const std::string& room) {
+    AuditRecord& made = commit.records.emplace_back(record(kind));
+    made.room = privacy.pseudonym("room", room);
+    made.actor = {std::string(actor_kind(caller.actor_kind)), caller.actor_id, caller.actor_role,
+                  caller.actor_auth};
+    made.where = source;
+    made.request_id = caller.request_id;
+    return made;
+  }
+  // About a participant; unless staff or time did it, the participant is the one who acted.
+  AuditRecord& add(std::string_view kind, const std::string& room, const std::string& participant) {
+    AuditRecord& made = add(kind, room);
+    made.object = participant;
+    if (made.actor.kind == "client" || made.actor.kind == "participant") {
+      made.actor.kind = "participant";
+      made.actor.id = participant;
+    }
+    return made;
+  }
+  void add_leave(const std::string& room, const std::string& participant,
+                 signaling::LeaveReason reason, std::chrono::seconds attended) {
+    AuditRecord& made = add(type::kRoomLeave, room, participant);
+    made.reason = word(reason);
+    made.detail.set("attended_s", attended.count());
+  }
+};
+
+store::JsonObject filter_of(const store::AuditQuery& query) {
+  store::JsonObject filter;
+  if (query.from) filter.set("from_us", query.from->count());
+  if (query.to) filter.set("to_us", query.to->count());
+  filter.set_if("type", std::string_view(query.type_prefix).substr(0, kMaxFilterText));
+  filter.set_if("room", std::string_view(query.room).substr(0, kMaxFilterText));
+  if (query.outcome) filter.set("outcome", to_string(*query.outcome));
+  if (query.before_seq != 0) filter.set("before_seq", query.before_seq);
+  filter.set("limit", query.limit);
+  return filter;
+}
+
+// AdminAction → record, with the change where there is one. No catch-all here either.
+struct AdminMapping {
+  const AuditSource& source;
+  store::Commit& commit;
+
+  void operator()(const LoginTried& action) {
+    const bool ok = action.result == LoginResult::ok;
+    AuditRecord& made = ok ? by(type::kLogin, action.staff) : add(type::kLogin);
+    if (ok) return;
+    made.outcome = Outcome::denied;
+    made.reason = action.result == LoginResult::locked ? "locked" : "wrong";
+    made.actor.kind = "client";
+    if (action.account_known) made.object = action.staff.account;
+  }
+  void operator()(const LoggedOut& action) {
+    by(type::kLogout, action.staff).reason =
+        action.reason == LogoutReason::requested ? "requested" : "replaced";
+    commit.keep = true;  // the session is gone already
+  }
+  void operator()(const UserCreated& action) {
+    AuditRecord& made = action.by ? by(type::kUserCreated, *action.by) : add(type::kUserCreated);
+    if (!action.by) {
+      made.actor.kind = "client";
+      made.actor.auth = "set-up code";
+    }
+    made.object = action.change.account.name;
+    made.detail.set("role", action.change.account.role);
+    commit.changes.emplace_back(action.change);
+  }
+  void operator()(const PasswordSet& action) {
+    by(type::kPasswordSet, action.by).object = action.change.name;
+    commit.changes.emplace_back(action.change);
+  }
+  void operator()(const AuditViewed& action) {
+    by(type::kAuditViewed, action.by)
+        .detail.set("filter", filter_of(action.query))
+        .set("rows", action.rows);
+  }
+  void operator()(const ServiceStarted& action) {
+    AuditRecord& made = add(type::kServiceStart);
+    made.actor.kind = "service";
+    if (action.after_crash) made.reason = "after-crash";
+    made.detail.set_if("assets", action.assets_digest).set("rooms", action.rooms);
+  }
+  void operator()(const ServiceStopped& action) {
+    AuditRecord& made = add(type::kServiceStop);
+    made.actor.kind = "service";
+    made.reason = action.reason;
+    commit.keep = true;
+  }
+
+ private:
+  AuditRecord& add(std::string_view kind) {
+    AuditRecord& made = commit.records.emplace_back(record(kind));
+    made.request_id = source.request_id;
+    return made;
+  }
+  AuditRecord& by(std::string_view kind, const AuditStaff& staff) {
+    AuditRecord& made = add(kind);
+    made.actor = {"staff", staff.account, staff.role, "session"};
+    made.session = staff.session;
+    return made;
+  }
+};
+
+// turn::Event → record, or a count.
+struct RelayMapping {
+  const AuditPrivacy& privacy;
+  AbuseCounters& counters;
+  std::string_view room;
+  AbuseCounters::Time now;
+  store::Commit& commit;
+
+  void operator()(const turn::AllocationOpened& event) {
+    AuditRecord& made = about(type::kAllocationOpen, event.party);
+    made.object = std::to_string(event.serial.value);
+    made.detail.set("lifetime_s", event.lifetime.count());
+    const char* const keys[] = {"relayed4", "relayed6"};
+    for (std::size_t i = 0; i < event.relayed.size(); ++i) {
+      if (event.relayed[i]) made.detail.set(keys[i], event.relayed[i]->to_string());
+    }
+    commit.keep = true;  // the relay has answered: it cannot be taken back
+  }
+  void operator()(const turn::AllocationClosed& event) {
+    AuditRecord& made = about(type::kAllocationClose, event.party);
+    made.object = std::to_string(event.serial.value);
+    made.reason = word(event.reason);
+    made.detail.set("seconds", event.duration.count());
+    made.detail.set("bytes_to_peer", event.to_peer.bytes)
+        .set("packets_to_peer", event.to_peer.packets);
+    made.detail.set("bytes_to_client", event.to_client.bytes)
+        .set("packets_to_client", event.to_client.packets);
+    commit.keep = true;
+  }
+  void operator()(const turn::PeerDenied& event) {
+    if (!count(Abuse::peer_denied, event.party.client)) return;
+    AuditRecord& made = about(type::kPeerDenied, event.party);
+    made.outcome = Outcome::denied;
+    made.reason = turn::to_text(event.range);
+  }
+  void operator()(const turn::AuthFailed& event) { count(Abuse::turn_auth, event.client); }
+  void operator()(const turn::QuotaReached& event) { count(Abuse::turn_quota, event.party.client); }
+
+ private:
+  bool count(Abuse kind, const turn::FiveTuple& client) {
+    const stun::IpAddress& address = client.client.address;
+    return counters.count(kind, network_of(address), std::string(class_of(address)), now);
+  }
+  AuditRecord& about(std::string_view kind, const turn::Party& party) {
+    AuditRecord& made = commit.records.emplace_back(record(kind));
+    if (party.participant.empty()) {
+      // An operator's own software may put anything into the subject, a patient's number too.
+      made.actor = {"client", privacy.pseudonym("turn-subject", party.subject), "", "turn"};
+    } else {
+      made.actor = {"participant", party.participant, "", "turn"};
+    }
+    if (!room.empty()) made.room = privacy.pseudonym("room", room);
+    made.where = where(privacy, "turn", party.client.client.address);
+    made.detail.set("transport", word(party.client.transport));
+    return made;
+  }
+};
+
+}  // namespace
+
+store::Commit AuditTrail::commit(const signaling::CommitNeeded& needed) const {
+  store::Commit commit;
+  commit.keep = needed.keep;
+  const store::Where source =
+      where(privacy_, needed.caller.listener, stun::IpAddress::parse(needed.caller.address));
+  HubMapping mapping{privacy_, needed.caller, source, commit};
+  for (const signaling::Change& change : needed.changes) std::visit(mapping, change);
+  return commit;
+}
+
+store::Commit AuditTrail::commit(const AdminAction& action, const AuditSource& source) const {
+  store::Commit commit;
+  std::visit(AdminMapping{source, commit}, action);
+  for (AuditRecord& made : commit.records) {
+    made.where = where(privacy_, source.listener, source.address);
+    if (made.actor.kind == "staff" && source.address) {
+      made.where.ip_prefix = full_address_of(*source.address);
+    }
+  }
+  return commit;
+}
+
+std::optional<store::Commit> AuditTrail::commit(const turn::Event& event, std::string_view room,
+                                                Time now) {
+  store::Commit commit;
+  std::visit(RelayMapping{privacy_, counters_, room, now, commit}, event);
+  if (commit.records.empty()) return std::nullopt;
+  return commit;
+}
+
+void AuditTrail::count(Abuse kind, const std::optional<stun::IpAddress>& address, Time now) {
+  if (address) {
+    counters_.count(kind, network_of(*address), std::string(class_of(*address)), now);
+  } else {
+    counters_.count(kind, "unknown", "", now);
+  }
+}
+
+std::optional<store::Commit> AuditTrail::take_counted(Time now) {
+  return counted(counters_.take_due(now));
+}
+
+std::optional<store::Commit> AuditTrail::take_all_counted() {
+  return counted(counters_.take_all());
+}
+
+std::optional<store::Commit> AuditTrail::counted(std::vector<AbuseCounters::Row> rows) const {
+  store::Commit commit;
+  for (AbuseCounters::Row& row : rows) {
+    // The first refused peer of a network has its own record already.
+    if (row.kind == Abuse::peer_denied && row.network != "many") --row.count;
+    if (row.count == 0) continue;
+    AuditRecord& made = commit.records.emplace_back(record(type_of(row.kind)));
+    made.outcome = Outcome::denied;
+    made.reason = "counted";
+    made.actor.kind = "client";
+    made.where.ip_class = std::move(row.ip_class);
+    made.where.ip_prefix = std::move(row.network);
+    made.detail.set("count", row.count).set("window_s", AbuseCounters::kWindow.count() / 1000);
+  }
+  if (commit.records.empty()) return std::nullopt;
+  return commit;
+}
+
+std::string AuditTrail::room_pseudonym(std::string_view room) const {
+  return privacy_.pseudonym("room", room);
+}
+
+std::optional<std::string> AuditTrail::reveal_ip(std::span<const std::uint8_t> ciphertext) const {
+  return privacy_.reveal(ciphertext);
+}
+
+}  // namespace bedside::server

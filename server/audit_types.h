@@ -1,0 +1,51 @@
+#pragma once
+
+// Every type of audit record, once. Dotted, lower case, from the general to the special: a filter
+// by prefix ("room.", "auth.") selects a group.
+
+#include <array>
+#include <string_view>
+
+namespace bedside::server::audit_type {
+
+inline constexpr std::string_view kServiceStart = "service.start";
+inline constexpr std::string_view kServiceStop = "service.stop";
+inline constexpr std::string_view kRoomCreated = "room.created";
+inline constexpr std::string_view kRoomEnded = "room.ended";
+inline constexpr std::string_view kRoomExpired = "room.expired";
+inline constexpr std::string_view kRoomJoin = "room.join";
+inline constexpr std::string_view kRoomAttach = "room.attach";
+inline constexpr std::string_view kRoomLeave = "room.leave";
+inline constexpr std::string_view kCredentialIssued = "cred.issued";
+inline constexpr std::string_view kAllocationOpen = "alloc.open";
+inline constexpr std::string_view kAllocationClose = "alloc.close";
+inline constexpr std::string_view kPeerDenied = "turn.peer_denied";
+inline constexpr std::string_view kLogin = "auth.login";
+inline constexpr std::string_view kLogout = "auth.logout";
+inline constexpr std::string_view kPasswordSet = "auth.password_set";
+inline constexpr std::string_view kUserCreated = "user.created";
+inline constexpr std::string_view kAuditViewed = "audit.viewed";
+inline constexpr std::string_view kStorageRecovered = "storage.recovered";  // written by store/
+
+// Counted per minute and source (abuse_counters.h).
+inline constexpr std::string_view kMalformed = "abuse.malformed";
+inline constexpr std::string_view kRateLimited = "abuse.rate_limited";
+inline constexpr std::string_view kWrongToken = "abuse.wrong_token";
+inline constexpr std::string_view kOriginRejected = "abuse.origin_rejected";
+inline constexpr std::string_view kCsrfRejected = "abuse.csrf_rejected";
+inline constexpr std::string_view kLoginThrottled = "abuse.login_throttled";
+inline constexpr std::string_view kTurnAuth = "abuse.turn_auth";
+inline constexpr std::string_view kTurnQuota = "abuse.turn_quota";
+
+// For the filter of the audit page.
+inline constexpr std::array kAll = {kServiceStart,   kServiceStop,     kRoomCreated,
+                                    kRoomEnded,      kRoomExpired,     kRoomJoin,
+                                    kRoomAttach,     kRoomLeave,       kCredentialIssued,
+                                    kAllocationOpen, kAllocationClose, kPeerDenied,
+                                    kLogin,          kLogout,          kPasswordSet,
+                                    kUserCreated,    kAuditViewed,     kStorageRecovered,
+                                    kMalformed,      kRateLimited,     kWrongToken,
+                                    kOriginRejected, kCsrfRejected,    kLoginThrottled,
+                                    kTurnAuth,       kTurnQuota};
+
+}  // namespace bedside::server::audit_type

@@ -1,0 +1,284 @@
+#include "server/audit_trail.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string>
+
+namespace bedside::server {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using store::AuditRecord;
+using store::Outcome;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr std::array<std::uint8_t, 32> kPseudonymKey{1};
+constexpr std::array<std::uint8_t, 32> kFieldKey{2};
+
+class AuditTrailTest : public testing::Test {
+ protected:
+  static signaling::Caller caller() {
+    signaling::Caller made;
+    made.request_id = 9;
+    made.listener = "https";
+    made.address = "203.0.113.77";
+    made.actor_kind = "anonymous";
+    made.actor_auth = "none";
+    return made;
+  }
+  store::Commit from_hub(signaling::Change change) const {
+    return trail.commit(signaling::CommitNeeded{1, "visit-ada", {std::move(change)}, caller()});
+  }
+  static AuditSource source() { return {9, "https", stun::IpAddress::parse("203.0.113.77")}; }
+  static turn::Party party(std::string participant, const std::string& client) {
+    turn::Party made;
+    made.client.client = stun::Endpoint::parse(client).value();
+    made.subject = "patient-4711";
+    made.participant = std::move(participant);
+    return made;
+  }
+  static std::string body(const AuditRecord& record) { return store::audit_body(record, {}); }
+
+  AuditTrail trail{kPseudonymKey, kFieldKey};
+};
+
+// One of each kind, with values that must not be found in a log.
+std::vector<signaling::Change> one_of_each() {
+  const std::string room = "visit-ada";
+  return {
+      signaling::RoomCreated{room, "\"appointment-4711\"", milliseconds(1)},
+      signaling::ParticipantJoined{room, "p1", "Ada Lovelace", signaling::Role::host,
+                                   signaling::TokenHash{0xab, 0xcd}, milliseconds(2),
+                                   milliseconds(3)},
+      signaling::ParticipantAttached{room, "p1", signaling::Transport::poll, milliseconds(4)},
+      signaling::CredentialIssued{room, "p1", milliseconds(600'000)},
+      signaling::ParticipantDetached{room, "p1", signaling::LeaveReason::disconnected,
+                                     milliseconds(5), seconds(6)},
+      signaling::ParticipantLeft{room, "p1", signaling::LeaveReason::left, milliseconds(7),
+                                 seconds(8)},
+      signaling::RoomEnded{room, signaling::EndReason::admin, milliseconds(9), milliseconds(10)},
+      signaling::RoomForgotten{room}};
+}
+
+TEST_F(AuditTrailTest, RecordsEveryChangeOfARoomOnce) {
+  signaling::CommitNeeded needed{1, "visit-ada", one_of_each(), caller()};
+  needed.keep = true;
+  const store::Commit commit = trail.commit(needed);
+  EXPECT_TRUE(commit.keep);
+  std::vector<std::string> types;
+  for (const AuditRecord& record : commit.records) {
+    types.push_back(record.type);
+    EXPECT_EQ(record.room, trail.room_pseudonym("visit-ada"));
+    EXPECT_EQ(record.request_id, 9U);
+    EXPECT_EQ(record.where.listener, "https");
+    EXPECT_EQ(record.where.ip_prefix, "203.0.113.0/24");
+    EXPECT_EQ(trail.reveal_ip(record.where.ip_enc), "203.0.113.77");
+  }
+  EXPECT_THAT(types,
+              testing::ElementsAre("room.created", "room.join", "room.attach", "cred.issued",
+                                   "room.leave", "room.leave", "room.ended", "room.expired"));
+  EXPECT_EQ(commit.changes.size(), 7U);  // an issued credential is no state
+}
+
+TEST_F(AuditTrailTest, PutsNothingPersonalInClearIntoARecord) {
+  const store::Commit commit = trail.commit({1, "visit-ada", one_of_each(), caller()});
+  std::vector<AuditRecord> records = commit.records;
+  const auto opened =
+      trail.commit(turn::AllocationOpened{{5}, party("", "203.0.113.77:4000"), {}, seconds(600)},
+                   "visit-ada", milliseconds(0));
+  records.insert(records.end(), opened->records.begin(), opened->records.end());
+  ASSERT_EQ(records.size(), 9U);
+  for (const AuditRecord& record : records) {
+    for (const char* secret : {"Ada", "Lovelace", "visit-ada", "4711", "203.0.113.77", "abcd"}) {
+      EXPECT_THAT(body(record), Not(HasSubstr(secret)));
+    }
+  }
+}
+
+TEST_F(AuditTrailTest, KeepsTheStateThatARestartNeeds) {
+  const store::Commit commit = trail.commit({1, "visit-ada", one_of_each(), caller()});
+  const auto& created = std::get<store::RoomCreated>(commit.changes[0]).room;
+  EXPECT_EQ(created.appointment_json, "\"appointment-4711\"");
+  const auto& joined = std::get<store::ParticipantJoined>(commit.changes[1]).participant;
+  EXPECT_EQ(joined.display_name, "Ada Lovelace");
+  EXPECT_EQ(joined.role, "host");
+  EXPECT_EQ(joined.token_hash.size(), 32U);
+  EXPECT_EQ(joined.token_hash[1], 0xcd);
+  EXPECT_EQ(joined.lease_until, milliseconds(3));
+  EXPECT_EQ(std::get<store::ParticipantAttached>(commit.changes[2]).attached_at, milliseconds(4));
+  EXPECT_EQ(std::get<store::ParticipantDetached>(commit.changes[3]).participant_id, "p1");
+  EXPECT_EQ(std::get<store::ParticipantLeft>(commit.changes[4]).participant_id, "p1");
+  EXPECT_EQ(std::get<store::RoomEnded>(commit.changes[5]).expires_at, milliseconds(10));
+  EXPECT_EQ(std::get<store::RoomForgotten>(commit.changes[6]).room_id, "visit-ada");
+}
+
+TEST_F(AuditTrailTest, NamesWhoActed) {
+  const signaling::Change leave = signaling::ParticipantLeft{
+      "r", "p1", signaling::LeaveReason::left, milliseconds(1), seconds(61)};
+  const AuditRecord own = from_hub(leave).records[0];
+  EXPECT_EQ(own.actor.kind, "participant");
+  EXPECT_EQ(own.actor.id, "p1");
+  EXPECT_EQ(own.reason, "left");
+  EXPECT_EQ(own.detail.text(), R"({"attended_s":61})");
+
+  signaling::CommitNeeded by_time{1, "r", {leave}, {}};
+  by_time.caller.actor_kind = "system";
+  const AuditRecord timed = trail.commit(by_time).records[0];
+  EXPECT_EQ(timed.actor.kind, "service");
+  EXPECT_EQ(timed.object, "p1");
+  EXPECT_TRUE(timed.where.ip_prefix.empty());
+
+  signaling::CommitNeeded by_staff{
+      1, "r", {signaling::RoomEnded{"r", signaling::EndReason::admin, {}, {}}}, caller()};
+  by_staff.caller.actor_kind = "user";
+  by_staff.caller.actor_id = "dr.grace";
+  const AuditRecord ended = trail.commit(by_staff).records[0];
+  EXPECT_EQ(ended.actor.kind, "staff");
+  EXPECT_EQ(ended.actor.id, "dr.grace");
+  EXPECT_EQ(ended.reason, "admin");
+}
+
+TEST_F(AuditTrailTest, RecordsAllocationsWithTheirTrafficWhateverTheDiskSays) {
+  turn::AllocationClosed closed;
+  closed.serial = {42};
+  closed.party = party("p1", "[2001:db8:1:2::3]:4000");
+  closed.party.client.transport = turn::ClientTransport::tcp;
+  closed.reason = turn::CloseReason::revoked;
+  closed.duration = seconds(90);
+  closed.to_peer = {10, 1000};
+  closed.to_client = {20, 2000};
+  const auto commit = trail.commit(closed, "visit-ada", milliseconds(0));
+  ASSERT_TRUE(commit);
+  EXPECT_TRUE(commit->keep);
+  const AuditRecord& record = commit->records.at(0);
+  EXPECT_EQ(record.type, "alloc.close");
+  EXPECT_EQ(record.reason, "revoked");
+  EXPECT_EQ(record.object, "42");
+  EXPECT_EQ(record.actor.id, "p1");
+  EXPECT_EQ(record.room, trail.room_pseudonym("visit-ada"));
+  EXPECT_EQ(record.where.ip_prefix, "2001:db8:1::/48");
+  EXPECT_EQ(record.detail.text(),
+            R"({"bytes_to_client":2000,"bytes_to_peer":1000,"packets_to_client":20,)"
+            R"("packets_to_peer":10,"seconds":90,"transport":"tcp"})");
+}
+
+TEST_F(AuditTrailTest, RecordsTheFirstRefusedPeerAtOnceAndCountsTheRest) {
+  const turn::PeerDenied denied{party("p1", "203.0.113.77:4000"), turn::DeniedRange::loopback};
+  const auto first = trail.commit(denied, "", milliseconds(0));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->records.at(0).type, "turn.peer_denied");
+  EXPECT_EQ(first->records[0].outcome, Outcome::denied);
+  EXPECT_EQ(first->records[0].reason, to_text(turn::DeniedRange::loopback));
+  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(trail.commit(denied, "", milliseconds(i)));
+  EXPECT_FALSE(trail.take_counted(milliseconds(59'000)));
+  const auto counted = trail.take_counted(milliseconds(60'000));
+  ASSERT_TRUE(counted);
+  ASSERT_EQ(counted->records.size(), 1U);
+  EXPECT_EQ(counted->records[0].detail.text(), R"({"count":1000,"window_s":60})");
+  // One alone leaves no second record.
+  EXPECT_TRUE(trail.commit(denied, "", milliseconds(100'000)));
+  EXPECT_FALSE(trail.take_all_counted());
+}
+
+TEST_F(AuditTrailTest, CountsWhatStrangersCanRepeat) {
+  turn::AuthFailed failed;
+  failed.client.client = stun::Endpoint::parse("203.0.113.77:1").value();
+  turn::QuotaReached quota;
+  quota.party = party("p1", "203.0.113.78:1");
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_FALSE(trail.commit(failed, "", milliseconds(0)));
+    EXPECT_FALSE(trail.commit(quota, "", milliseconds(0)));
+    trail.count(Abuse::malformed, stun::IpAddress::parse("203.0.113.79"), milliseconds(0));
+    trail.count(Abuse::rate_limited, std::nullopt, milliseconds(0));
+  }
+  const auto counted = trail.take_all_counted();
+  ASSERT_TRUE(counted);
+  std::set<std::string> types;
+  for (const AuditRecord& record : counted->records) {
+    types.insert(record.type);
+    EXPECT_THAT(record.detail.text(), HasSubstr("\"count\":5"));
+    EXPECT_EQ(record.where.ip_prefix,
+              record.type == "abuse.rate_limited" ? "unknown" : "203.0.113.0/24");
+  }
+  EXPECT_THAT(types, testing::ElementsAre("abuse.malformed", "abuse.rate_limited",
+                                          "abuse.turn_auth", "abuse.turn_quota"));
+}
+
+TEST_F(AuditTrailTest, NeverKeepsANameThatIsNobodys) {
+  LoginTried tried;
+  tried.staff.account = "hunter2 typed into the wrong field";
+  const AuditRecord unknown = trail.commit(tried, source()).records[0];
+  EXPECT_THAT(body(unknown), Not(HasSubstr("hunter2")));
+  EXPECT_EQ(unknown.outcome, Outcome::denied);
+  EXPECT_EQ(unknown.where.ip_prefix, "203.0.113.0/24");
+  tried.staff.account = "dr.grace";
+  tried.account_known = true;
+  tried.result = LoginResult::locked;
+  const AuditRecord locked = trail.commit(tried, source()).records[0];
+  EXPECT_EQ(locked.object, "dr.grace");
+  EXPECT_EQ(locked.reason, "locked");
+  EXPECT_TRUE(
+      locked.actor.id.empty());  // somebody tried that account; nobody proved to be its owner
+}
+
+TEST_F(AuditTrailTest, NamesStaffAndTheirAddressInFull) {
+  const AuditStaff grace{"dr.grace", "admin", "s1"};
+  const AuditRecord login =
+      trail.commit(LoginTried{grace, true, LoginResult::ok}, source()).records[0];
+  EXPECT_EQ(login.type, "auth.login");
+  EXPECT_EQ(login.actor.id, "dr.grace");
+  EXPECT_EQ(login.session, "s1");
+  EXPECT_EQ(login.where.ip_prefix, "203.0.113.77/32");
+  EXPECT_TRUE(trail.commit(LoggedOut{grace}, source()).keep);
+
+  AuditViewed viewed{grace, {}, 17};
+  viewed.query.type_prefix = "room.";
+  viewed.query.outcome = Outcome::denied;
+  EXPECT_EQ(trail.commit(viewed, source()).records[0].detail.text(),
+            R"({"filter":{"limit":50,"outcome":"denied","type":"room."},"rows":17})");
+}
+
+TEST_F(AuditTrailTest, WritesAccountAndRecordTogetherWithoutThePassword) {
+  const store::AccountRow row{"dr.grace", "scrypt$secret", "admin", milliseconds(1)};
+  const store::Commit created = trail.commit(UserCreated{std::nullopt, {row, true}}, source());
+  ASSERT_EQ(created.changes.size(), 1U);
+  EXPECT_TRUE(std::get<store::AccountCreated>(created.changes[0]).only_first);
+  EXPECT_EQ(created.records.at(0).object, "dr.grace");
+  EXPECT_EQ(created.records[0].actor.auth, "set-up code");
+  EXPECT_THAT(body(created.records[0]), Not(HasSubstr("scrypt")));
+
+  const store::Commit set =
+      trail.commit(PasswordSet{{"dr.grace", "admin", "s1"}, {"dr.ada", "scrypt$secret"}}, source());
+  EXPECT_EQ(std::get<store::AccountPasswordSet>(set.changes.at(0)).password_hash, "scrypt$secret");
+  EXPECT_EQ(set.records.at(0).object, "dr.ada");
+  EXPECT_THAT(body(set.records[0]), Not(HasSubstr("scrypt")));
+}
+
+TEST_F(AuditTrailTest, RecordsStartAndStop) {
+  const AuditRecord start =
+      trail.commit(ServiceStarted{"digest", 3, true}, AuditSource{}).records[0];
+  EXPECT_EQ(start.type, "service.start");
+  EXPECT_EQ(start.reason, "after-crash");
+  EXPECT_EQ(start.detail.text(), R"({"assets":"digest","rooms":3})");
+  const store::Commit stop = trail.commit(ServiceStopped{"signal"}, AuditSource{});
+  EXPECT_EQ(stop.records.at(0).type, "service.stop");
+  EXPECT_TRUE(stop.keep);
+}
+
+TEST(AuditTypes, AreListedOnceEachInTheShapeOfAType) {
+  std::set<std::string_view> seen;
+  for (const std::string_view type : audit_type::kAll) {
+    EXPECT_TRUE(seen.insert(type).second) << type;
+    EXPECT_EQ(std::count(type.begin(), type.end(), '.'), 1) << type;
+    EXPECT_EQ(type.find_first_not_of("abcdefghijklmnopqrstuvwxyz._"), std::string_view::npos);
+  }
+}
+
+}  // namespace
+}  // namespace bedside::server
