@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "relay_world.h"
+#include "tests/turn/relay_world.h"
 
 namespace bedside::turn::testing {
 namespace {
@@ -13,21 +13,6 @@ namespace {
 using namespace std::chrono_literals;
 using stun::Attribute;
 using stun::MessageWriter;
-
-constexpr auto even_port(bool reserve_next) {
-  return [reserve_next](MessageWriter& writer) {
-    const std::array<std::uint8_t, 1> value{static_cast<std::uint8_t>(reserve_next ? 0x80 : 0x00)};
-    writer.add_bytes(Attribute::even_port, value);
-  };
-}
-
-constexpr auto family(Attribute attribute, std::uint8_t value) {
-  return [=](MessageWriter& writer) { writer.add_u32(attribute, std::uint32_t{value} << 24); };
-}
-
-constexpr auto lifetime(std::uint32_t seconds) {
-  return [seconds](MessageWriter& writer) { writer.add_u32(Attribute::lifetime, seconds); };
-}
 
 TEST(Allocate, B37_success_carries_relayed_and_mapped_address_and_lifetime) {
   World world;
@@ -38,7 +23,7 @@ TEST(Allocate, B37_success_carries_relayed_and_mapped_address_and_lifetime) {
   EXPECT_EQ(reply.view().xor_address(Attribute::xor_mapped_address), alice.tuple.client);
   EXPECT_EQ(reply.lifetime(), 600U);
   EXPECT_FALSE(reply.has(Attribute::reservation_token));
-  EXPECT_TRUE(stun::verify_integrity(reply.view(), alice.key.bytes()));
+  EXPECT_TRUE(stun::verify_integrity(reply.view(), alice.signer.key.bytes()));
   EXPECT_EQ(world.ports.open_count(), 1U);
 }
 
@@ -175,9 +160,8 @@ TEST(Allocate, B32_an_expired_or_unknown_token_is_508) {
 TEST(Allocate, B32_a_token_excludes_even_port_and_families) {
   World world;
   const std::array<std::uint8_t, 8> token{1, 2, 3, 4, 5, 6, 7, 8};
-  const std::vector<Client::Fill> extras{even_port(false),
-                                         family(Attribute::requested_address_family, 1),
-                                         family(Attribute::additional_address_family, 2)};
+  const std::vector<Fill> extras{even_port(false), family(Attribute::requested_address_family, 1),
+                                 family(Attribute::additional_address_family, 2)};
   for (const auto& extra : extras) {
     Client client(world, "192.0.2.7:4000");
     EXPECT_EQ(client
@@ -192,7 +176,7 @@ TEST(Allocate, B32_a_token_excludes_even_port_and_families) {
 
 TEST(Allocate, B33_family_rules) {
   World world;
-  const auto code = [&](const Client::Fill& fill) {
+  const auto code = [&](const Fill& fill) {
     Client client(world, "192.0.2.7:4000");
     return client.allocate(fill).code();
   };

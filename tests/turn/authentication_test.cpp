@@ -2,8 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "relay_world.h"
-#include "stun/fingerprint.h"
+#include "tests/turn/relay_world.h"
 
 namespace bedside::turn::testing {
 namespace {
@@ -11,10 +10,6 @@ namespace {
 using namespace std::chrono_literals;
 using stun::Attribute;
 using stun::MessageWriter;
-
-void udp_transport(MessageWriter& writer) {
-  writer.add_u32(Attribute::requested_transport, 17U << 24);
-}
 
 // A participant of a visit with a credential of this server.
 Client participant(World& world, std::string_view address, std::string_view id,
@@ -26,7 +21,7 @@ Client participant(World& world, std::string_view address, std::string_view id,
 TEST(Authentication, B13_a_request_without_integrity_gets_realm_and_nonce) {
   World world;
   Client alice(world, "192.0.2.7:4000");
-  const Packet request = alice.unsigned_request(stun::Method::allocate, udp_transport);
+  const Packet request = alice.unsigned_request(stun::Method::allocate, udp_transport());
   const Reply reply = alice.send(request).value();
   EXPECT_EQ(reply.code(), 401);
   EXPECT_EQ(reply.text(Attribute::realm), World::kRealm);
@@ -44,7 +39,7 @@ TEST(Authentication, B14_integrity_without_its_companions_is_a_bad_request) {
           .send(alice.unsigned_request(stun::Method::allocate,
                                        [&](MessageWriter& writer) {
                                          writer.add_text(Attribute::username, "alice");
-                                         writer.add_integrity(alice.key.bytes());
+                                         writer.add_integrity(alice.signer.key.bytes());
                                        }))
           .value();
   EXPECT_EQ(reply.code(), 400);
@@ -73,7 +68,7 @@ TEST(Authentication, B16_B19_an_old_nonce_is_stale_and_a_call_survives_the_renew
   World world;
   Client alice(world, "192.0.2.7:4000");
   alice.allocate([](MessageWriter& writer) { writer.add_u32(Attribute::lifetime, 3600); });
-  const std::string old_nonce = alice.nonce;
+  const std::string old_nonce = alice.signer.nonce;
   world.advance(3599s);
   ASSERT_TRUE(alice.refresh(3600).ok());
   world.advance(3500s);
@@ -89,9 +84,9 @@ TEST(Authentication, B17_B18_nonces_belong_to_one_source) {
   Client alice(world, "192.0.2.7:4000");
   Client other_port(world, "192.0.2.7:4001");
   ASSERT_TRUE(alice.allocate().ok());
-  other_port.nonce = alice.nonce;
+  other_port.signer.nonce = alice.signer.nonce;
   EXPECT_EQ(
-      other_port.send(other_port.request(stun::Method::allocate, udp_transport)).value().code(),
+      other_port.send(other_port.request(stun::Method::allocate, udp_transport())).value().code(),
       438);
 }
 
@@ -102,7 +97,7 @@ TEST(Authentication, B26_another_user_cannot_touch_an_allocation) {
   Client bob(world, "192.0.2.7:4000", "bob", "bob-password");
   const Reply reply = bob.refresh(0);
   EXPECT_EQ(reply.code(), 441);
-  EXPECT_TRUE(stun::verify_integrity(reply.view(), bob.key.bytes()));
+  EXPECT_TRUE(stun::verify_integrity(reply.view(), bob.signer.key.bytes()));
   EXPECT_EQ(bob.permit({"8.8.8.8:1"}).code(), 441);
   EXPECT_EQ(bob.allocate().code(), 437) << "for Allocate the 5-tuple counts";
   EXPECT_EQ(world.ports.open_count(), 1U);
@@ -113,14 +108,14 @@ TEST(Authentication, B27_errors_to_a_proven_user_carry_integrity) {
   Client alice(world, "192.0.2.7:4000");
   const Reply reply = alice.refresh();
   ASSERT_EQ(reply.code(), 437);
-  EXPECT_TRUE(stun::verify_integrity(reply.view(), alice.key.bytes()));
+  EXPECT_TRUE(stun::verify_integrity(reply.view(), alice.signer.key.bytes()));
 }
 
 TEST(Authentication, B28_a_wrong_realm_is_401) {
   World world;
   Client alice(world, "192.0.2.7:4000");
   ASSERT_TRUE(alice.allocate().ok());
-  alice.realm = "elsewhere";
+  alice.signer.realm = "elsewhere";
   EXPECT_EQ(alice.refresh().code(), 401);
 }
 
@@ -156,11 +151,11 @@ TEST(Authentication, B8_the_answer_has_a_fingerprint_if_the_request_had_one) {
   World world;
   Client alice(world, "192.0.2.7:4000");
   EXPECT_FALSE(alice.allocate().has(Attribute::fingerprint));
-  alice.fingerprint = true;
+  alice.signer.fingerprint = true;
   EXPECT_TRUE(alice.refresh().has(Attribute::fingerprint));
   EXPECT_TRUE(alice.allocate().has(Attribute::fingerprint));  // an error
   Client bob(world, "192.0.2.8:4000", "bob", "bob-password");
-  bob.fingerprint = true;
+  bob.signer.fingerprint = true;
   EXPECT_TRUE(bob.send(bob.unsigned_request(stun::Method::allocate))->has(Attribute::fingerprint));
 }
 
@@ -196,8 +191,8 @@ TEST(Participants, Keep_their_call_when_the_credential_runs_out_but_not_when_the
   ASSERT_TRUE(p1.allocate().ok());
   world.advance(120s);
   EXPECT_TRUE(p1.refresh().ok());
-  Client late(world, "192.0.2.9:4000", p1.username, "unused");
-  late.key = p1.key;
+  Client late(world, "192.0.2.9:4000", p1.signer.username, "unused");
+  late.signer.key = p1.signer.key;
   EXPECT_EQ(late.allocate().code(), 401) << "an expired credential starts nothing new";
   world.participants.live.erase("p1");
   EXPECT_EQ(p1.refresh().code(), 401);
@@ -232,7 +227,7 @@ TEST(Strangers, A8_leave_nothing_behind) {
   World world;
   for (int i = 0; i < 2000; ++i) {
     Client stranger(world, "192.0.2.7:" + std::to_string(1024 + i));
-    stranger.send(stranger.unsigned_request(stun::Method::allocate, udp_transport));
+    stranger.send(stranger.unsigned_request(stun::Method::allocate, udp_transport()));
   }
   EXPECT_EQ(world.relay.counters().allocations, 0U);
   EXPECT_TRUE(world.relay.events().empty());
@@ -247,7 +242,7 @@ TEST(Strangers, A9_B65_are_answered_at_a_bounded_rate_while_calls_go_on) {
   std::size_t largest = 0;
   for (int i = 0; i < 5000; ++i) {
     Client stranger(world, "192.0.2.7:" + std::to_string(5000 + i));
-    const Packet request = stranger.unsigned_request(stun::Method::allocate, udp_transport);
+    const Packet request = stranger.unsigned_request(stun::Method::allocate, udp_transport());
     const auto reply = stranger.send(request);
     answered += reply ? 1 : 0;
     if (reply) largest = std::max(largest, reply->bytes().size());

@@ -1,9 +1,7 @@
-#include "relay_world.h"
+#include "tests/turn/relay_world.h"
 
 #include <algorithm>
 #include <cassert>
-
-#include "turn/channel_data.h"
 
 namespace bedside::turn::testing {
 namespace {
@@ -84,21 +82,6 @@ const RelayPort* FakePorts::find(const stun::Endpoint& relayed) const {
   return nullptr;
 }
 
-int Reply::code() const {
-  const auto error = view().error_code();
-  return error ? error->code : 0;
-}
-
-std::vector<stun::Endpoint> Reply::all_relayed() const {
-  std::vector<stun::Endpoint> all;
-  const stun::MessageView message = view();
-  for (const stun::AttributeView& attribute : message) {
-    if (attribute.type != Attribute::xor_relayed_address) continue;
-    all.push_back(message.decode_xor_address(attribute).value());
-  }
-  return all;
-}
-
 World::World(const WorldOptions& options)
     : credentials(make_credentials()),
       ledger(options.quotas.allocations_per_user),
@@ -142,8 +125,7 @@ Client::Client(World& in, std::string_view client_address, std::string name, std
                ClientTransport transport)
     : world(in),
       tuple{transport, endpoint(client_address), endpoint("198.41.0.4:3478")},
-      username(std::move(name)),
-      key(stun::LongTermKey::md5(username, World::kRealm, password)) {}
+      signer(std::move(name), World::kRealm, password) {}
 
 stun::TransactionId Client::next_transaction() {
   stun::TransactionId id{};
@@ -151,25 +133,12 @@ stun::TransactionId Client::next_transaction() {
   return id;
 }
 
-Packet Client::build(stun::Method method, const Fill& fill, bool sign) {
-  Packet buffer(4096);
-  stun::MessageWriter writer(buffer, stun::Class::request, method, next_transaction());
-  if (fill) fill(writer);
-  if (sign) {
-    writer.add_text(Attribute::username, username);
-    writer.add_text(Attribute::realm, realm);
-    writer.add_text(Attribute::nonce, nonce);
-    writer.add_integrity(key.bytes());
-  }
-  if (fingerprint) writer.add_fingerprint();
-  buffer.resize(writer.finish().size());
-  return buffer;
+Packet Client::request(stun::Method method, const Fill& fill) {
+  return signer.request(method, next_transaction(), fill);
 }
 
-Packet Client::request(stun::Method method, const Fill& fill) { return build(method, fill, true); }
-
 Packet Client::unsigned_request(stun::Method method, const Fill& fill) {
-  return build(method, fill, false);
+  return signer.request(method, next_transaction(), fill, false);
 }
 
 std::optional<Reply> Client::send(const Packet& packet) {
@@ -180,42 +149,35 @@ std::optional<Reply> Client::send(const Packet& packet) {
 }
 
 Reply Client::ask(stun::Method method, const Fill& fill) {
-  if (nonce.empty()) {
+  if (signer.nonce.empty()) {
     const auto challenge = send(unsigned_request(method, fill));
-    nonce = challenge.value().text(Attribute::nonce);
+    signer.nonce = challenge.value().text(Attribute::nonce);
   }
   Reply reply = send(request(method, fill)).value();
   if (reply.code() != 438) return reply;
-  nonce = reply.text(Attribute::nonce);
+  signer.nonce = reply.text(Attribute::nonce);
   return send(request(method, fill)).value();
 }
 
 Reply Client::allocate(const Fill& fill) {
   return ask(stun::Method::allocate, [&](stun::MessageWriter& writer) {
-    writer.add_u32(Attribute::requested_transport, 17U << 24);
+    udp_transport()(writer);
     if (fill) fill(writer);
   });
 }
 
-Reply Client::refresh(std::optional<std::uint32_t> lifetime) {
-  return ask(stun::Method::refresh, [&](stun::MessageWriter& writer) {
-    if (lifetime) writer.add_u32(Attribute::lifetime, *lifetime);
-  });
+Reply Client::refresh(std::optional<std::uint32_t> seconds) {
+  return ask(stun::Method::refresh, seconds ? lifetime(*seconds) : Fill{});
 }
 
-Reply Client::permit(const std::vector<std::string_view>& peers) {
-  return ask(stun::Method::create_permission, [&](stun::MessageWriter& writer) {
-    for (const std::string_view peer : peers) {
-      writer.add_xor_address(Attribute::xor_peer_address, endpoint(peer));
-    }
-  });
+Reply Client::permit(const std::vector<std::string_view>& wanted) {
+  std::vector<stun::Endpoint> endpoints;
+  for (const std::string_view peer : wanted) endpoints.push_back(endpoint(peer));
+  return ask(stun::Method::create_permission, peers(std::move(endpoints)));
 }
 
-Reply Client::bind(std::uint16_t channel, std::string_view peer) {
-  return ask(stun::Method::channel_bind, [&](stun::MessageWriter& writer) {
-    writer.add_u32(Attribute::channel_number, std::uint32_t{channel} << 16);
-    writer.add_xor_address(Attribute::xor_peer_address, endpoint(peer));
-  });
+Reply Client::bind(std::uint16_t number, std::string_view peer) {
+  return ask(stun::Method::channel_bind, channel(number, endpoint(peer)));
 }
 
 std::optional<Sent> Client::sent(const ClientVerdict& verdict) const {
@@ -229,37 +191,8 @@ std::optional<Sent> Client::send_data(std::string_view peer, std::string_view pa
   return sent(world.from_client(tuple, send_indication(endpoint(peer), payload)));
 }
 
-std::optional<Sent> Client::send_channel(std::uint16_t channel, std::string_view payload) {
-  return sent(world.from_client(tuple, channel_data(channel, payload)));
-}
-
-Received read(const Packet& packet) {
-  if (classify(packet.at(0)) == PacketKind::channel_data) {
-    const auto data = parse_channel_data(packet).value();
-    return {data.number, std::nullopt, std::string(data.payload.begin(), data.payload.end())};
-  }
-  const auto message = stun::MessageView::parse(packet).value();
-  assert(message.is(stun::Class::indication, stun::Method::data));
-  return {std::nullopt, message.xor_address(Attribute::xor_peer_address),
-          std::string(message.text(Attribute::data).value_or(""))};
-}
-
-Packet channel_data(std::uint16_t channel, std::string_view payload) {
-  Packet packet(limits::kChannelHeaderSize + payload.size());
-  write_channel_header(packet, channel, payload.size());
-  std::copy(payload.begin(), payload.end(), packet.begin() + limits::kChannelHeaderSize);
-  return packet;
-}
-
-Packet send_indication(const stun::Endpoint& peer, std::string_view payload) {
-  Packet buffer(payload.size() + 128);
-  stun::TransactionId id{};
-  id.fill(7);
-  stun::MessageWriter writer(buffer, stun::Class::indication, stun::Method::send, id);
-  writer.add_xor_address(Attribute::xor_peer_address, peer);
-  writer.add_bytes(Attribute::data, stun::as_bytes(payload));
-  buffer.resize(writer.finish().size());
-  return buffer;
+std::optional<Sent> Client::send_channel(std::uint16_t number, std::string_view payload) {
+  return sent(world.from_client(tuple, channel_data(number, payload)));
 }
 
 }  // namespace bedside::turn::testing

@@ -13,20 +13,10 @@
 #include <string_view>
 #include <vector>
 
-#include "stun/message.h"
-#include "stun/message_writer.h"
+#include "tests/support/turn_wire.h"
 #include "turn/relay.h"
 
 namespace bedside::turn::testing {
-
-using Packet = std::vector<std::uint8_t>;
-
-inline stun::Endpoint endpoint(std::string_view text) {
-  return stun::Endpoint::parse(text).value();
-}
-inline stun::IpAddress address(std::string_view text) {
-  return stun::IpAddress::parse(text).value();
-}
 
 class SeededRandom final : public Random {
  public:
@@ -70,29 +60,6 @@ class FakeParticipants final : public LiveParticipants {
     return live.find(participant) != live.end();
   }
   std::set<std::string, std::less<>> live{"p1", "p2"};
-};
-
-// A reply, copied out of the relay's scratch.
-class Reply {
- public:
-  explicit Reply(Packet bytes) : bytes_(std::move(bytes)) {}
-
-  stun::MessageView view() const { return stun::MessageView::parse(bytes_).value(); }
-  bool ok() const { return view().message_class() == stun::Class::success; }
-  int code() const;  // of an error; 0 for a success
-  std::optional<stun::Endpoint> relayed() const {
-    return view().xor_address(stun::Attribute::xor_relayed_address);
-  }
-  std::vector<stun::Endpoint> all_relayed() const;
-  std::optional<std::uint32_t> lifetime() const { return view().u32(stun::Attribute::lifetime); }
-  std::string text(stun::Attribute type) const {
-    return std::string(view().text(type).value_or(""));
-  }
-  bool has(stun::Attribute type) const { return view().has(type); }
-  const Packet& bytes() const { return bytes_; }
-
- private:
-  Packet bytes_;
 };
 
 struct WorldOptions {
@@ -150,8 +117,6 @@ struct Sent {
 
 class Client {
  public:
-  using Fill = std::function<void(stun::MessageWriter&)>;
-
   Client(World& world, std::string_view address, std::string username = "alice",
          std::string password = "alice-password", ClientTransport transport = ClientTransport::udp);
 
@@ -173,26 +138,10 @@ class Client {
 
   World& world;
   FiveTuple tuple;
-  std::string username;
-  stun::LongTermKey key;
-  std::string realm{World::kRealm};
-  std::string nonce;
-  bool fingerprint = false;
+  Signer signer;
 
  private:
   stun::TransactionId next_transaction();
-  Packet build(stun::Method method, const Fill& fill, bool sign);
 };
-
-// ChannelData and Data indications as a client reads them.
-struct Received {
-  std::optional<std::uint16_t> channel;
-  std::optional<stun::Endpoint> peer;
-  std::string payload;
-};
-Received read(const Packet& packet);
-
-Packet channel_data(std::uint16_t channel, std::string_view payload);
-Packet send_indication(const stun::Endpoint& peer, std::string_view payload);
 
 }  // namespace bedside::turn::testing
