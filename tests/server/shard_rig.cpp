@@ -1,0 +1,172 @@
+#include "tests/server/shard_rig.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "server/net/tcp_listener.h"
+#include "stun/bytes.h"
+#include "turn/channel_data.h"
+
+namespace bedside::server::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+turn::Credentials make_credentials() {
+  turn::CredentialsConfig config;
+  config.realm = kRealm;
+  config.participant_secrets = {"participant-secret-0123456789"};
+  config.shared_secrets = {std::string(kSharedSecret)};
+  config.users = {{"alice", "alice-password"}, {"bob", "bob-password"}};
+  return turn::Credentials::make(std::move(config)).value();
+}
+
+turn::PeerPolicy make_policy(const RigOptions& options) {
+  turn::PeerPolicyConfig config;
+  config.allow_loopback = options.allow_loopback_peers;
+  config.own_addresses = options.external;
+  for (const stun::Endpoint& listening : options.listen) {
+    config.own_addresses.push_back(listening.address);
+  }
+  return turn::PeerPolicy::make(std::move(config)).value();
+}
+
+std::string_view as_text(const Packet& packet) { return stun::as_text(packet); }
+
+}  // namespace
+
+ShardRig::ShardRig(const RigOptions& options)
+    : mailbox_(control_, options.event_queue,
+               [this](RelayEvent event) { events_.push_back(std::move(event)); }),
+      credentials_(make_credentials()),
+      peers_(make_policy(options)),
+      live_relays_(choose_relay_addresses(options.listen, options.external)) {
+  settings_.listen = options.listen;
+  settings_.relay.first_port = 20000;  // below what the kernel gives to sockets bound to port 0
+  settings_.relay.last_port = 29999;
+  settings_.relay.accept_rfc5766_channels = options.accept_rfc5766_channels;
+  settings_.relay.nonce_key.fill(0x33);
+  endpoints_ = add_shard().listening();
+  settings_.listen = endpoints_;
+}
+
+RelayShard& ShardRig::add_shard() {
+  settings_.relay.shard = static_cast<std::uint16_t>(shards_.size());
+  settings_.first = shards_.empty();
+  auto shard = RelayShard::open(
+      settings_, {&credentials_, &participants_, &live_relays_, &ledger_, &peers_, &mailbox_});
+  if (!shard) throw std::runtime_error(shard.error().message);
+  shards_.push_back(std::move(*shard));
+  return *shards_.back();
+}
+
+UdpEnd::UdpEnd(ShardRig& rig, std::string_view bind)
+    : rig_(rig), socket_(net::UdpSocket::bind(endpoint(bind)).value()) {
+  socket_.watch(rig.shard().loop(), [this] { collect(); });
+}
+
+void UdpEnd::collect() {
+  for (const net::Datagram& datagram : socket_.receive(received_)) {
+    const stun::MutableBytes payload = datagram.payload();
+    inbox_.emplace_back(Packet(payload.begin(), payload.end()), datagram.from);
+  }
+}
+
+void UdpEnd::send(const stun::Endpoint& to, stun::Bytes packet) {
+  outgoing_.add(socket_, to, packet);
+  outgoing_.flush();
+}
+
+std::optional<std::pair<Packet, stun::Endpoint>> UdpEnd::receive() {
+  if (!rig_.run_until([this] { return !inbox_.empty(); })) return std::nullopt;
+  auto first = std::move(inbox_.front());
+  inbox_.erase(inbox_.begin());
+  return first;
+}
+
+// Whatever the shard does with what was sent before, it has done when a Binding of the same socket
+// is answered: one socket's datagrams are handled in order.
+bool UdpEnd::silent() {
+  const Packet binding = Signer("", kRealm, "").request(stun::Method::binding, {}, {}, false);
+  send(rig_.server(), binding);
+  rig_.run_until([this] { return !inbox_.empty(); });
+  const bool only_the_answer =
+      inbox_.size() == 1 &&
+      stun::MessageView::parse(inbox_[0].first)
+          .map([](const auto& m) { return m.is(stun::Class::success, stun::Method::binding); })
+          .value_or(false);
+  inbox_.clear();
+  return only_the_answer;
+}
+
+Reply TurnEnd::ask(stun::Method method, const Fill& fill) {
+  const auto exchange = [&](bool sign) {
+    stun::TransactionId id{};
+    stun::store_u32(id, 8, ++transactions_);
+    send(signer.request(method, id, fill, sign));
+    return Reply(receive().value());
+  };
+  if (signer.nonce.empty()) signer.nonce = exchange(false).text(stun::Attribute::nonce);
+  return exchange(true);
+}
+
+stun::Endpoint TurnEnd::allocate(const Fill& fill) {
+  const Reply reply = ask(stun::Method::allocate, [&](stun::MessageWriter& writer) {
+    udp_transport()(writer);
+    if (fill) fill(writer);
+  });
+  EXPECT_TRUE(reply.ok()) << reply.code();
+  return reply.relayed().value();
+}
+
+std::optional<Packet> UdpTurnEnd::receive() {
+  auto datagram = udp.receive();
+  if (!datagram) return std::nullopt;
+  EXPECT_EQ(datagram->second, server) << "replies must leave from the address that was asked";
+  return std::move(datagram->first);
+}
+
+TcpTurnEnd::TcpTurnEnd(ShardRig& rig, int receive_buffer) : rig_(rig) {
+  auto listener = net::TcpListener::open(endpoint("127.0.0.1:0")).value();
+  std::optional<net::AcceptedSocket> accepted;
+  tcp = std::make_unique<tests::LoopbackClient>(listener->local(), receive_buffer);
+  listener->start(rig.shard().loop(),
+                  [&](net::AcceptedSocket socket) { accepted.emplace(std::move(socket)); });
+  rig.run_until([&] { return accepted.has_value(); });
+  if (receive_buffer >
+      0) {  // small on our side too, or the kernel hides a slow reader for megabytes
+    ::setsockopt(accepted->fd.get(), SOL_SOCKET, SO_SNDBUF, &receive_buffer, sizeof receive_buffer);
+  }
+  net::DetachedConnection connection;
+  connection.fd = std::move(accepted->fd);
+  connection.peer = accepted->peer;
+  connection.local = accepted->local;
+  rig.shard().adopt(std::move(connection));
+}
+
+void TcpTurnEnd::send(const Packet& packet) {
+  Packet padded = packet;
+  padded.resize(stun::padded(padded.size()));
+  tcp->send(as_text(padded));
+}
+
+std::optional<Packet> TcpTurnEnd::receive() {
+  std::optional<Packet> frame;
+  const auto complete = [&] {
+    unread_ += tcp->pump().take_received();
+    if (unread_.size() < 4) return false;
+    const Packet bytes(unread_.begin(), unread_.end());
+    const bool data = turn::classify(bytes[0]) == turn::PacketKind::channel_data;
+    const std::size_t length = stun::load_u16(bytes, 2);
+    const std::size_t size = stun::padded(length) + (data ? 4 : stun::kHeaderSize);
+    if (bytes.size() < size) return false;
+    frame.emplace(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    return true;
+  };
+  if (!rig_.run_until(complete)) return std::nullopt;
+  unread_.erase(0, frame->size());
+  return frame;
+}
+
+}  // namespace bedside::server::testing
