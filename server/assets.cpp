@@ -12,7 +12,7 @@
 namespace bedside::server {
 namespace {
 
-constexpr std::size_t kMaxAssetSize = 4 << 20;
+constexpr std::size_t kMaxAssetSize = 4U << 20;
 
 struct Prefix {
   std::string_view url;

@@ -45,7 +45,7 @@ std::string demo_banner(const Config& config, const BannerFacts& facts) {
   const std::string http = http_origin(config);
   const std::string https = https_origin(config);
   std::string text = "\nBedside is running as a demo. Ctrl+C stops it.\n\n";
-  text += "  A visit  " + http + "/telehealth-webrtc.html?room=demo\n";
+  text += "  A visit  " + http + "/telehealth-webrtc.html?room=" + facts.demo_room + "\n";
   text += "           (open it in two windows; there it is also: " + https + ")\n";
   text += "  Admin    " + admin_link(http, facts) + "\n" + admin_note(facts);
   text += "  Relay    STUN and TURN on 127.0.0.1" + std::string(facts.ipv6 ? " and [::1]" : "") +

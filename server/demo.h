@@ -14,7 +14,8 @@ namespace bedside::server {
 Config demo_config(const std::filesystem::path& folder);
 
 struct BannerFacts {
-  bool ipv6 = true;         // false: this machine has no ::1, IPv4 alone is served
+  bool ipv6 = true;  // false: this machine has no ::1, IPv4 alone is served
+  std::string demo_room = "demo";
   std::string set_up_code;  // empty: an administrator exists already
 };
 

@@ -19,9 +19,9 @@ tl::expected<void, KeyError> make_key(const std::filesystem::path& file) {
     return tl::unexpected(
         KeyError{"the system gives no random numbers; cannot make " + file.string()});
   }
-  std::string content(fresh.begin(), fresh.end());
+  const std::string_view content(static_cast<const char*>(static_cast<const void*>(fresh.data())),
+                                 fresh.size());
   const auto written = write_file_atomically(file, content, 0600);
-  OPENSSL_cleanse(content.data(), content.size());
   OPENSSL_cleanse(fresh.data(), fresh.size());
   if (!written) return tl::unexpected(error_from(written.error()));
   return {};

@@ -19,7 +19,7 @@ constexpr seconds kDay{24 * 60 * 60};
 constexpr auto kRenewBefore = 30 * kDay;
 // Browsers refuse to remember an exception for certificates that live longer than 825 days.
 constexpr auto kLifetime = 365 * kDay;
-constexpr std::size_t kMaxPem = 64 * 1024;
+constexpr std::size_t kMaxPem = 65536;
 
 struct Free {
   void operator()(X509* x) const { X509_free(x); }

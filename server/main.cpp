@@ -1,0 +1,134 @@
+// The command line: what bedside can be asked to do, and nothing else.
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "server/config.h"
+#include "server/demo.h"
+#include "server/log.h"
+#include "server/service.h"
+#include "server/turn_credential.h"
+#include "server/version.h"
+
+namespace {
+
+using bedside::server::Config;
+using bedside::server::Problem;
+
+void print_problems(const std::vector<Problem>& problems, const std::string& file) {
+  for (const Problem& problem : problems) {
+    std::fprintf(stderr, "%s\n", bedside::server::describe(problem, file).c_str());
+  }
+}
+
+// The configuration of a file, or the demo's without one. Nothing when it has errors (printed).
+std::optional<Config> read_config(const std::string& file) {
+  if (file.empty()) return bedside::server::demo_config(std::filesystem::current_path());
+  const auto checked = bedside::server::load_config(file);
+  print_problems(checked.problems, file);
+  if (!checked.ok()) return std::nullopt;
+  return checked.config;
+}
+
+int serve(const std::string& config_file, const std::string& assets) {
+  auto config = read_config(config_file);
+  if (!config) return 1;
+  bedside::server::ServeOptions options;
+  if (!assets.empty()) options.assets = assets;
+  return bedside::server::serve(std::move(*config), options);
+}
+
+int check_config(const std::string& file) {
+  const auto checked = bedside::server::load_config(file);
+  print_problems(checked.problems, file);
+  if (!checked.ok()) return 1;
+  print_problems(bedside::server::loud_warnings(checked.config), file);
+  std::printf("%s is a good configuration.\n", file.c_str());
+  return 0;
+}
+
+int turn_credential(const std::string& config_file, const std::string& subject) {
+  const auto config = read_config(config_file);
+  if (!config) return 1;
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  const auto credential = bedside::server::make_turn_credential(*config, subject, now);
+  if (!credential) {
+    std::fprintf(stderr, "bedside: %s\n", credential.error().c_str());
+    return 1;
+  }
+  std::printf("%s\n", credential->c_str());
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Bedside: video visits for a small practice, from one process. It is signaling server, "
+      "TURN relay, session page and audit log.",
+      "bedside"};
+  app.set_version_flag("--version", std::string("bedside ") + bedside::server::kVersion);
+  app.require_subcommand(1);
+  app.footer(
+      "Start with `bedside serve`: a demo on this machine alone, nothing to configure.\n"
+      "An example configuration is systemd/bedside.toml in the source tree.");
+
+  std::string config_file;
+  std::string assets;
+  std::string subject;
+  std::string level = "info";
+  CLI::App* serve_command = app.add_subcommand(
+      "serve",
+      "Serve visits until SIGTERM or Ctrl+C. Without --config: the demo on loopback "
+      "(http://localhost:8080, https://localhost:8443), data in ./bedside-demo/.");
+  serve_command->add_option("--config", config_file, "the configuration (TOML)")->type_name("FILE");
+  serve_command
+      ->add_option(
+          "--assets", assets,
+          "a source tree to read the pages from while developing, instead of the embedded ones")
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory);
+  serve_command->add_option("--log-level", level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->type_name("LEVEL");
+  CLI::App* check_command = app.add_subcommand(
+      "check-config", "Tell everything that is wrong with a configuration; exit 1 if anything is.");
+  std::string checked_file;
+  check_command->add_option("FILE", checked_file, "the configuration (TOML)")->required();
+  CLI::App* credential_command = app.add_subcommand(
+      "turn-credential",
+      "Print {\"iceServers\":[…]} with a TURN credential for another client, good "
+      "for a day. Without --config: for the demo.");
+  credential_command->add_option("--config", config_file, "the configuration (TOML)")
+      ->type_name("FILE");
+  credential_command->add_option("--subject", subject, "whom it is for; quotas count by this name")
+      ->type_name("NAME")
+      ->required();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // CLI11's codes above 100 mean nothing to a shell: 2 is the usual one for wrong usage.
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (const auto parsed = bedside::server::log::level_from(level)) {
+    bedside::server::log::set_level(*parsed);
+  }
+  if (serve_command->parsed()) return serve(config_file, assets);
+  if (check_command->parsed()) return check_config(checked_file);
+  return turn_credential(config_file, subject);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bedside: %s\n", error.what());
+    return 1;
+  }
+}

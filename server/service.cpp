@@ -1,0 +1,389 @@
+#include "server/service.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "server/admin_api.h"
+#include "server/assets.h"
+#include "server/audit_trail.h"
+#include "server/audit_types.h"
+#include "server/control.h"
+#include "server/demo.h"
+#include "server/front_door.h"
+#include "server/ice_servers.h"
+#include "server/links.h"
+#include "server/live_participants.h"
+#include "server/live_relay_table.h"
+#include "server/net/loop.h"
+#include "server/net/mailbox.h"
+#include "server/operator_listener.h"
+#include "server/prepare.h"
+#include "server/relay_metrics.h"
+#include "server/relay_setup.h"
+#include "server/relay_shard.h"
+#include "server/stop_signal.h"
+#include "server/version.h"
+#include "server/worker_pool.h"
+#include "store/reader.h"
+#include "store/store.h"
+
+namespace bedside::server {
+namespace {
+
+using std::chrono::milliseconds;
+
+// The stop promises two seconds: most of it for telling the clients, the rest for the last records.
+constexpr milliseconds kDrainPatience{900};
+constexpr milliseconds kDrainLimit{1200};  // should the control thread not answer at all
+constexpr milliseconds kHealthPatience{500};
+
+// Beyond it relay threads keep their events and refuse new allocations until control caught up.
+constexpr std::size_t kRelayEventQueue = 4096;
+constexpr std::size_t kTaskQueue = 256;
+constexpr std::size_t kWorkerThreads = 2;
+constexpr std::size_t kWorkerQueue = 64;
+
+using Task = std::function<void()>;
+
+// The visit link of the banner must lead somewhere: to "demo", or while that one is still
+// remembered as ended, to "demo-2" and so on.
+std::string demo_room_name(const store::LoadedState& state) {
+  std::string name = "demo";
+  const auto ended = [&name](const store::RoomRow& room) {
+    return room.room_id == name && room.ended_at.has_value();
+  };
+  for (int i = 2; std::any_of(state.rooms.begin(), state.rooms.end(), ended); ++i) {
+    name = "demo-" + std::to_string(i);
+  }
+  return name;
+}
+
+class Service {
+ public:
+  Service(Config config, const ServeOptions& options, StopSignal& stop)
+      : config_(std::move(config)), options_(options), stop_(stop) {}
+
+  // False: every reason is in errors().
+  bool start();
+  void stop(StopCause cause);
+  const std::vector<std::string>& errors() const { return errors_; }
+
+ private:
+  // One relay thread: its shard, the front door on the same loop, and the bell that closes the
+  // door.
+  struct Lane {
+    std::unique_ptr<RelayShard> shard;
+    std::unique_ptr<FrontDoor> door;
+    std::unique_ptr<net::Wakeup> close_door;
+  };
+
+  bool open_store();
+  bool make_control();
+  void make_admin(bool has_account);
+  bool open_lanes();
+  bool open_operator_listener();
+  bool restore_and_record();
+  void serve();
+  void make_demo_room();
+  bool revoke(const std::string& participant);
+
+  // Runs `task` on the control thread; false when that thread is too busy to take it.
+  bool on_control(Task task) { return tasks_ && tasks_->post(std::move(task)); }
+  bool submit_and_wait(store::Commit commit);
+  Health health();
+  Metrics metrics() const;
+  std::vector<const RelayStats*> shard_stats() const;
+  bool fail(std::string error) {
+    errors_.push_back(std::move(error));
+    return false;
+  }
+
+  Config config_;
+  const ServeOptions& options_;
+  StopSignal& stop_;
+  std::vector<std::string> errors_;
+  Prepared prepared_;
+  BannerFacts banner_;
+
+  // In the order of their needs; destroyed in reverse.
+  std::unique_ptr<store::Store> store_;
+  std::optional<RelaySetup> relay_setup_;
+  LiveParticipantSet live_participants_;
+  std::unique_ptr<LiveRelayTable> live_relays_;
+  SharedLedger ledger_{turn::Quotas{}.allocations_per_user};
+  Assets assets_;
+  std::unique_ptr<AuditTrail> trail_;
+  std::unique_ptr<IceServers> ice_servers_;
+  net::Loop control_loop_;
+  std::unique_ptr<Control> control_;
+  std::unique_ptr<AdminApi> admin_;
+  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<net::Mailbox<Task>> tasks_;
+  std::unique_ptr<net::Mailbox<RelayEvent>> relay_events_;
+  std::vector<Lane> lanes_;
+  std::thread control_thread_;
+  std::unique_ptr<OperatorListener> operator_listener_;
+};
+
+bool Service::start() {
+  prepared_ = prepare(config_, errors_);
+  banner_.ipv6 = prepared_.ipv6;
+  if (!errors_.empty()) return false;
+  return open_store() && make_control() && open_lanes() && open_operator_listener() &&
+         restore_and_record() && (serve(), true);
+}
+
+bool Service::open_store() {
+  store::Options options;
+  options.path = config_.database().string();
+  options.build = kVersion;
+  options.on_fatal = [this](const std::string& reason) {
+    log::error("the database failed; stopping", {{"reason", log::Configured(reason)}});
+    stop_.fail();
+  };
+  auto opened = store::Store::open(std::move(options));
+  if (!opened) return fail(opened.error().text);
+  store_ = std::move(*opened);
+  return true;
+}
+
+bool Service::submit_and_wait(store::Commit commit) {
+  auto verdict = std::make_shared<std::promise<bool>>();
+  auto decided = verdict->get_future();
+  const bool taken =
+      store_->submit(std::move(commit), [verdict](const store::CommitResult& result) {
+        verdict->set_value(result.ok() || result.status == store::CommitStatus::deferred);
+      });
+  return taken && decided.get();
+}
+
+bool Service::make_control() {
+  auto setup = make_relay_setup(config_, prepared_.keys);
+  if (!setup) return fail(setup.error());
+  relay_setup_.emplace(std::move(*setup));
+  live_relays_ = std::make_unique<LiveRelayTable>(relay_setup_->addresses);
+  if (options_.assets) assets_ = Assets(*options_.assets);
+  trail_ = std::make_unique<AuditTrail>(prepared_.keys.pseudonym, prepared_.keys.field);
+  ice_servers_ = std::make_unique<IceServers>(relay_setup_->credentials, relay_setup_->advertised);
+
+  ControlOptions options;
+  options.limits.max_participants = config_.signaling.max_participants;
+  options.origins.allowed = config_.signaling.allowed_origins;
+  options.origins.own_hosts = {config_.public_host};
+  options.origins.strict_transport = !config_.demo;
+  options.redirect_http_to = redirect_target(config_);
+  control_ = std::make_unique<Control>(
+      control_loop_, std::move(options),
+      ControlSeams{*store_, *trail_, assets_, *ice_servers_, live_participants_,
+                   [this](const std::string& participant) { return revoke(participant); },
+                   [this] { return relay_figures(shard_stats()); }});
+  tasks_ = std::make_unique<net::Mailbox<Task>>(control_loop_, kTaskQueue,
+                                                [](const Task& task) { task(); });
+  relay_events_ = std::make_unique<net::Mailbox<RelayEvent>>(
+      control_loop_, kRelayEventQueue,
+      [this](const RelayEvent& happened) { control_->on_relay_event(happened.event); });
+  return true;
+}
+
+void Service::make_admin(bool has_account) {
+  workers_ = std::make_unique<WorkerPool>(control_loop_, kWorkerThreads, kWorkerQueue);
+  AdminApiOptions options;
+  options.database = config_.database().string();
+  options.allow_from = config_.admin.allow_from;
+  options.has_account = has_account;
+  admin_ = std::make_unique<AdminApi>(control_loop_, std::move(options), *control_, *trail_,
+                                      *store_, *workers_);
+  banner_.set_up_code = admin_->open_set_up();
+  control_->set_admin(admin_.get());
+}
+
+// The last thing that can fail: from its record on the server counts as started.
+bool Service::restore_and_record() {
+  auto reader = store::Reader::open(config_.database().string());
+  if (!reader) return fail(reader.error());
+  const auto accounts = reader->accounts();
+  const auto last = reader->audit(store::AuditQuery{.limit = 1});
+  const auto state = store_->load();
+  if (!accounts) return fail(accounts.error());
+  if (!last) return fail(last.error());
+  if (!state) return fail(state.error());
+  make_admin(!accounts->empty());
+
+  ServiceStarted started;
+  started.assets_digest = Assets::fingerprint();
+  started.rooms = state->rooms.size();
+  started.after_crash = !last->empty() && last->front().type != audit_type::kServiceStop;
+  if (!submit_and_wait(trail_->commit(AdminAction{started}, AuditSource{}))) {
+    return fail("cannot write the record of this start into " + config_.database().string() +
+                "\n    → free space on this disk, or check it");
+  }
+  control_->restore(*state);
+  banner_.demo_room = demo_room_name(*state);
+  return true;
+}
+
+bool Service::revoke(const std::string& participant) {
+  // All of them, also when one is busy: telling a relay thread twice does no harm.
+  bool all_told = true;
+  for (Lane& lane : lanes_) all_told &= lane.shard->revoke_participant(participant);
+  return all_told;
+}
+
+bool Service::open_lanes() {
+  const std::vector<ListenerSpec> listeners = listener_specs(config_);
+  const RelayShardShared shared{&relay_setup_->credentials, &live_participants_,
+                                live_relays_.get(),         &ledger_,
+                                &relay_setup_->peers,       relay_events_.get()};
+  RelayShardSettings settings;
+  settings.relay = relay_setup_->settings;
+  settings.listen = endpoints_to_bind(config_.turn.listen);
+  for (unsigned i = 0; i < relay_threads(config_); ++i) {
+    settings.relay.shard = static_cast<std::uint16_t>(i);
+    settings.first = i == 0;
+    auto shard = RelayShard::open(settings, shared);
+    if (!shard) return fail(shard.error().message);
+    auto door = FrontDoor::open((*shard)->loop(), listeners,
+                                prepared_.tls ? &*prepared_.tls : nullptr, {}, settings.first);
+    if (!door) return fail(door.error().message);
+    Lane lane;
+    lane.shard = std::move(*shard);
+    lane.door = std::move(*door);
+    FrontDoor* opened = lane.door.get();
+    lane.close_door =
+        std::make_unique<net::Wakeup>(lane.shard->loop(), [opened] { opened->stop(); });
+    lanes_.push_back(std::move(lane));
+  }
+  return true;
+}
+
+bool Service::open_operator_listener() {
+  if (!config_.operator_listener.listen) return true;
+  auto started =
+      OperatorListener::start(*config_.operator_listener.listen,
+                              {[this] { return health(); }, [this] { return metrics(); }});
+  if (!started) return fail(started.error());
+  operator_listener_ = std::move(*started);
+  return true;
+}
+
+void Service::serve() {
+  control_thread_ = std::thread([this] { control_loop_.run(); });
+  for (Lane& lane : lanes_) {
+    RelayShard* shard = lane.shard.get();
+    lane.door->start([shard](net::DetachedConnection connection,
+                             const ListenerSpec&) { shard->adopt(std::move(connection)); },
+                     [this](net::DetachedConnection connection, const ListenerSpec& listener) {
+                       control_->adopt(std::move(connection), listener.name);
+                     });
+    lane.shard->start();
+  }
+  if (config_.demo) make_demo_room();
+  log::info("serving", {{"version", log::Configured(kVersion)},
+                        {"relay_threads", lanes_.size()},
+                        {"demo", config_.demo},
+                        {"ipv6", banner_.ipv6}});
+  const std::string text =
+      config_.demo ? demo_banner(config_, banner_) : server_banner(config_, banner_);
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+void Service::make_demo_room() {
+  auto made = std::make_shared<std::promise<void>>();
+  auto ready = made->get_future();
+  on_control([this, made] {
+    control_->create_room(RoomWish{"\"" + banner_.demo_room + "\"", banner_.demo_room},
+                          AdminActor{"demo", "service", ""}, RequestContext{},
+                          [made](const auto&) { made->set_value(); });
+  });
+  ready.wait_for(std::chrono::seconds(2));
+}
+
+void Service::stop(StopCause cause) {
+  log::info("stopping", {{"cause", cause}});
+  operator_listener_.reset();
+  for (Lane& lane : lanes_) {
+    lane.close_door->signal();
+    // A full command queue only means that new allocations are refused a moment later.
+    [[maybe_unused]] const bool told = lane.shard->set_draining(true);
+  }
+  auto drained = std::make_shared<std::promise<void>>();
+  auto all_told = drained->get_future();
+  on_control(
+      [this, drained] { control_->drain(kDrainPatience, [drained] { drained->set_value(); }); });
+  all_told.wait_for(kDrainLimit);
+  for (Lane& lane : lanes_) lane.shard->stop();
+  on_control([this] { workers_->stop(); });
+  on_control([this] { control_loop_.stop(); });
+  if (control_thread_.joinable()) control_thread_.join();
+  // The threads are gone: what they left behind is recorded from here.
+  relay_events_->deliver();
+  if (auto counted = trail_->take_all_counted()) store_->submit(std::move(*counted), {});
+  const ServiceStopped stopped{std::string(name(cause))};
+  store_->submit(trail_->commit(AdminAction{stopped}, AuditSource{}), {});
+  const std::size_t unwritten = store_->close();
+  if (unwritten > 0) log::error("records could not be written", {{"commits", unwritten}});
+  log::info("stopped");
+}
+
+Health Service::health() {
+  const store::Stats stats = store_->stats();
+  Health health;
+  health.store_writable = !stats.fatal && !stats.full;
+  auto answered = std::make_shared<std::promise<void>>();
+  auto answer = answered->get_future();
+  health.control_alive = on_control([answered] { answered->set_value(); }) &&
+                         answer.wait_for(kHealthPatience) == std::future_status::ready;
+  return health;
+}
+
+std::vector<const RelayStats*> Service::shard_stats() const {
+  std::vector<const RelayStats*> stats;
+  for (const Lane& lane : lanes_) stats.push_back(&lane.shard->stats());
+  return stats;
+}
+
+Metrics Service::metrics() const {
+  Metrics metrics;
+  metrics.version = kVersion;
+  for (const RelayStats* shard : shard_stats()) metrics.relays.push_back(relay_metrics(*shard));
+  const ControlStats control = control_->stats();
+  metrics.signaling = {control.rooms, control.participants, control.sockets, control.connections,
+                       control.requests};
+  const store::Stats stats = store_->stats();
+  metrics.store = {stats.commits, stats.failed + stats.refused, stats.records, stats.queued};
+  metrics.process = measure_process();
+  return metrics;
+}
+
+}  // namespace
+
+int serve(Config config, const ServeOptions& options) {
+  StopSignal stop;
+  raise_file_limit();
+  for (const Problem& problem : loud_warnings(config)) {
+    log::warning("attention", {{"what", log::Configured(problem.what)},
+                               {"remedy", log::Configured(problem.remedy)}});
+  }
+  Service service(std::move(config), options, stop);
+  if (!service.start()) {
+    for (const std::string& error : service.errors()) {
+      std::fprintf(stderr, "bedside: %s\n", error.c_str());
+    }
+    return 1;
+  }
+  const StopCause cause = stop.wait();
+  service.stop(cause);
+  return cause == StopCause::signal ? 0 : 1;
+}
+
+}  // namespace bedside::server

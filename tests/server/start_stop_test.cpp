@@ -1,0 +1,234 @@
+// The real binary: how it starts, why it does not, and how it stops.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <csignal>
+
+#include "server/operator_listener.h"
+#include "store/reader.h"
+#include "tests/server/bedside_process.h"
+
+namespace bedside::server {
+namespace {
+
+using std::chrono::steady_clock;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string newest_record(const TestServer& server) {
+  const auto reader = store::Reader::open((server.data_dir() / "bedside.db").string());
+  if (!reader) return reader.error();
+  store::AuditQuery query;
+  query.limit = 1;
+  const auto rows = reader->audit(query);
+  return rows && !rows->empty() ? rows->front().type : "none";
+}
+
+TEST(Start, ServesPagesApiAndOperatorOnTheConfiguredPorts) {
+  TestServer server;
+  server.start();
+  httplib::Client web("127.0.0.1", server.http());
+  for (const char* path :
+       {"/", "/telehealth-webrtc.html?room=x", "/telehealth-webrtc", "/admin/"}) {
+    const auto page = web.Get(path);
+    ASSERT_TRUE(page) << path;
+    EXPECT_EQ(page->status, 200) << path;
+    EXPECT_THAT(page->get_header_value("Content-Security-Policy"), HasSubstr("default-src"));
+  }
+  const auto created =
+      web.Post("/api/webrtc-signaling", R"({"action":"create-room","appointmentId":42})",
+               "application/json");
+  ASSERT_TRUE(created);
+  EXPECT_EQ(created->status, 200);
+  httplib::Client operator_client("127.0.0.1", server.operator_port());
+  const auto health = operator_client.Get("/healthz");
+  ASSERT_TRUE(health);
+  EXPECT_EQ(health->status, 200) << health->body;
+  const auto metrics = operator_client.Get("/metrics");
+  ASSERT_TRUE(metrics);
+  EXPECT_THAT(metrics->body, HasSubstr("\nbedside_rooms 1\n"));
+  EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+}
+
+TEST(Stop, EndsWithCode0WithinTwoSecondsAndRecordsIt) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    TestServer server;
+    server.start();
+    const auto begin = steady_clock::now();
+    const Ended ended = server.stop(signal);
+    EXPECT_LT(steady_clock::now() - begin, std::chrono::seconds(2));
+    EXPECT_EQ(ended.exit_code, 0) << ended.errors;
+    EXPECT_EQ(newest_record(server), "service.stop");
+  }
+}
+
+// A WebSocket whose client never answers the close frame holds the orderly stop up for a while.
+class SilentSocket {
+ public:
+  explicit SilentSocket(std::uint16_t port) : client_("127.0.0.1", port) {
+    const httplib::Headers upgrade{{"Connection", "Upgrade"},
+                                   {"Upgrade", "websocket"},
+                                   {"Sec-WebSocket-Version", "13"},
+                                   {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}};
+    client_.set_keep_alive(true);
+    const auto answer = client_.Get("/api/webrtc-ws", upgrade);
+    accepted_ = answer && answer->status == 101;
+  }
+  bool accepted() const { return accepted_; }
+
+ private:
+  httplib::Client client_;
+  bool accepted_ = false;
+};
+
+TEST(Stop, WaitsForSilentClientsButNotBeyondTwoSeconds) {
+  TestServer server;
+  server.start();
+  const SilentSocket socket(server.http());
+  ASSERT_TRUE(socket.accepted());
+  const auto begin = steady_clock::now();
+  const Ended ended = server.stop(SIGTERM);
+  EXPECT_LT(steady_clock::now() - begin, std::chrono::seconds(2));
+  EXPECT_EQ(ended.exit_code, 0) << ended.errors;
+}
+
+TEST(Stop, ASecondSignalEndsItAtOnce) {
+  TestServer server;
+  BedsideProcess& process = server.start();
+  const SilentSocket socket(server.http());
+  ASSERT_TRUE(socket.accepted());
+  process.signal(SIGTERM);
+  ASSERT_TRUE(process.wait_for_errors("stopping"));
+  const Ended ended = server.stop(SIGTERM);
+  EXPECT_EQ(ended.signal, SIGTERM) << ended.errors;
+  EXPECT_THAT(ended.errors, Not(HasSubstr("stopped")));
+}
+
+TEST(Start, EveryOccupiedPortIsToldAtOnceWithWhatToDo) {
+  const TestServer server;
+  const auto on = [](std::uint16_t port) {
+    return stun::Endpoint{stun::IpAddress::v4(127, 0, 0, 1), port};
+  };
+  const auto http = OperatorListener::start(on(server.http()), {});
+  const auto turn = OperatorListener::start(on(server.turn()), {});
+  ASSERT_TRUE(http && turn);
+  const Ended ended = run_bedside({"serve", "--config", server.config_file().string()});
+  EXPECT_EQ(ended.exit_code, 1);
+  EXPECT_THAT(ended.errors, HasSubstr("127.0.0.1:" + std::to_string(server.http())));
+  EXPECT_THAT(ended.errors, HasSubstr("127.0.0.1:" + std::to_string(server.turn())));
+  EXPECT_THAT(ended.errors, HasSubstr("another program has the port"));
+  EXPECT_THAT(ended.errors, HasSubstr("http.listen"));
+  EXPECT_EQ(ended.output, "");
+}
+
+TEST(Start, ASecondServerOnTheSamePortsIsRefusedAndTheFirstGoesOn) {
+  TestServer server;
+  server.start();
+  const Ended second = run_bedside({"serve", "--config", server.config_file().string()});
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_THAT(second.errors, HasSubstr("another program has the port"));
+  EXPECT_EQ(httplib::Client("127.0.0.1", server.http()).Get("/")->status, 200);
+}
+
+TEST(Start, AKeyOthersCanReadStopsTheStart) {
+  TestServer server;
+  server.start();
+  EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+  const auto key = server.data_dir() / "keys" / "field.key";
+  ASSERT_EQ(::chmod(key.c_str(), 0644), 0);
+  const Ended ended = run_bedside({"serve", "--config", server.config_file().string()});
+  EXPECT_EQ(ended.exit_code, 1);
+  EXPECT_THAT(ended.errors, HasSubstr(key.string()));
+  EXPECT_THAT(ended.errors, HasSubstr("chmod 600"));
+}
+
+TEST(Start, ADatabaseOfANewerVersionIsLeftAlone) {
+  TestServer server;
+  server.start();
+  EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open((server.data_dir() / "bedside.db").c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version=9999", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  const Ended ended = run_bedside({"serve", "--config", server.config_file().string()});
+  EXPECT_EQ(ended.exit_code, 1);
+  EXPECT_THAT(ended.errors, HasSubstr("written by a newer Bedside"));
+}
+
+TEST(Start, AFileThatIsNoDatabaseIsLeftAlone) {
+  const TestServer server;
+  std::filesystem::create_directories(server.data_dir());
+  server.folder().write("data/bedside.db", std::string(8192, 'x'), 0600);
+  const Ended ended = run_bedside({"serve", "--config", server.config_file().string()});
+  EXPECT_EQ(ended.exit_code, 1);
+  EXPECT_THAT(ended.errors, HasSubstr("bedside.db"));
+  EXPECT_EQ(server.folder().read("data/bedside.db"), std::string(8192, 'x'));
+}
+
+TEST(CommandLine, CheckConfigTellsEverythingAndExits1) {
+  const ScratchFolder folder;
+  const auto file = folder.write("b.toml", "data_dri = 1\n[turn]\nrealm = 5\n", 0600);
+  const Ended ended = run_bedside({"check-config", file.string()});
+  EXPECT_EQ(ended.exit_code, 1);
+  EXPECT_THAT(ended.errors, HasSubstr("b.toml:1:1: error: unknown key data_dri"));
+  EXPECT_THAT(ended.errors, HasSubstr("did you mean data_dir?"));
+  EXPECT_THAT(ended.errors, HasSubstr("b.toml:3:9: error: turn.realm must be text"));
+}
+
+TEST(CommandLine, CheckConfigAcceptsAGoodFile) {
+  const TestServer server;
+  const Ended ended = run_bedside({"check-config", server.config_file().string()});
+  EXPECT_EQ(ended.exit_code, 0) << ended.errors;
+  EXPECT_THAT(ended.output, HasSubstr("is a good configuration"));
+}
+
+TEST(CommandLine, AnOpenServerOnAPublicAddressIsWarnedAboutLoudly) {
+  const ScratchFolder folder;
+  const auto file = folder.write("b.toml",
+                                 "public_host = \"a.example\"\n[https]\nlisten = []\n[http]\n"
+                                 "listen = \"[::]:8080\"\n[signaling]\naccess = \"open\"\n",
+                                 0600);
+  const Ended ended = run_bedside({"check-config", file.string()});
+  EXPECT_EQ(ended.exit_code, 0) << ended.errors;
+  EXPECT_THAT(ended.errors, HasSubstr("warning: rooms are open"));
+}
+
+TEST(CommandLine, VersionHelpAndWrongUsage) {
+  EXPECT_THAT(run_bedside({"--version"}).output, HasSubstr("bedside 0."));
+  const Ended help = run_bedside({"--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* command : {"serve", "check-config", "turn-credential"}) {
+    EXPECT_THAT(help.output, HasSubstr(command));
+  }
+  EXPECT_EQ(run_bedside({}).exit_code, 2);
+  EXPECT_EQ(run_bedside({"server"}).exit_code, 2);
+  EXPECT_EQ(run_bedside({"serve", "--confg", "x"}).exit_code, 2);
+}
+
+TEST(CommandLine, TurnCredentialSignsWithTheSharedSecret) {
+  const ScratchFolder folder;
+  folder.write("turn.secret", "a secret of good length\n", 0600);
+  const auto file =
+      folder.write("b.toml",
+                   "[https]\nlisten = []\n[http]\nlisten = \"127.0.0.1:80\"\n"
+                   "[signaling]\naccess = \"open\"\n[turn]\n"
+                   "listen = \"127.0.0.1:3478\"\nshared_secret_file = \"turn.secret\"\n",
+                   0600);
+  const Ended ended =
+      run_bedside({"turn-credential", "--config", file.string(), "--subject", "desk-phone"});
+  EXPECT_EQ(ended.exit_code, 0) << ended.errors;
+  EXPECT_THAT(ended.output, HasSubstr(R"({"iceServers":[{"urls":["stun:127.0.0.1:3478")"));
+  EXPECT_THAT(ended.output, HasSubstr(R"(:desk-phone","credential":")"));
+  const Ended without = run_bedside({"turn-credential", "--subject", "x"}, folder.path());
+  EXPECT_EQ(without.exit_code, 1);
+  EXPECT_THAT(without.errors, HasSubstr("start the demo once"));
+}
+
+}  // namespace
+}  // namespace bedside::server
