@@ -1,0 +1,59 @@
+#pragma once
+
+// The words of the admin API: what requests say and what answers look like. The only admin file
+// that knows JSON. Pure functions; any thread.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "server/admin_backend.h"
+#include "server/net/http_message.h"
+#include "store/reader.h"
+
+namespace bedside::server {
+
+struct SetUpRequest {
+  std::string code;
+  std::string name;
+  std::string password;
+};
+struct LoginRequest {
+  std::string name;
+  std::string password;
+};
+
+// Nothing when the body is no JSON object or a field is missing or of another type. Unknown fields
+// are ignored.
+std::optional<SetUpRequest> parse_set_up(std::string_view body);
+std::optional<LoginRequest> parse_login(std::string_view body);
+// The appointment id is empty where protocol.md 1.1 calls it missing (absent, 0, "", null, false).
+std::optional<RoomWish> parse_room_wish(std::string_view body);
+std::optional<std::string> parse_room_id(std::string_view body);
+
+// What every answer to somebody who is logged in says about the session.
+struct SessionView {
+  std::string account;
+  std::chrono::seconds left{};
+};
+
+// `code` is for the page, `error` for people. retry_after > 0 becomes a header.
+net::HttpResponse admin_refusal(int status, std::string_view code, std::string_view error,
+                                std::chrono::seconds retry_after = {});
+net::HttpResponse admin_state(bool set_up_needed, const std::optional<SessionView>& session);
+net::HttpResponse admin_entered(const SessionView& session);
+net::HttpResponse admin_done(const SessionView& session);
+net::HttpResponse admin_left();
+net::HttpResponse admin_rooms(std::span<const AdminRoom> rooms, std::chrono::milliseconds now,
+                              const SessionView& session);
+net::HttpResponse admin_room_created(const CreatedRoom& room, const SessionView& session);
+// `next`: the key of the following page, 0 when this is the last.
+net::HttpResponse admin_audit(std::span<const store::AuditRow> rows, std::uint64_t next,
+                              std::span<const std::string_view> types, const SessionView& session);
+net::HttpResponse admin_relay(const RelayFigures& figures, std::chrono::milliseconds now,
+                              const SessionView& session);
+
+}  // namespace bedside::server

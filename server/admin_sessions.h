@@ -1,0 +1,81 @@
+#pragma once
+
+// Who is logged in to the admin page. The browser holds 256 random bits in a cookie; here only
+// their SHA-256 is kept, so that a look into memory or a core file opens no session.
+//
+// The cookie is called `__Secure-bedside-admin` on https and `bedside-admin` on plain http (the
+// demo on loopback). `__Host-` would need Path=/, which sends the cookie along with every request
+// of the visit pages; Path=/admin keeps it away from them, and `__Secure-` still lets no plain-http
+// page set it.
+//
+// Control thread only. Time and randomness are passed in.
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace bedside::server {
+
+struct AdminSession {
+  std::string account;
+  std::string role;
+  std::string audit_id;  // names the session in audit records; says nothing about the cookie
+  std::chrono::milliseconds started{};
+  std::chrono::milliseconds last_used{};
+};
+
+struct SessionLimits {
+  std::chrono::milliseconds idle = std::chrono::minutes(15);
+  std::chrono::milliseconds absolute = std::chrono::hours(12);
+  std::size_t sessions = 64;  // a further login ends the one unused for longest
+};
+
+class AdminSessions {
+ public:
+  using Time = std::chrono::milliseconds;       // of any steady clock
+  using Secret = std::array<std::uint8_t, 32>;  // from the system's random source
+
+  enum class Use : std::uint8_t {
+    person,     // somebody did something: the idle time starts again
+    automatic,  // the page refreshed itself: a forgotten open page still times out
+  };
+
+  explicit AdminSessions(SessionLimits limits = {}) : limits_(limits) {}
+
+  // Starts a session. The caller sends cookie_value(secret) and forgets the secret.
+  const AdminSession& start(std::string account, std::string role, const Secret& secret, Time now);
+
+  // The session a Cookie header names, or nullptr. Every cookie of our name is tried: a neighbour
+  // that manages to set a second one cannot shut anybody out. Borrowed until the next call.
+  const AdminSession* find(std::string_view cookie_header, bool tls, Use use, Time now);
+
+  // Ends the sessions a Cookie header names; returns one of them for the record of it (an empty
+  // account when there was none).
+  AdminSession end(std::string_view cookie_header, bool tls);
+
+  // How long the session lasts from now if nobody does anything.
+  std::chrono::milliseconds time_left(const AdminSession& session, Time now) const;
+
+  std::size_t size() const { return sessions_.size(); }
+
+  // What AdminSession::audit_id will be, for the record that is written before the session starts.
+  static std::string audit_id_of(const Secret& secret);
+  static std::string cookie_value(const Secret& secret);
+  static std::string set_cookie(const Secret& secret, bool tls);
+  static std::string clear_cookie(bool tls);
+
+ private:
+  using Digest = std::array<std::uint8_t, 32>;
+
+  static Digest digest_of(std::string_view value);
+  bool expired(const AdminSession& session, Time now) const;
+  void make_room(Time now);
+
+  SessionLimits limits_;
+  std::map<Digest, AdminSession> sessions_;
+};
+
+}  // namespace bedside::server

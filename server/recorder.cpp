@@ -1,0 +1,32 @@
+#include "server/recorder.h"
+
+#include <utility>
+
+namespace bedside::server {
+
+Recorder::Recorder(net::Loop& loop, store::Store& store, std::size_t capacity)
+    : store_(store),
+      capacity_(capacity),
+      verdicts_(loop, capacity, [this](const Verdict& verdict) { decided(verdict); }) {}
+
+void Recorder::record(store::Commit commit, Done done) {
+  if (waiting_.size() >= capacity_) return done(store::CommitStatus::full);
+  const std::uint64_t id = next_id_++;
+  const auto place = waiting_.emplace(id, std::move(done)).first;
+  const bool taken =
+      store_.submit(std::move(commit), [this, id](const store::CommitResult& result) {
+        // There is a place for every waiting commit, so this is never refused.
+        static_cast<void>(verdicts_.post({id, result.status}));
+      });
+  if (taken) return;
+  Done refused = std::move(place->second);
+  waiting_.erase(place);
+  refused(store::CommitStatus::full);
+}
+
+void Recorder::decided(const Verdict& verdict) {
+  auto row = waiting_.extract(verdict.id);
+  if (!row.empty()) row.mapped()(verdict.status);
+}
+
+}  // namespace bedside::server
