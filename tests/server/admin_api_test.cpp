@@ -1,0 +1,186 @@
+// Rooms, audit list and relay figures of the admin API.
+#include <gmock/gmock.h>
+
+#include "server/admin_audit_list.h"
+#include "tests/server/admin_api_rig.h"
+
+namespace bedside::server {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class AdminApiTest : public AdminApiRig {
+ protected:
+  AdminApiTest() { EXPECT_EQ(set_up().status, 200); }
+
+  void write(const std::string& type, store::Outcome outcome, const std::string& room,
+             int count = 1) {
+    store::Commit commit;
+    for (int i = 0; i < count; ++i) {
+      store::AuditRecord record;
+      record.type = type;
+      record.outcome = outcome;
+      record.room = room.empty() ? "" : trail_.room_pseudonym(room);
+      commit.records.push_back(std::move(record));
+    }
+    std::atomic<bool> done = false;
+    ASSERT_TRUE(store_->submit(std::move(commit),
+                               [&](const store::CommitResult& result) { done = result.ok(); }));
+    while (!done) loop_.run_once(std::chrono::milliseconds(1));
+  }
+};
+
+TEST_F(AdminApiTest, everything_but_the_doors_needs_a_session) {
+  cookie_.clear();
+  for (const char* path : {"rooms", "audit", "relay"}) EXPECT_EQ(get(path).status, 401) << path;
+  for (const char* path : {"rooms/create", "rooms/end"}) {
+    EXPECT_EQ(post(path, {{"roomId", "r"}, {"appointmentId", 1}}).status, 401) << path;
+  }
+  EXPECT_EQ(get("state").status, 200);
+}
+
+TEST_F(AdminApiTest, unknown_paths_and_methods_have_their_answers) {
+  EXPECT_EQ(get("nothing").status, 404);
+  EXPECT_EQ(get("rooms/").status, 404);
+  const AdminAnswer wrong = post("rooms", {});
+  EXPECT_EQ(wrong.status, 405);
+  EXPECT_EQ(wrong.header("Allow"), "GET");
+  EXPECT_EQ(get("login").status, 405);
+}
+
+TEST_F(AdminApiTest, rooms_are_shown_with_their_people) {
+  AdminRoom room;
+  room.room = "appointment-42";
+  room.appointment_json = "42";
+  room.link = "/telehealth-webrtc.html?room=appointment-42";
+  room.created = std::chrono::milliseconds(1'700'000'000'000);
+  room.people.push_back({"p1", "host", std::chrono::milliseconds(1'700'000'000'500), true,
+                         AdminPerson::Path::relayed});
+  room.people.push_back(
+      {"p2", "", std::chrono::milliseconds(1'700'000'001'000), false, AdminPerson::Path::unknown});
+  backend_.open = {room};
+  const nlohmann::json shown = get("rooms").body["rooms"];
+  ASSERT_EQ(shown.size(), 1U);
+  EXPECT_EQ(shown[0]["appointmentId"], 42);
+  EXPECT_EQ(shown[0]["createdAt"], 1'700'000'000'000);
+  EXPECT_EQ(shown[0]["people"][0], nlohmann::json({{"id", "p1"},
+                                                   {"role", "host"},
+                                                   {"since", 1'700'000'000'500},
+                                                   {"connected", true},
+                                                   {"path", "relayed"}}));
+  EXPECT_EQ(shown[0]["people"][1]["path"], "unknown");
+}
+
+TEST_F(AdminApiTest, a_room_is_created_in_the_name_of_the_account) {
+  backend_.created = {"appointment-a 1", "/telehealth-webrtc.html?room=x", "", false};
+  const AdminAnswer answer = post("rooms/create", {{"appointmentId", "a 1"}, {"roomName", "x"}});
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body["link"], "/telehealth-webrtc.html?room=x");
+  EXPECT_FALSE(answer.body.contains("hostLink"));
+  EXPECT_EQ(backend_.wished.appointment_json, "\"a 1\"");
+  EXPECT_EQ(backend_.wished.room_name, "x");
+  EXPECT_EQ(backend_.actor, "anna");
+}
+
+TEST_F(AdminApiTest, an_appointment_id_is_a_number_or_text_and_not_empty) {
+  for (const nlohmann::json& missing :
+       {nlohmann::json(), nlohmann::json(""), nlohmann::json(0), nlohmann::json(false)}) {
+    EXPECT_EQ(post("rooms/create", {{"appointmentId", missing}}).body["error"],
+              "appointmentId is required");
+  }
+  EXPECT_EQ(post("rooms/create", {{"appointmentId", {1, 2}}}).status, 400);
+  EXPECT_EQ(post("rooms/create", {{"appointmentId", 7}}).status, 200);
+  EXPECT_EQ(backend_.wished.appointment_json, "7");
+}
+
+TEST_F(AdminApiTest, a_room_is_ended_and_a_refusal_is_passed_on) {
+  EXPECT_EQ(post("rooms/end", {{"roomId", "r1"}}).status, 200);
+  EXPECT_EQ(backend_.ended, "r1");
+  EXPECT_EQ(post("rooms/end", {{"roomId", ""}}).status, 400);
+  backend_.refusal = AdminRefusal{404, "Room not found"};
+  const AdminAnswer answer = post("rooms/end", {{"roomId", "r2"}});
+  EXPECT_EQ(answer.status, 404);
+  EXPECT_EQ(answer.body["error"], "Room not found");
+}
+
+TEST_F(AdminApiTest, relay_figures_are_counters) {
+  backend_.figures.allocations = 3;
+  backend_.figures.bytes_to_clients = std::uint64_t{1} << 40U;
+  const nlohmann::json body = get("relay").body;
+  EXPECT_EQ(body["allocations"], 3);
+  EXPECT_EQ(body["bytesToClients"], std::uint64_t{1} << 40U);
+}
+
+TEST_F(AdminApiTest, the_audit_list_shows_the_newest_first_as_stored) {
+  const nlohmann::json rows = get("audit").body["rows"];
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0]["type"], "auth.login");
+  EXPECT_EQ(rows[1]["type"], "user.created");
+  EXPECT_EQ(rows[0]["body"], records("auth.login")[0].body);
+}
+
+TEST_F(AdminApiTest, every_look_at_the_audit_list_is_recorded_with_its_filters) {
+  get("audit?type=auth.&outcome=ok&room=appointment-42");
+  const auto looks = records("audit.viewed");
+  ASSERT_EQ(looks.size(), 1U);
+  EXPECT_EQ(looks[0].actor, "staff:anna");
+  EXPECT_THAT(looks[0].body, HasSubstr("auth."));
+  EXPECT_THAT(looks[0].body, Not(HasSubstr("appointment-42")));
+  EXPECT_EQ(get("audit").body["rows"][0]["type"], "audit.viewed");
+}
+
+TEST_F(AdminApiTest, no_row_leaves_when_the_look_cannot_be_recorded) {
+  store_->close();
+  const AdminAnswer answer = get("audit");
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_FALSE(answer.body.contains("rows"));
+}
+
+TEST_F(AdminApiTest, filters_restrict_by_type_group_outcome_and_room) {
+  write("room.created", store::Outcome::ok, "r1");
+  write("room.ended", store::Outcome::ok, "r1");
+  write("room.created", store::Outcome::failed, "r2");
+  const auto count = [&](const std::string& query) {
+    return get("audit?" + query).body["rows"].size();
+  };
+  EXPECT_EQ(count("type=room."), 3U);
+  EXPECT_EQ(count("type=room.created"), 2U);
+  EXPECT_EQ(count("outcome=failed"), 1U);
+  EXPECT_EQ(count("room=r1"), 2U);
+  EXPECT_EQ(count("room=" + trail_.room_pseudonym("r1")), 2U);
+  EXPECT_EQ(count("room=r1&type=room.ended"), 1U);
+  EXPECT_EQ(count("to=1000000"), 0U);
+  EXPECT_EQ(count("from=1000000&type=room."), 3U);
+}
+
+TEST_F(AdminApiTest, pages_follow_each_other_by_key_without_gap_or_overlap) {
+  write("room.join", store::Outcome::ok, "r1", 25);
+  std::vector<std::uint64_t> seen;
+  std::string before;
+  for (int page = 0; page < 3; ++page) {
+    const nlohmann::json body = get("audit?type=room.&limit=10" + before).body;
+    for (const nlohmann::json& row : body["rows"]) seen.push_back(row["seq"]);
+    if (body["next"].is_null()) {
+      EXPECT_EQ(page, 2);
+      break;
+    }
+    before = "&before=" + std::to_string(body["next"].get<std::uint64_t>());
+    write("room.join", store::Outcome::ok, "r1");  // newer records do not move the pages
+  }
+  ASSERT_EQ(seen.size(), 25U);
+  for (std::size_t i = 1; i < seen.size(); ++i) EXPECT_EQ(seen[i], seen[i - 1] - 1);
+}
+
+TEST_F(AdminApiTest, filters_that_make_no_sense_are_named) {
+  for (const char* query : {"from=yesterday", "to=-1", "type=room%27--", "outcome=maybe",
+                            "before=x", "before=0", "limit=99999", "from=20&to=10"}) {
+    const AdminAnswer answer = get(std::string("audit?") + query);
+    EXPECT_EQ(answer.status, 400) << query;
+    EXPECT_EQ(answer.body["code"], "bad-filter");
+  }
+  EXPECT_TRUE(records("audit.viewed").empty());
+}
+
+}  // namespace
+}  // namespace bedside::server
