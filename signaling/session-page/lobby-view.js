@@ -1,0 +1,99 @@
+// The first screen: name, picture of oneself, switches, join.
+
+import { byId, setSwitch, setText } from './dom.js';
+import { startLevelMeter } from './level-meter.js';
+import { lobbyWords } from './words.js';
+
+export class LobbyView {
+  #media;
+  #metered = null;
+  #stopMeter = null;
+  #asking = true;
+
+  /**
+   * @param {import('./media.js').LocalMedia} media
+   * @param {(name: string) => void} onJoin
+   */
+  constructor(media, onJoin) {
+    this.#media = media;
+    byId('preview-mic').addEventListener('click', () => media.setMic(!media.state.audio));
+    byId('preview-camera').addEventListener('click', () => media.setCamera(!media.state.video));
+    byId('join-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      const name = byId('name').value.trim().replace(/\s+/g, ' ');
+      if (name) {
+        onJoin(name);
+      } else {
+        this.showProblem('Please write your name first.');
+        byId('name').setAttribute('aria-invalid', 'true');
+        byId('name').focus();
+      }
+    });
+    byId('name').addEventListener('input', () => {
+      byId('name').removeAttribute('aria-invalid');
+      this.showProblem('');
+    });
+    media.addEventListener('change', () => this.#render());
+    this.#render();
+  }
+
+  /** The browser's question is answered, or could not be asked. */
+  asked() {
+    this.#asking = false;
+    this.#render();
+  }
+
+  setName(name) {
+    byId('name').value = name;
+  }
+
+  showProblem(text) {
+    byId('join-problem').hidden = !text;
+    setText(byId('join-problem'), text);
+  }
+
+  setBusy(busy) {
+    // Not `disabled`: that would drop the keyboard's place.
+    byId('join').setAttribute('aria-disabled', String(busy));
+    setText(byId('join'), busy ? 'Joining…' : 'Join the visit');
+  }
+
+  /** The screen is not seen any more. */
+  rest() {
+    this.#meter(null);
+    byId('preview-video').srcObject = null;
+  }
+
+  #render() {
+    if (byId('lobby').hidden) return;
+    const { camera, mic, cameraOn, state } = this.#media;
+    const video = byId('preview-video');
+    const shown = state.video ? camera : null;
+    video.hidden = !shown;
+    if ((video.srcObject?.getVideoTracks()[0] ?? null) !== shown) {
+      video.srcObject = shown ? new MediaStream([shown]) : null;
+    }
+    setText(byId('preview-note'), shown ? '' : this.#note(cameraOn));
+    const trouble = lobbyWords(this.#media);
+    byId('device-problem').hidden = !trouble || this.#asking;
+    setText(byId('device-problem'), this.#asking ? '' : trouble);
+    setSwitch(byId('preview-mic'), state.audio, state.audio ? 'Mute' : 'Unmute');
+    setSwitch(byId('preview-camera'), state.video, state.video ? 'Stop video' : 'Start video');
+    byId('level-row').hidden = !state.audio;
+    this.#meter(state.audio ? mic : null);
+  }
+
+  #note(cameraOn) {
+    if (this.#asking) {
+      return 'Your browser asks whether this page may use your camera and microphone. Please choose “Allow”.';
+    }
+    return cameraOn ? 'No picture from a camera' : 'Your camera is off';
+  }
+
+  #meter(track) {
+    if (track === this.#metered) return;
+    this.#stopMeter?.();
+    this.#metered = track;
+    this.#stopMeter = track ? startLevelMeter(track, byId('level')) : null;
+  }
+}

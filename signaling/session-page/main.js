@@ -1,0 +1,147 @@
+// The session page: which screen is shown, and what leads from one to the next.
+//
+// Address: /telehealth-webrtc.html?room=<room>[#<secret>], and two switches for support staff:
+//   policy=relay | relay-tcp   see ice-policy.js
+//   signaling=poll             no WebSocket
+
+import { roomInfo } from './api.js';
+import { startDeviceChoice } from './device-choice.js';
+import { announce, byId, setText, showScreen } from './dom.js';
+import { LobbyView } from './lobby-view.js';
+import { LocalMedia } from './media.js';
+import { VisitView } from './visit-view.js';
+import { Visit } from './visit.js';
+import { deviceProblem, endWords, joinProblem } from './words.js';
+
+const kNameKey = 'bedside-name';
+
+const query = new URLSearchParams(location.search);
+const roomId = query.get('room') ?? '';
+const media = new LocalMedia();
+/** @type {?Visit} */
+let visit = null;
+let joining = false;
+let wakeLock = null;
+
+const lobby = new LobbyView(media, join);
+const view = new VisitView(media, {
+  mic: () => switchDevice('mic', () => media.setMic(!media.state.audio)),
+  camera: () => switchDevice('camera', () => media.setCamera(!(media.camera && media.cameraOn))),
+  screen: switchScreen,
+  leave: () => leave(),
+});
+
+async function switchDevice(kind, act) {
+  await act();
+  const wanted = kind === 'mic' ? media.micOn : media.cameraOn;
+  if (wanted && !media[kind]) view.say(deviceProblem(kind, media.problem[kind]));
+  else announce(`${kind === 'mic' ? 'Microphone' : 'Camera'} is ${wanted ? 'on' : 'off'}`);
+}
+
+async function switchScreen() {
+  if (media.screen) {
+    media.stopScreen();
+  } else if (await media.shareScreen()) {
+    view.say('The screen could not be shared. Your system may have to allow screen recording for this browser.');
+  }
+}
+
+async function join(name) {
+  if (joining) return;
+  joining = true;
+  lobby.setBusy(true);
+  lobby.showProblem('');
+  const attempt = new Visit({
+    roomId,
+    secret: location.hash.slice(1),
+    name,
+    media,
+    policy: query.get('policy'),
+    allowSocket: query.get('signaling') !== 'poll',
+  }, {
+    changed: () => view.render(),
+    happened: (kind, who) => announce({
+      joined: `${who} has joined`,
+      left: `${who} has left`,
+      connected: `You are connected with ${who}`,
+      trouble: `The connection with ${who} is interrupted. It comes back by itself if possible.`,
+    }[kind]),
+    over: (why) => finish(why),
+  });
+  try {
+    await attempt.join();
+    visit = attempt;
+    sessionStorage.setItem(kNameKey, name);
+    lobby.rest();
+    showScreen('visit');
+    view.open(visit, name);
+    if (!media.camera && media.cameraOn) {
+      view.say(media.mic ? 'You are in without a camera: the others hear you but do not see you.'
+        : 'You are in without camera and microphone: you see and hear the others.');
+    }
+    keepAwake();
+  } catch (problem) {
+    lobby.showProblem(joinProblem(problem));
+  } finally {
+    joining = false;
+    lobby.setBusy(false);
+  }
+}
+
+function leave() {
+  visit?.leave();
+  finish({ code: 'left' });
+}
+
+function finish(why) {
+  visit = null;
+  media.close();
+  view.close();
+  wakeLock?.release().catch(() => {});
+  wakeLock = null;
+  const { title, text, again } = endWords(why);
+  setText(byId('end-title'), title);
+  setText(byId('end-text'), text);
+  byId('end-again').hidden = !again;
+  showScreen('end');
+}
+
+/** A phone that dims its screen in the middle of a visit takes the camera away. */
+async function keepAwake() {
+  try {
+    if (visit && document.visibilityState === 'visible') {
+      wakeLock = await navigator.wakeLock?.request('screen');
+    }
+  } catch {
+    // Low battery: the visit works without.
+  }
+}
+
+async function start() {
+  if (!roomId) {
+    finish({ code: 'no-room' });
+    return;
+  }
+  // Better now than after typing a name. Servers that need a login for this question answer 401.
+  const info = await roomInfo(roomId).catch((problem) => problem);
+  if (info.status === 404) return finish({ code: 'room-not-found' });
+  if (info.room?.active === false) return finish({ code: 'room-ended' });
+  lobby.setName(sessionStorage.getItem(kNameKey) ?? '');
+  showScreen('lobby');
+  startDeviceChoice(media);
+  await media.openBoth();
+  lobby.asked();
+}
+
+media.addEventListener('change', () => {
+  visit?.mediaChanged();
+  view.render();
+});
+byId('end-again').addEventListener('click', () => location.reload());
+window.addEventListener('online', () => visit?.refresh());
+document.addEventListener('visibilitychange', keepAwake);
+window.addEventListener('pagehide', () => visit?.leaveForGood());
+// Back from the browser's history with a visit that has been left: start afresh.
+window.addEventListener('pageshow', ({ persisted }) => { if (persisted) location.reload(); });
+
+start();

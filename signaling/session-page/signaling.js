@@ -1,0 +1,267 @@
+// Our session with the server: messages in order, none lost, none twice, over whichever transport
+// works. The WebSocket comes first; a long poll takes over while it is blocked or broken, and the
+// WebSocket takes over again when it opens. `after` tells the server what we have; `clientSeq` tells
+// it what it has of ours; a repeat of either is harmless.
+
+import { call } from './api.js';
+import { Backoff } from './backoff.js';
+import { openSocketLink } from './socket-link.js';
+
+const kSocketGrace = 3_000;      // ms until the poll stops waiting for the first WebSocket
+const kFirstMessage = 8_000;     // ms for the server's first message on an open WebSocket
+const kPollSeconds = 25;
+const kKeptMessages = 200;       // more unsent ones than this: the oldest go, negotiation repairs it
+// The message that completes an attach; replayed ones may come before it.
+const kOpeners = new Set(['existing-peers', 'resumed', 'resync']);
+const kFinalCodes = new Set(['room-not-found', 'room-ended', 'not-a-participant', 'room-full']);
+const kRoomEnded = 4001;
+
+/** @typedef {{roomId: string, participantId: string, token?: string, name: string}} Membership */
+
+export class Signaling {
+  /** @type {Membership} */ #who;
+  #on;
+  #after = null;         // highest seq we have; null before the first
+  #clientSeq = 0;
+  #unsent = [];          // not handed to a transport yet
+  #unconfirmed = [];     // written to a WebSocket, not known to have arrived
+  #link = null;          // the WebSocket in use or being opened
+  #attached = null;      // 'socket', 'poll' or null
+  #pollAllowed = false;
+  #poll = null;          // AbortController of the parked poll
+  #sending = false;
+  #closed = false;
+  #wakers = { socket: null, poll: null };
+
+  /**
+   * @param {Membership} who
+   * @param {object} on
+   * @param {(message: object) => void} on.message
+   * @param {(transport: 'socket'|'poll'|null) => void} on.transport  null: nothing works at the moment
+   * @param {(problem: {code?: string, status?: number}) => void} on.refused  the server does not want us
+   */
+  constructor(who, on) {
+    this.#who = who;
+    this.#on = on;
+  }
+
+  /** @param {{allowSocket: boolean}} options */
+  start({ allowSocket }) {
+    this.#pollAllowed = !allowSocket;
+    if (allowSocket) {
+      this.#keepSocket();
+      setTimeout(() => { this.#pollAllowed = true; this.#wake('poll'); }, kSocketGrace);
+    }
+    this.#keepPolling();
+  }
+
+  get transport() { return this.#attached; }
+
+  send(message) {
+    if (this.#closed) return;
+    this.#unsent.push({ ...message, clientSeq: ++this.#clientSeq });
+    if (this.#unsent.length > kKeptMessages) this.#unsent.shift();
+    this.#flush();
+  }
+
+  /** The network changed or the device woke up: do not wait for time-outs. */
+  refresh() {
+    if (this.#closed) return;
+    this.#link?.close();
+    this.#poll?.abort();
+    this.#wake('socket');
+    this.#wake('poll');
+  }
+
+  /** Says goodbye where that is still possible; nothing is called back afterwards. */
+  close({ leave }) {
+    if (this.#closed) return;
+    const { roomId, participantId, token } = this.#who;
+    if (leave) {
+      if (this.#attached === 'socket') {
+        this.#link.send({ type: 'leave', roomId, peerId: participantId });
+      } else {
+        call('leave-room', { roomId, participantId, token }).catch(() => {});
+      }
+    }
+    this.#closed = true;
+    this.#link?.close();
+    this.#poll?.abort();
+    this.#wake('socket');
+    this.#wake('poll');
+  }
+
+  // ---- WebSocket
+
+  async #keepSocket() {
+    const pauses = new Backoff(1_000, 20_000);
+    while (!this.#closed) {
+      const began = performance.now();
+      const { code, wasOpen } = await this.#holdSocket();
+      if (this.#closed) return;
+      this.#pollAllowed = true;
+      this.#wake('poll');
+      if (code === kRoomEnded) { this.#refuse({ code: 'room-ended' }); return; }
+      if (wasOpen && performance.now() - began > 10_000) pauses.reset();
+      await this.#pause('socket', pauses.next());
+    }
+  }
+
+  /** Resolves when the socket is over. */
+  #holdSocket() {
+    return new Promise((resolve) => {
+      const { roomId, participantId, token, name } = this.#who;
+      const join = { type: 'join', roomId, peerId: participantId, peerName: name };
+      if (token) join.token = token;
+      if (this.#after !== null) join.after = this.#after;
+      let firstMessage = 0;
+      const link = openSocketLink(join, {
+        open: () => { firstMessage = setTimeout(() => link.close(), kFirstMessage); },
+        message: (message) => {
+          clearTimeout(firstMessage);
+          this.#take(message);
+          if (this.#attached !== 'socket' && kOpeners.has(message.type)) this.#socketAttached();
+        },
+        close: (end) => {
+          clearTimeout(firstMessage);
+          if (this.#link === link) this.#link = null;
+          if (this.#attached === 'socket') this.#setTransport(null);
+          resolve(end);
+        },
+      });
+      this.#link = link;
+    });
+  }
+
+  #socketAttached() {
+    this.#poll?.abort();
+    this.#setTransport('socket');
+  }
+
+  // ---- long poll
+
+  async #keepPolling() {
+    const pauses = new Backoff(500, 8_000);
+    while (!this.#closed) {
+      if (this.#attached === 'socket' || !this.#pollAllowed) {
+        await this.#pause('poll', 60_000);
+        continue;
+      }
+      try {
+        await this.#pollOnce();
+        pauses.reset();
+      } catch (problem) {
+        if (this.#closed || this.#attached === 'socket') continue;
+        if (!problem.passing && problem.status !== undefined) { this.#refuse(problem); return; }
+        if (this.#attached === 'poll') this.#setTransport(null);
+        await this.#pause('poll', pauses.next());
+      }
+    }
+  }
+
+  async #pollOnce() {
+    const { roomId, participantId, token } = this.#who;
+    this.#poll = new AbortController();
+    // The first one comes back at once: it shows that we are attached.
+    const wait = this.#attached === 'poll' ? kPollSeconds : 0;
+    const answer = await call('poll', { roomId, participantId, token, after: this.#after ?? 0, wait },
+      { signal: this.#poll.signal, timeout: (kPollSeconds + 10) * 1000 });
+    if (this.#closed || this.#attached === 'socket') return;
+    for (const message of answer.messages ?? []) this.#take(message);
+    if (typeof answer.clientSeq === 'number') this.#confirm(answer.clientSeq);
+    this.#setTransport('poll');
+  }
+
+  async #sendByPost() {
+    if (this.#sending) return;
+    this.#sending = true;
+    const { roomId, participantId, token } = this.#who;
+    try {
+      while (this.#attached === 'poll' && this.#unsent.length > 0) {
+        const message = this.#unsent[0];
+        await call('signal',
+          { roomId, participantId, token, clientSeq: message.clientSeq, message });
+        if (this.#unsent[0] === message) this.#unsent.shift();
+      }
+    } catch (problem) {
+      if (this.#attached !== 'poll' || this.#closed) return;
+      // Refused for good, e.g. its target has left: the ones behind it must not wait for ever.
+      if (!problem.passing) this.#unsent.shift();
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    } finally {
+      this.#sending = false;
+    }
+    this.#flush();
+  }
+
+  // ---- both
+
+  #flush() {
+    if (this.#closed || this.#unsent.length === 0) return;
+    if (this.#attached === 'poll') {
+      this.#sendByPost();
+    } else if (this.#attached === 'socket') {
+      for (const message of this.#unsent.splice(0)) {
+        this.#link.send(message);
+        this.#unconfirmed.push(message);
+      }
+      this.#unconfirmed.splice(0, this.#unconfirmed.length - kKeptMessages);
+    }
+  }
+
+  #take(message) {
+    if (message.type === 'existing-peers') {
+      // A new life in the room: what was meant for connections of the previous one is void.
+      this.#unsent = [];
+      this.#unconfirmed = [];
+    } else if (message.type === 'resync') {
+      // The server has lost count: it restarted, or we were away too long. Negotiation repairs the rest.
+      this.#unconfirmed = [];
+    } else if (message.type === 'resumed') {
+      this.#confirm(message.clientSeq);
+    } else if (typeof message.seq === 'number' && this.#after !== null && message.seq <= this.#after) {
+      return;
+    }
+    if (typeof message.seq === 'number') this.#after = message.seq;
+    if (message.type === 'error' && kFinalCodes.has(message.code)) {
+      this.#refuse({ code: message.code });
+      return;
+    }
+    this.#on.message(message);
+  }
+
+  #confirm(clientSeq) {
+    const missing = (message) => message.clientSeq > clientSeq;
+    this.#unsent = this.#unsent.filter(missing);
+    this.#unconfirmed = this.#unconfirmed.filter(missing);
+  }
+
+  #setTransport(transport) {
+    if (this.#attached === transport || this.#closed) return;
+    this.#attached = transport;
+    // What went into the previous socket and was not confirmed may have been lost with it.
+    if (transport) this.#unsent.unshift(...this.#unconfirmed.splice(0));
+    this.#on.transport(transport);
+    this.#flush();
+    this.#wake('poll');
+    // The server can be reached (again): worth another try at once.
+    if (transport === 'poll') this.#wake('socket');
+  }
+
+  #refuse(problem) {
+    if (this.#closed) return;
+    this.close({ leave: false });
+    this.#on.refused(problem);
+  }
+
+  #pause(loop, milliseconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wakers[loop] = () => { clearTimeout(timer); resolve(); };
+    });
+  }
+
+  #wake(loop) {
+    this.#wakers[loop]?.();
+  }
+}
