@@ -1,0 +1,327 @@
+// The admin page on the real server (BEDSIDE_BINARY): first account, rooms, audit log, relay, and what
+// guards them. The tests build on each other, as a first day with Bedside does.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { chromium } from 'playwright-core';
+
+const kAxe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const kShots = new URL('shots/', import.meta.url).pathname;
+const kPassword = 'a sentence nobody guesses';
+const kWidths = [360, 768, 1280];
+
+let folder;
+let server;
+let origin;
+let setUpLink;
+let browser;
+let context;
+let page;
+const complaints = [];  // console errors, exceptions, foreign requests
+
+async function freePort() {
+  const probe = createServer();
+  await new Promise((resolve) => { probe.listen(0, '127.0.0.1', resolve); });
+  const { port } = probe.address();
+  await new Promise((resolve) => { probe.close(resolve); });
+  return port;
+}
+
+// Starts Bedside with data of its own and resolves to the admin link of its banner.
+async function startServer() {
+  const [http, turn] = [await freePort(), await freePort()];
+  writeFileSync(join(folder, 'bedside.toml'), `data_dir = "data"
+[https]
+listen = []
+[http]
+listen = ["127.0.0.1:${http}"]
+[turn]
+listen = ["127.0.0.1:${turn}"]
+threads = 1
+[signaling]
+access = "open"
+`);
+  server = spawn(process.env.BEDSIDE_BINARY, ['serve', '--config', 'bedside.toml'], { cwd: folder });
+  origin = `http://localhost:${http}`;
+  let output = '';
+  return new Promise((resolve, reject) => {
+    const hear = (chunk) => {
+      output += chunk;
+      const link = output.match(/http:\/\/localhost:\d+\/admin\/#code=[0-9A-Z-]+/);
+      if (link) resolve(link[0]);
+    };
+    server.stdout.on('data', hear);
+    server.stderr.on('data', hear);
+    server.on('exit', (code) => reject(new Error(`bedside ended with ${code}:\n${output}`)));
+  });
+}
+
+async function signaling(body) {
+  const response = await fetch(`${origin}/api/webrtc-signaling`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+  });
+  return { status: response.status, ...(await response.json()) };
+}
+
+// axe-core at every width, a picture of each.
+async function inspect(name) {
+  for (const width of kWidths) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.screenshot({ path: join(kShots, `admin-${name}-${width}.png`) });
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(overflow <= 0, `${name} at ${width} px is ${overflow} px too wide`);
+    await page.evaluate(`${kAxe};0`);
+    const violations = await page.evaluate(async () => (await window.axe.run()).violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(', ')}`));
+    assert.deepEqual(violations, [], `${name} at ${width} px`);
+  }
+}
+
+const button = (name) => page.getByRole('button', { name });
+const tab = (name) => page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name });
+const records = () => page.getByRole('table').locator('tbody tr:not(.detail)');
+const types = () => page.locator('td.event .type').allTextContents();
+const password = () => page.getByRole('textbox', { name: 'Password', exact: true });
+
+async function showRecords() {
+  const answered = page.waitForResponse((response) => response.url().includes('/admin/api/audit'));
+  await button('Show records').click();
+  await (await answered).finished();
+}
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'bedside-admin-'));
+  mkdirSync(kShots, { recursive: true });
+  setUpLink = await startServer();
+  server.removeAllListeners('exit');
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync'],
+  });
+  context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'], reducedMotion: 'reduce' });
+  page = await context.newPage();
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('console', (message) => {
+    // A refused login is an answer, not a fault; the browser lists it all the same.
+    if (message.type() === 'error' && !/status of 4\d\d/.test(message.text())) complaints.push(message.text());
+  });
+  page.on('request', (request) => { if (!request.url().startsWith(origin)) complaints.push(request.url()); });
+});
+
+after(async () => {
+  await browser?.close();
+  if (server && server.exitCode === null) {
+    server.kill('SIGTERM');
+    await new Promise((resolve) => { server.on('exit', resolve); });
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('the link of the banner makes the first account, and its code leaves the address bar', async () => {
+  await page.goto(setUpLink);
+  await page.getByRole('heading', { name: 'Set up Bedside' }).waitFor();
+  assert.equal(page.url(), `${origin}/admin/`);
+  assert.equal(await page.getByLabel('Set-up code').inputValue(), setUpLink.split('=')[1]);
+  await inspect('set-up');
+
+  await page.getByLabel('Your account name').fill('anna');
+  await password().fill('too short');
+  await button('Create the account').click();
+  await page.getByText('3 more characters needed').waitFor();
+  await password().fill(kPassword);
+  await page.getByRole('textbox', { name: 'Password again' }).fill(kPassword);
+  await button('Create the account').click();
+  await page.getByRole('heading', { name: 'Rooms now' }).waitFor();
+  await page.getByText('No room is open').waitFor();
+  await inspect('rooms-empty');
+});
+
+test('the session cookie is out of reach of scripts and other sites', async () => {
+  const [cookie, ...others] = await context.cookies(`${origin}/admin/`);
+  assert.deepEqual(others, []);
+  assert.equal(cookie.name, 'bedside-admin');  // __Secure-bedside-admin on https
+  assert.equal(cookie.httpOnly, true);
+  assert.equal(cookie.sameSite, 'Strict');
+  assert.equal(cookie.path, '/admin');
+  assert.equal(cookie.expires, -1);
+  assert.match(cookie.value, /^[0-9a-f]{64}$/);
+  assert.deepEqual(await context.cookies(`${origin}/telehealth-webrtc.html`), []);
+  const foreign = await fetch(`${origin}/admin/api/rooms/end`, {
+    method: 'POST', body: '{"roomId":"x"}',
+    headers: { 'Content-Type': 'application/json', Origin: 'https://evil.example', 'X-Bedside-Admin': '1', Cookie: `${cookie.name}=${cookie.value}` },
+  });
+  assert.equal(foreign.status, 403);
+});
+
+test('a room is created and its link copied', async () => {
+  await page.getByLabel('Appointment id').fill('4711');
+  await page.getByLabel('Appointment id').press('Enter');
+  await page.getByRole('heading', { name: 'Room appointment-4711 is ready' }).waitFor();
+  await button('Copy link (Visit link)').click();
+  await page.getByText('Copied ✓').waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `${origin}/telehealth-webrtc.html?room=appointment-4711`);
+  await page.getByText('Nobody is in the room yet').waitFor();
+});
+
+test('whoever joins shows up, and the room can be ended', async () => {
+  const joined = await signaling({ action: 'join-room', roomId: 'appointment-4711', participantName: 'Pat Example' });
+  assert.equal(joined.status, 200);
+  await page.getByText(joined.participantId).waitFor();
+  assert.equal(await page.getByText('Pat Example').count(), 0, 'names stay in the visit');
+  await inspect('rooms');
+
+  await button('End visit… (appointment-4711)').click();
+  const question = page.getByRole('dialog', { name: 'End the visit in appointment-4711?' });
+  await question.getByText('1 person is in this room').waitFor();
+  await inspect('end');
+  await question.getByRole('button', { name: 'Keep it open' }).click();
+  await question.waitFor({ state: 'detached' });
+  await page.getByText(joined.participantId).waitFor();
+
+  await button('End visit… (appointment-4711)').click();
+  await question.getByRole('button', { name: 'End visit', exact: true }).click();
+  await page.getByText('No room is open').waitFor();
+  const again = await signaling({ action: 'join-room', roomId: 'appointment-4711', participantName: 'Pat' });
+  assert.equal(again.status, 410);
+});
+
+test('the audit log tells the story, and every look at it is a record', async () => {
+  await tab('Audit log').click();
+  await records().first().waitFor();
+  const seen = await types();
+  for (const type of ['service.start', 'user.created', 'auth.login', 'room.created', 'room.join', 'room.ended']) {
+    assert.ok(seen.includes(type), `${type} in ${seen}`);
+  }
+  assert.ok(!seen.includes('audit.viewed'));
+  const text = await page.locator('main').textContent();
+  assert.ok(!text.includes('Pat Example') && !text.includes('4711'), 'no names, no appointment');
+
+  const ended = records().filter({ hasText: 'room.ended' });
+  await ended.getByText('Staff anna').waitFor();
+  await ended.getByRole('button', { name: /Details/ }).click();
+  await page.getByText('The record exactly as stored').click();
+  await inspect('audit');
+
+  await showRecords();
+  assert.equal((await types())[0], 'audit.viewed');
+  await records().first().getByText('Staff anna').waitFor();
+});
+
+test('filters narrow the audit log down', async () => {
+  await page.getByLabel('Event', { exact: true }).selectOption('room.');
+  await showRecords();
+  const rooms = await types();
+  assert.ok(rooms.length >= 3 && rooms.every((type) => type.startsWith('room.')), String(rooms));
+
+  await page.getByLabel('Room', { exact: true }).fill('appointment-4711');
+  await showRecords();
+  const ofRoom = await types();
+  assert.deepEqual([ofRoom.at(-1), ofRoom.filter((type) => type === 'room.ended').length], ['room.created', 1]);
+
+  await page.getByLabel('Outcome').selectOption('aborted');
+  await showRecords();
+  await page.getByRole('heading', { name: 'No record matches' }).waitFor();
+  await inspect('audit-empty');
+
+  await page.getByLabel('Time', { exact: true }).selectOption('between');
+  await page.getByLabel('From').fill('2026-01-02T10:00');
+  await page.getByLabel('Until').fill('2026-01-01T10:00');
+  await button('Show records').click();
+  await page.getByText('This must be later').waitFor();
+  await button('Clear').click();
+  await records().first().waitFor();
+});
+
+test('pages of the audit log follow each other', async () => {
+  for (let i = 0; i < 60; ++i) {
+    assert.equal((await signaling({ action: 'create-room', appointmentId: `page-${i}` })).status, 200);
+  }
+  await page.getByLabel('Event', { exact: true }).selectOption('room.created');
+  await showRecords();
+  assert.equal(await records().count(), 50);
+  const keys = () => page.getByRole('button', { name: /Details of record/ }).evaluateAll(
+    (all) => all.map((each) => Number(each.textContent.match(/\d+/)[0])));
+  const first = await keys();
+  await button('Older →').click();
+  await page.waitForFunction((seq) => !document.body.textContent.includes(`Details of record ${seq}`), first[0]);
+  const second = await keys();
+  assert.ok(second.length >= 11 && second[0] < first.at(-1));
+  assert.equal(await button('Older →').isDisabled(), true);
+  await button('← Newer').click();
+  await page.waitForFunction((seq) => document.body.textContent.includes(`Details of record ${seq}`), first[0]);
+  assert.deepEqual(await keys(), first);
+});
+
+test('a room leads to its own records', async () => {
+  await tab('Rooms now').click();
+  await page.getByRole('link', { name: 'Audit log of this room (appointment-page-7)' }).click();
+  await page.waitForFunction(() => document.querySelectorAll('td.event').length === 1);
+  assert.deepEqual(await types(), ['room.created']);
+});
+
+test('the relay screen shows live figures', async () => {
+  await tab('Relay').click();
+  await page.getByText('a second', { exact: true }).waitFor();
+  await page.getByText('Since the server started').waitFor();
+  await inspect('relay');
+});
+
+test('when the session ends the screen is covered, and comes back after a login', async () => {
+  await tab('Audit log').click();
+  await context.clearCookies();
+  await button('Newest records').click();
+  const question = page.getByRole('dialog', { name: 'Please log in again' });
+  await question.waitFor();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  assert.equal(await question.isVisible(), true);
+  await inspect('expired');
+  await password().fill(kPassword);
+  await page.keyboard.press('Enter');
+  await question.waitFor({ state: 'detached' });
+  await page.getByRole('heading', { name: 'Audit log' }).waitFor();
+  await records().first().waitFor();
+});
+
+test('logging out works by keyboard, and guessing a password is slowed down', async () => {
+  await button('Log out').focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Log in' }).waitFor();
+  await inspect('login');
+  await page.getByRole('textbox', { name: 'Name' }).fill('anna');
+  // Five are free; then the pauses grow, and soon one is longer than a check of a password takes.
+  let guesses = 0;
+  const slowed = page.getByText('Too many attempts');
+  while (!(await slowed.isVisible()) && guesses < 12) {
+    await password().fill(`guess ${++guesses}`);
+    const answered = page.waitForResponse((response) => response.url().endsWith('/admin/api/login'));
+    await button('Log in').click();
+    const { status, headers } = await answered.then((response) => ({ status: response.status(), headers: response.headers() }));
+    if (status === 429) assert.ok(Number(headers['retry-after']) >= 1);
+    await page.getByText(status === 429 ? 'Too many attempts' : 'The name or the password is not right').waitFor();
+    if (status !== 429) await page.waitForFunction(() => document.querySelector('[type=submit]').textContent === 'Log in');
+  }
+  assert.ok(guesses > 5 && guesses < 12, `slowed down at guess ${guesses}`);
+  await inspect('throttled');
+  await password().fill(kPassword);
+  await page.waitForFunction(() => document.querySelector('[type=submit]').textContent === 'Log in');
+  await button('Log in').click();
+  await page.getByRole('heading', { name: 'Audit log' }).waitFor();
+  await page.getByLabel('Event', { exact: true }).selectOption('auth.login');
+  await page.getByLabel('Outcome').selectOption('denied');
+  await showRecords();
+  const reasons = await page.locator('td[data-label=Outcome] .type').allTextContents();
+  assert.deepEqual(reasons, ['locked', ...Array(guesses - 1).fill('wrong')]);
+});
+
+test('the page asked nobody else and broke no rule of its own', () => {
+  assert.deepEqual(complaints, []);
+});
