@@ -252,6 +252,35 @@ TEST(RelayShard, Stopping_ends_every_allocation_and_tells_it) {
   EXPECT_FALSE(rig.live_relays().contains(relayed));
 }
 
+TEST(RelayShard, Several_on_threads_share_endpoints_ports_and_quotas) {
+  ShardRig rig;
+  for (int i = 0; i < 2; ++i) rig.add_shard();
+  rig.shard(1).start();
+  rig.shard(2).start();  // shard 0 runs on this thread, in the clients' waits
+  std::vector<std::unique_ptr<UdpTurnEnd>> clients;
+  std::vector<stun::Endpoint> relayed;
+  for (int i = 0; i < 24; ++i) {
+    clients.push_back(std::make_unique<UdpTurnEnd>(rig));
+    relayed.push_back(clients.back()->allocate());
+  }
+  // Each one talks to the next, whichever shards the two are on.
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    const std::size_t next = (i + 1) % clients.size();
+    ASSERT_TRUE(clients[i]->ask(Method::channel_bind, channel(0x4000, relayed[next])).ok());
+    ASSERT_TRUE(clients[next]->ask(Method::create_permission, peers({relayed[i]})).ok());
+    clients[i]->send(channel_data(0x4000, std::to_string(i)));
+    EXPECT_EQ(read(clients[next]->receive().value()).payload, std::to_string(i));
+  }
+  for (std::size_t i = 0; i < 3; ++i) rig.shard(i).stop();
+  EXPECT_EQ(rig.events<AllocationOpened>().size(), clients.size());
+  int busy = 0;
+  for (std::size_t i = 0; i < 3; ++i) {
+    busy += rig.shard(i).stats().read().allocations_opened > 0 ? 1 : 0;
+  }
+  EXPECT_GE(busy, 2) << "the kernel spreads clients over the shards";
+  EXPECT_EQ(rig.events<AllocationClosed>().size(), clients.size());
+}
+
 TEST(RelayShard, An_occupied_port_is_a_sentence_with_a_remedy) {
   ShardRig rig;
   RigOptions same;

@@ -143,6 +143,19 @@ TEST(Allocate, B36_even_port_is_even_and_reserves_its_neighbour_for_the_token) {
   EXPECT_EQ(again.allocate(claim).code(), 508) << "a token is good for one use";
 }
 
+TEST(Allocate, B36_a_pair_that_cannot_be_had_leaves_nothing_reserved) {
+  WorldOptions options;
+  options.first_port = 50000;
+  options.last_port = 50001;
+  World world(options);
+  Client first(world, "192.0.2.7:4000");
+  ASSERT_EQ(first.allocate(even_port(false)).relayed()->port, 50000);
+  Client pair(world, "192.0.2.7:4001");
+  EXPECT_EQ(pair.allocate(even_port(true)).code(), 508);
+  Client second(world, "192.0.2.7:4002");
+  EXPECT_EQ(second.allocate().relayed()->port, 50001);
+}
+
 TEST(Allocate, B32_an_expired_or_unknown_token_is_508) {
   World world;
   Client rtp(world, "192.0.2.7:4000");

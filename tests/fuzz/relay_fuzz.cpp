@@ -1,0 +1,185 @@
+// A relay driven by an arbitrary program of operations: raw bytes from strangers, requests with
+// valid integrity and arbitrary attributes, channel data, peers' datagrams, time, revocation.
+// Whatever happens, nothing may be relayed for somebody who was not promised it (the witness of the
+// simulation keeps the books), and nothing may outlive its deadline.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "tests/turn/relay_simulation.h"
+
+namespace {
+
+using namespace bedside::turn::testing;
+namespace stun = bedside::stun;
+namespace turn = bedside::turn;
+
+// Reads the program; past its end everything is zero.
+class Program {
+ public:
+  Program(const std::uint8_t* data, std::size_t size) : bytes_(data, size) {}
+  bool ended() const { return bytes_.empty(); }
+  std::uint8_t byte() {
+    if (bytes_.empty()) return 0;
+    const std::uint8_t value = bytes_[0];
+    bytes_ = bytes_.subspan(1);
+    return value;
+  }
+  std::uint16_t word() { return static_cast<std::uint16_t>((byte() << 8) | byte()); }
+  Packet bytes(std::size_t count) {
+    const auto taken = bytes_.first(std::min(count, bytes_.size()));
+    bytes_ = bytes_.subspan(taken.size());
+    return {taken.begin(), taken.end()};
+  }
+
+ private:
+  stun::Bytes bytes_;
+};
+
+turn::testing::WorldOptions small_world() {
+  WorldOptions options;
+  options.last_port = 50015;
+  options.quotas.allocations_per_shard = 3;
+  options.quotas.allocations_per_user = 2;
+  options.quotas.permissions_per_allocation = 3;
+  options.quotas.channels_per_allocation = 3;
+  return options;
+}
+
+class Machine {
+ public:
+  Machine() {
+    clients_.emplace_back(world_, "192.0.2.7:4000");
+    clients_.emplace_back(world_, "192.0.2.7:4001");
+    clients_.emplace_back(world_, "192.0.2.8:4000", "bob", "bob-password");
+    for (Client& client : clients_) client.refresh();  // takes a nonce
+  }
+
+  void run(Program program) {
+    while (!program.ended()) {
+      step(program);
+      world_.relay.expire(world_.now);
+      world_.relay.drop_events(world_.relay.events().size());
+      witness_.check(world_);
+      if (!witness_.problem().empty()) std::abort();
+    }
+  }
+
+ private:
+  void step(Program& program) {
+    const std::uint8_t what = program.byte();
+    Client& client = clients_[program.byte() % clients_.size()];
+    switch (what % 8) {
+      case 0:
+        return from_client(client, program.bytes(program.byte()));
+      case 1:
+      case 2:
+        return from_client(client, signed_request(client, program));
+      case 3:
+        return from_client(client, channel_data(program.word(), "media"));
+      case 4:
+        return from_client(client, send_indication(peer(program), "media"));
+      case 5:
+        return from_peer(program);
+      case 6:
+        return world_.advance(std::chrono::seconds(program.word() % 4000));
+      default:
+        return end(client, program.byte());
+    }
+  }
+
+  stun::Endpoint peer(Program& program) {
+    const std::uint8_t which = program.byte();
+    const std::uint16_t port = program.word();
+    if (which >= 128) return {address("198.41.0.4"), port};  // one of ours
+    return {stun::IpAddress::v4(8, 8, 8, which % 6), port};
+  }
+
+  // Any method, up to six attributes of any kind, typical values half of the time; then a
+  // signature.
+  Packet signed_request(const Client& client, Program& program) {
+    const auto method = static_cast<stun::Method>(program.byte() % 12);
+    stun::TransactionId id{};
+    id[0] = program.byte();
+    const auto fill = [&](stun::MessageWriter& writer) {
+      for (int count = program.byte() % 7; count > 0; --count) add_attribute(writer, program);
+    };
+    return client.signer.request(method, id, fill);
+  }
+
+  void add_attribute(stun::MessageWriter& writer, Program& program) {
+    using stun::Attribute;
+    switch (program.byte() % 8) {
+      case 0:
+        return udp_transport()(writer);
+      case 1:
+        return lifetime(program.word())(writer);
+      case 2:
+        return even_port(program.byte() % 2 == 0)(writer);
+      case 3:
+        return family(Attribute::requested_address_family, program.byte() % 4)(writer);
+      case 4:
+        return channel(program.word(), peer(program))(writer);
+      case 5:
+        return peers({peer(program), peer(program)})(writer);
+      default: {
+        const auto type = static_cast<Attribute>(program.word());
+        const Packet value = program.bytes(program.byte() % 24);
+        writer.add_bytes(type, value);
+      }
+    }
+  }
+
+  void from_client(Client& client, const Packet& packet) {
+    const turn::ClientVerdict verdict = world_.relay.on_client(client.tuple, packet, world_.now);
+    if (const auto* reply = std::get_if<turn::ToClient>(&verdict)) {
+      const Packet answer(reply->bytes.begin(), reply->bytes.end());
+      const auto message = stun::MessageView::parse(answer);
+      if (!message) std::abort();
+      witness_.saw_answer(client.tuple, stun::MessageView::parse(packet).value(), *message,
+                          world_.now);
+      // Hours may pass: a client that never renewed its nonce would soon hear nothing but 438.
+      if (const auto nonce = message->text(stun::Attribute::nonce)) client.signer.nonce = *nonce;
+    } else if (const auto* out = std::get_if<turn::ToPeer>(&verdict)) {
+      const stun::Endpoint from = world_.ports.open_ports().at(out->from.value).relayed;
+      witness_.saw_to_peer(client.tuple, from, out->to, world_.now);
+    }
+  }
+
+  void from_peer(Program& program) {
+    if (world_.ports.open_count() == 0) return;
+    auto port = world_.ports.open_ports().begin();
+    std::advance(port, program.byte() % world_.ports.open_count());
+    const turn::RelayPort to = port->second;
+    const stun::Endpoint from = peer(program);
+    const std::size_t size = program.byte();
+    Packet buffer(turn::PeerDatagram::kHeadroom + size + turn::PeerDatagram::kTailroom);
+    const turn::PeerDatagram datagram{buffer, turn::PeerDatagram::kHeadroom, size};
+    const turn::PortVerdict verdict = world_.relay.on_peer(to.id, from, datagram, world_.now);
+    if (const auto* out = std::get_if<turn::ToOwner>(&verdict)) {
+      witness_.saw_to_client(*out->client, to.relayed, from, world_.now);
+      (void)read(Packet(out->bytes.begin(), out->bytes.end()));
+    }
+  }
+
+  void end(const Client& client, std::uint8_t how) {
+    if (how % 2 == 0) {
+      world_.relay.on_client_closed(client.tuple, world_.now);
+      witness_.saw_end(client.tuple);
+      return;
+    }
+    world_.relay.close_all(world_.now);
+    for (const Client& other : clients_) witness_.saw_end(other.tuple);
+  }
+
+  World world_{small_world()};
+  Witness witness_{small_world().quotas};
+  std::deque<Client> clients_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  Machine().run(Program(data, size));
+  return 0;
+}

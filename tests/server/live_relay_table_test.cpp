@@ -1,0 +1,125 @@
+#include "server/live_relay_table.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "server/live_participants.h"
+
+namespace bedside::server {
+namespace {
+
+using namespace std::chrono_literals;
+using stun::Family;
+using turn::Now;
+
+constexpr Now kStart{1000s, 0s};
+
+Now after(std::chrono::nanoseconds time) { return {kStart.mono + time, 0s}; }
+
+RelayAddresses mapped() {
+  RelayAddresses addresses;
+  addresses.by_family[0] =
+      RelayAddress{stun::IpAddress::v4(10, 0, 0, 5), stun::IpAddress::v4(203, 0, 113, 5)};
+  return addresses;
+}
+
+TEST(LiveRelayTable, A_taken_port_is_alive_until_it_is_released) {
+  LiveRelayTable table(mapped());
+  const stun::Endpoint relayed{stun::IpAddress::v4(203, 0, 113, 5), 50000};
+  EXPECT_FALSE(table.contains(relayed));
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, kStart));
+  EXPECT_TRUE(table.contains(relayed));
+  EXPECT_FALSE(table.contains({relayed.address, 50001}));
+  EXPECT_FALSE(table.contains({stun::IpAddress::v4(10, 0, 0, 5), 50000}));
+  EXPECT_FALSE(table.take(Family::ipv4, 50000, kStart));
+  table.release(Family::ipv4, 50000, LiveRelayTable::Rest::yes, kStart);
+  EXPECT_FALSE(table.contains(relayed));
+}
+
+TEST(LiveRelayTable, A_used_port_rests_and_one_that_could_not_be_bound_does_not) {
+  LiveRelayTable table(mapped());
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, kStart));
+  table.release(Family::ipv4, 50000, LiveRelayTable::Rest::no, kStart);
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, kStart));
+  table.release(Family::ipv4, 50000, LiveRelayTable::Rest::yes, kStart);
+  EXPECT_FALSE(table.take(Family::ipv4, 50000, after(turn::limits::kRelayPortRest)));
+  EXPECT_TRUE(table.take(Family::ipv4, 50000, after(turn::limits::kRelayPortRest + 2s)));
+}
+
+TEST(LiveRelayTable, A_family_without_addresses_has_no_ports) {
+  LiveRelayTable table(mapped());
+  EXPECT_FALSE(table.take(Family::ipv6, 50000, kStart));
+  EXPECT_FALSE(table.reserve({{}, Family::ipv6, 50000, after(30s).mono}, kStart));
+}
+
+TEST(LiveRelayTable, A_reserved_port_is_for_the_bearer_of_the_token_only) {
+  LiveRelayTable table(mapped());
+  const turn::Reservation reservation{{1, 2, 3}, Family::ipv4, 50001, after(30s).mono};
+  ASSERT_TRUE(table.reserve(reservation, kStart));
+  EXPECT_FALSE(table.take(Family::ipv4, 50001, kStart));
+  EXPECT_FALSE(table.claim({9}, kStart));
+  const auto claimed = table.claim({1, 2, 3}, kStart);
+  ASSERT_TRUE(claimed);
+  EXPECT_EQ(claimed->port, 50001);
+  EXPECT_FALSE(table.claim({1, 2, 3}, kStart));
+  EXPECT_TRUE(table.take(Family::ipv4, 50001, kStart));
+  EXPECT_FALSE(table.reserve(reservation, kStart)) << "alive ports cannot be reserved";
+}
+
+TEST(LiveRelayTable, An_unused_reservation_ends_by_itself) {
+  LiveRelayTable table(mapped());
+  ASSERT_TRUE(table.reserve({{1}, Family::ipv4, 50001, after(30s).mono}, kStart));
+  EXPECT_FALSE(table.claim({1}, after(30s)));
+  EXPECT_TRUE(table.take(Family::ipv4, 50001, after(30s)));
+}
+
+TEST(LiveRelayTable, Translates_between_the_mapping_and_the_socket_for_live_ports_only) {
+  LiveRelayTable table(mapped());
+  const stun::Endpoint relayed{stun::IpAddress::v4(203, 0, 113, 5), 50000};
+  const stun::Endpoint local{stun::IpAddress::v4(10, 0, 0, 5), 50000};
+  EXPECT_EQ(table.as_local(relayed), relayed);
+  EXPECT_EQ(table.as_relayed(local), local);
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, kStart));
+  EXPECT_EQ(table.as_local(relayed), local);
+  EXPECT_EQ(table.as_relayed(local), relayed);
+  const stun::Endpoint stranger{stun::IpAddress::v4(8, 8, 8, 8), 50000};
+  EXPECT_EQ(table.as_local(stranger), stranger);
+  EXPECT_EQ(table.as_relayed(stranger), stranger);
+}
+
+TEST(RelayAddresses, Relay_ports_live_on_the_listening_address_and_show_the_external_one) {
+  const auto endpoint = [](std::string_view text) { return stun::Endpoint::parse(text).value(); };
+  const auto external = stun::IpAddress::v4(203, 0, 113, 5);
+  const RelayAddresses chosen =
+      choose_relay_addresses({endpoint("0.0.0.0:3478"), endpoint("127.0.0.1:3478")}, {external});
+  ASSERT_TRUE(chosen.of(Family::ipv4));
+  EXPECT_EQ(chosen.of(Family::ipv4)->bind, stun::IpAddress::v4(127, 0, 0, 1));
+  EXPECT_EQ(chosen.of(Family::ipv4)->advertised, external);
+  EXPECT_FALSE(chosen.of(Family::ipv6)) << "nobody listens on IPv6";
+  EXPECT_EQ(
+      choose_relay_addresses({endpoint("[::1]:3478")}, {external}).of(Family::ipv6),
+      (RelayAddress{stun::IpAddress::parse("::1").value(), stun::IpAddress::parse("::1").value()}))
+      << "an external IPv4 address says nothing about IPv6";
+}
+
+TEST(InterfaceAddresses, Include_loopback) {
+  const auto addresses = interface_addresses();
+  EXPECT_NE(std::find(addresses.begin(), addresses.end(), stun::IpAddress::v4(127, 0, 0, 1)),
+            addresses.end());
+}
+
+TEST(LiveParticipants, Are_who_was_added_and_not_removed) {
+  LiveParticipantSet live;
+  EXPECT_FALSE(live.contains("p1"));
+  live.add("p1");
+  live.add("p1");
+  EXPECT_TRUE(live.contains("p1"));
+  EXPECT_EQ(live.size(), 1U);
+  live.remove("p1");
+  live.remove("p2");
+  EXPECT_FALSE(live.contains("p1"));
+}
+
+}  // namespace
+}  // namespace bedside::server
