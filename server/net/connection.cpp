@@ -13,30 +13,13 @@
 namespace bedside::net {
 namespace {
 
-constexpr std::size_t kReadSize = 16 * 1024;    // one TLS record
-constexpr std::size_t kReadBudget = 64 * 1024;  // bytes a wake-up: other connections want a turn
-constexpr std::size_t kLeastProgress = 8 * 1024;
+constexpr std::size_t kReadSize = std::size_t{16} * 1024;  // one TLS record
+constexpr std::size_t kReadBudget =
+    std::size_t{64} * 1024;  // bytes a wake-up: other connections want a turn
+constexpr std::size_t kLeastProgress = std::size_t{8} * 1024;
 constexpr std::uint8_t kTlsHandshakeRecord = 0x16;
 
 }  // namespace
-
-// Tells a function below a handler's callback whether the connection is still there.
-class Connection::Guard {
- public:
-  explicit Guard(Connection& connection) : connection_(connection) {
-    connection_.destroyed_ = &gone_;
-  }
-  ~Guard() {
-    if (!gone_) connection_.destroyed_ = nullptr;
-  }
-  Guard(const Guard&) = delete;
-  Guard& operator=(const Guard&) = delete;
-  bool gone() const { return gone_; }
-
- private:
-  Connection& connection_;
-  bool gone_ = false;
-};
 
 Connection::Connection(Loop& loop, AcceptedSocket accepted, TlsMode mode, const TlsContext* tls,
                        Handler& handler, const ConnectionLimits& limits)
@@ -78,9 +61,7 @@ Connection::Connection(Loop& loop, DetachedConnection detached, Handler& handler
   soon_.arm(MonoTime(0));
 }
 
-Connection::~Connection() {
-  if (destroyed_ != nullptr) *destroyed_ = true;
-}
+Connection::~Connection() = default;
 
 void Connection::begin_tls() {
   ssl_ = tls_context_->accept(fd_.get());
@@ -92,10 +73,10 @@ void Connection::begin_tls() {
 // ---- what the loop calls ----
 
 void Connection::on_readable() {
-  Guard guard(*this);
+  const Lifeline::Watch alive(lifeline_);
   switch (state_) {
     case State::detecting:
-      if (!detect() || guard.gone()) return;
+      if (!detect() || alive.cut()) return;
       if (state_ == State::handshaking) break;
       handler_.on_secured(*this);
       break;
@@ -111,27 +92,27 @@ void Connection::on_readable() {
     case State::lingering:
       break;
   }
-  if (guard.gone()) return;
+  if (alive.cut()) return;
   if (state_ == State::handshaking) {
     if (!handshake()) return;
     handler_.on_secured(*this);
-    if (guard.gone()) return;
+    if (alive.cut()) return;
   }
   if (write_wants_read_ && (state_ == State::open || state_ == State::finishing)) {
     write_wants_read_ = false;
-    send_queue(guard);
-    if (guard.gone()) return;
+    send_queue(alive);
+    if (alive.cut()) return;
   }
   if (state_ == State::open) {
-    read_some(guard);
+    read_some(alive);
   } else if (state_ == State::finishing || state_ == State::lingering) {
     discard_input();
   }
-  if (!guard.gone()) update_watches();
+  if (!alive.cut()) update_watches();
 }
 
 void Connection::on_writable() {
-  Guard guard(*this);
+  const Lifeline::Watch alive(lifeline_);
   if (state_ == State::handshaking || read_wants_write_) {
     read_wants_write_ = false;
     handshake_wants_write_ = false;
@@ -139,8 +120,8 @@ void Connection::on_writable() {
     soon_.arm(MonoTime(0));
     return;
   }
-  if (state_ == State::open || state_ == State::finishing) send_queue(guard);
-  if (!guard.gone()) update_watches();
+  if (state_ == State::open || state_ == State::finishing) send_queue(alive);
+  if (!alive.cut()) update_watches();
 }
 
 void Connection::on_overdue() {
@@ -192,11 +173,11 @@ bool Connection::handshake() {
 
 // ---- reading ----
 
-void Connection::read_some(Guard& guard) {
+void Connection::read_some(const Lifeline::Watch& alive) {
   if (!early_.empty() && reading_) {
     const std::vector<std::uint8_t> early = std::exchange(early_, {});
     handler_.on_bytes(*this, early);
-    if (guard.gone()) return;
+    if (alive.cut()) return;
   }
   std::array<std::uint8_t, kReadSize> buffer;  // NOLINT: not worth clearing 16 KiB each time
   std::size_t budget = kReadBudget;
@@ -213,7 +194,7 @@ void Connection::read_some(Guard& guard) {
     }
     budget -= std::min(budget, result.size);
     handler_.on_bytes(*this, stun::Bytes(buffer.data(), result.size));
-    if (guard.gone()) return;
+    if (alive.cut()) return;
     if (!ssl_ && result.size < buffer.size()) break;  // nothing more: spares a call to learn it
   }
   if (state_ != State::open || !reading_) return;
@@ -319,8 +300,8 @@ Connection::IoResult Connection::write_now(stun::Bytes bytes) {
   return {errno == EAGAIN || errno == EINTR ? Io::again : Io::failed, 0};
 }
 
-void Connection::send_queue(Guard& guard) {
-  constexpr std::size_t kKeepCapacity = 64 * 1024;
+void Connection::send_queue(const Lifeline::Watch& alive) {
+  constexpr std::size_t kKeepCapacity = std::size_t{64} * 1024;
   if (queued() == 0) return;
   while (queued() > 0) {
     const IoResult result = write_now(stun::Bytes(queue_).subspan(queue_head_));
@@ -350,7 +331,7 @@ void Connection::send_queue(Guard& guard) {
   }
   update_watches();
   handler_.on_drained(*this);
-  if (!guard.gone()) update_watches();
+  if (!alive.cut()) update_watches();
 }
 
 // ---- the end ----

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/net/fd.h"
+#include "server/net/lifeline.h"
 #include "server/net/loop.h"
 #include "server/net/tcp_listener.h"
 #include "server/net/timer.h"
@@ -49,8 +50,9 @@ enum class WriteClass : std::uint8_t {
 };
 
 struct ConnectionLimits {
-  std::size_t queue_data = 256 * 1024;  // bytes waiting; new data beyond this is dropped
-  std::size_t queue_control = 1024 * 1024;
+  std::size_t queue_data =
+      std::size_t{256} * 1024;  // bytes waiting; new data beyond this is dropped
+  std::size_t queue_control = std::size_t{1024} * 1024;
   // The kernel must take 8 KiB (or all there is) in each such span, or the peer is a slow_reader.
   std::chrono::nanoseconds write_stall = std::chrono::seconds(30);
   std::chrono::nanoseconds linger = std::chrono::seconds(2);  // finish(): patience for the peer
@@ -133,19 +135,17 @@ class Connection {
     std::size_t size;
   };
 
-  class Guard;
-
   void on_readable();
   void on_writable();
   void on_overdue();
   void begin_tls();
   bool detect();     // false: nothing decided
   bool handshake();  // false: not complete
-  void read_some(Guard& guard);
+  void read_some(const Lifeline::Watch& alive);
   IoResult read(stun::MutableBytes into);
   void discard_input();
   IoResult write_now(stun::Bytes bytes);
-  void send_queue(Guard& guard);
+  void send_queue(const Lifeline::Watch& alive);
   void send_end();
   void fail(CloseReason reason);
   void update_watches();
@@ -165,7 +165,7 @@ class Connection {
   bool handshake_wants_write_ = false;
   bool write_wants_read_ = false;
   bool read_wants_write_ = false;
-  bool* destroyed_ = nullptr;
+  Lifeline lifeline_;
   std::uint64_t dropped_data_ = 0;
   std::vector<std::uint8_t> early_;
   std::vector<std::uint8_t> queue_;

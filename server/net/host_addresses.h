@@ -1,3 +1,4 @@
+// Which addresses this machine has.
 #pragma once
 
 #include <optional>

@@ -6,7 +6,8 @@
 namespace bedside::net {
 namespace {
 
-constexpr std::size_t kReadAhead = 16 * 1024;  // bytes of later requests before reading pauses
+constexpr std::size_t kReadAhead =
+    std::size_t{16} * 1024;  // bytes of later requests before reading pauses
 
 constexpr std::uint16_t kGoingAway = 1001;
 constexpr std::uint16_t kAbnormal = 1006;
@@ -25,9 +26,7 @@ HttpConnection::HttpConnection(Loop& loop, DetachedConnection detached, Id id, H
   enter(Phase::request);  // its first byte has come: that is why it is here
 }
 
-HttpConnection::~HttpConnection() {
-  if (destroyed_ != nullptr) *destroyed_ = true;
-}
+HttpConnection::~HttpConnection() = default;
 
 void HttpConnection::enter(Phase phase) {
   phase_ = phase;
@@ -107,8 +106,7 @@ void HttpConnection::read_pending() {
 }
 
 void HttpConnection::read_requests() {
-  bool destroyed = false;
-  destroyed_ = &destroyed;
+  const Lifeline::Watch alive(lifeline_);
   reading_requests_ = true;
   // The next request is looked at when the last answer has left: one answer waits, never two.
   while (mode_ == Mode::reading && connection_.queued() == 0 && !pending_.empty()) {
@@ -124,11 +122,10 @@ void HttpConnection::read_requests() {
       keep_alive_ = request.keep_alive;
       head_request_ = request.method == "HEAD";
       handler_.on_request(*this, std::move(request));
-      if (destroyed) return;
+      if (alive.cut()) return;
     }
   }
   reading_requests_ = false;
-  destroyed_ = nullptr;
   if (mode_ == Mode::reading) {
     await_request();
   } else if (mode_ == Mode::websocket && !pending_.empty()) {
@@ -213,15 +210,14 @@ bool HttpConnection::upgrade(const HttpRequest& request) {
 }
 
 void HttpConnection::read_socket(stun::Bytes bytes) {
-  bool destroyed = false;
-  destroyed_ = &destroyed;
+  const Lifeline::Watch alive(lifeline_);
   const bool closing = socket_->close_sent();
   socket_->feed(bytes);
   while (mode_ == Mode::websocket && socket_->has_event()) {
     const WebSocketEvent event = socket_->next_event();
     if (const auto* text = std::get_if<WebSocketText>(&event)) {
       if (!closing) handler_.on_socket_message(*this, text->text);
-      if (destroyed) return;
+      if (alive.cut()) return;
     } else if (const auto* closed = std::get_if<WebSocketClosed>(&event)) {
       if (!closing) close_code_ = closed->code;
       connection_.write(stun::as_bytes(socket_->take_output()));
@@ -230,7 +226,6 @@ void HttpConnection::read_socket(stun::Bytes bytes) {
       pings_unanswered_ = 0;
     }
   }
-  destroyed_ = nullptr;
   if (mode_ == Mode::websocket) send_socket_output();
 }
 

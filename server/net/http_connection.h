@@ -10,6 +10,7 @@
 #include "server/net/connection.h"
 #include "server/net/http_message.h"
 #include "server/net/http_reader.h"
+#include "server/net/lifeline.h"
 #include "server/net/loop.h"
 #include "server/net/timer.h"
 #include "server/net/websocket.h"
@@ -118,7 +119,7 @@ class HttpConnection final : private Connection::Handler {
   bool reading_requests_ = false;
   int pings_unanswered_ = 0;
   std::uint16_t close_code_ = 0;
-  bool* destroyed_ = nullptr;
+  Lifeline lifeline_;
   std::unique_ptr<WebSocket> socket_;
   PhaseTimer timer_;
   Timer read_on_;  // what arrived while an answer was owed

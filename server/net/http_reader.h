@@ -12,11 +12,11 @@
 namespace bedside::net {
 
 struct HttpLimits {
-  std::size_t head = 16 * 1024;   // request line and fields → 431
-  std::size_t target = 8 * 1024;  // → 414
-  std::size_t method = 32;        // → 501
-  std::size_t fields = 64;        // → 431
-  std::size_t body = 64 * 1024;   // → 413
+  std::size_t head = std::size_t{16} * 1024;   // request line and fields → 431
+  std::size_t target = std::size_t{8} * 1024;  // → 414
+  std::size_t method = 32;                     // → 501
+  std::size_t fields = 64;                     // → 431
+  std::size_t body = std::size_t{64} * 1024;   // → 413
 };
 
 struct HttpRefusal {

@@ -118,10 +118,6 @@ FdWatch::FdWatch(Loop& loop, int fd, Direction direction, std::function<void()> 
   if (!event_) die("bedside: out of memory");
 }
 
-FdWatch::~FdWatch() {
-  if (destroyed_ != nullptr) *destroyed_ = true;
-}
-
 void FdWatch::start() {
   if (started_) return;
   if (event_add(event_.get(), nullptr) != 0) die("bedside: cannot watch a descriptor");
@@ -138,12 +134,9 @@ void FdWatch::fire(int /*fd*/, short /*what*/, void* self) {
   // The callback may destroy the watch, and with it the function it is running in: it runs from
   // here and goes back only when the watch still lives.
   auto running = std::exchange(watch.on_ready_, nullptr);
-  bool destroyed = false;
-  watch.destroyed_ = &destroyed;
+  const Lifeline::Watch alive(watch.lifeline_);
   running();
-  if (destroyed) return;
-  watch.destroyed_ = nullptr;
-  watch.on_ready_ = std::move(running);
+  if (!alive.cut()) watch.on_ready_ = std::move(running);
 }
 
 }  // namespace bedside::net

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "server/net/fd.h"
+#include "server/net/lifeline.h"
 
 struct event;
 struct event_base;
@@ -73,7 +74,6 @@ class FdWatch {
   enum class Direction { read, write };
 
   FdWatch(Loop& loop, int fd, Direction direction, std::function<void()> on_ready);
-  ~FdWatch();
   FdWatch(const FdWatch&) = delete;
   FdWatch& operator=(const FdWatch&) = delete;
 
@@ -89,7 +89,7 @@ class FdWatch {
   };
   std::unique_ptr<event, FreeEvent> event_;
   std::function<void()> on_ready_;
-  bool* destroyed_ = nullptr;
+  Lifeline lifeline_;
   bool started_ = false;
 };
 

@@ -17,10 +17,6 @@ Timer::Timer(Loop& loop, std::function<void()> on_due)
   if (!event_) std::abort();  // out of memory
 }
 
-Timer::~Timer() {
-  if (destroyed_ != nullptr) *destroyed_ = true;
-}
-
 void Timer::arm(std::chrono::nanoseconds delay) { arm_at(loop_.now() + delay); }
 
 void Timer::arm_at(MonoTime deadline) {
@@ -52,12 +48,9 @@ void Timer::fire(int /*fd*/, short /*what*/, void* self) {
   }
   timer.armed_ = false;
   auto running = std::exchange(timer.on_due_, nullptr);
-  bool destroyed = false;
-  timer.destroyed_ = &destroyed;
+  const Lifeline::Watch alive(timer.lifeline_);
   running();  // may destroy the timer, see FdWatch::fire
-  if (destroyed) return;
-  timer.destroyed_ = nullptr;
-  timer.on_due_ = std::move(running);
+  if (!alive.cut()) timer.on_due_ = std::move(running);
 }
 
 }  // namespace bedside::net

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "server/net/lifeline.h"
 #include "server/net/loop.h"
 
 namespace bedside::net {
@@ -13,7 +14,6 @@ namespace bedside::net {
 class Timer {
  public:
   Timer(Loop& loop, std::function<void()> on_due);
-  ~Timer();
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
@@ -34,7 +34,7 @@ class Timer {
   std::unique_ptr<event, FreeEvent> event_;
   std::function<void()> on_due_;
   MonoTime deadline_{0};
-  bool* destroyed_ = nullptr;
+  Lifeline lifeline_;
   bool armed_ = false;
 };
 

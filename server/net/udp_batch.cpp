@@ -146,7 +146,7 @@ struct SendBatch::Slots {
     ControlBuffer control{};
     std::size_t control_size = 0;
   };
-  static constexpr std::size_t kCopySpace = 32 * 1024;
+  static constexpr std::size_t kCopySpace = std::size_t{32} * 1024;
 
   std::size_t count = 0;
   std::size_t copied = 0;

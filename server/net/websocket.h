@@ -26,7 +26,7 @@ bool wants_websocket(const HttpRequest& request);
 // extension is ever selected. Whether path and Origin are welcome is the caller's decision.
 tl::expected<HttpResponse, HttpResponse> accept_websocket(const HttpRequest& request);
 
-inline constexpr std::size_t kMaxWebSocketMessage = 64 * 1024;
+inline constexpr std::size_t kMaxWebSocketMessage = std::size_t{64} * 1024;
 
 struct WebSocketText {
   std::string text;  // valid UTF-8

@@ -93,7 +93,8 @@ TEST(Udp, SendsManyInOrderAcrossSocketsAndFullBatches) {
   for (const char sender : {'a', 'b'}) {
     int next = 0;
     for (const std::string& text : texts) {
-      if (text[0] == sender) EXPECT_EQ(text.substr(1), std::to_string(next++));
+      if (text[0] != sender) continue;
+      EXPECT_EQ(text.substr(1), std::to_string(next++));
     }
   }
 }
