@@ -119,7 +119,8 @@ struct ParticipantRecord {
   Role role = Role::guest;
   TokenHash token_hash{};
   std::chrono::milliseconds lease_wall{0};
-  bool attached = false;  // was in the room when the process died
+  std::optional<std::chrono::milliseconds>
+      attached_wall;  // set: was in the room when the process died
 };
 
 struct RoomRecord {

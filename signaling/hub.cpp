@@ -41,7 +41,8 @@ RoomView view(const Room& room) {
     if (!p->counts()) continue;
     const Transport transport = p->socket != 0 ? Transport::socket : Transport::poll;
     result.people.push_back({p->id, p->name, p->role, p->presence, transport,
-                             p->attached() ? p->attached_wall : std::chrono::milliseconds{0}});
+                             p->attached() ? p->attached_wall : std::chrono::milliseconds{0},
+                             p->media ? p->media->relayed : std::nullopt});
   }
   return result;
 }
@@ -213,6 +214,13 @@ void Hub::expire(const Now& now) {
     if (room == nullptr) continue;
     room->expire(now);
     settle(*room, now);
+  }
+}
+
+void Hub::release_polls(const Now& now) {
+  for (const auto& [id, line] : rooms_) {
+    line.room->release_polls(now);
+    schedule(id, rooms_[id], line.room->next_deadline(now));
   }
 }
 

@@ -42,6 +42,7 @@ struct PersonView {
   Presence presence = Presence::leased;
   Transport transport = Transport::socket;
   std::chrono::milliseconds since_wall{0};  // of the attach; 0 when not attached
+  std::optional<bool> relayed;              // as the client says (MediaState)
 };
 struct RoomView {
   std::string id;
@@ -79,6 +80,7 @@ class Hub {
   void request_gone(RequestId id, const Now& now);
 
   // False: Limits::max_sockets reached; the caller refuses the socket.
+  bool accepts_sockets() const { return sockets_.size() < limits_.max_sockets; }
   bool socket_opened(SocketId id, const Caller& caller, const Now& now);
   // One complete text message.
   void socket_message(SocketId id, std::string_view text, const Now& now);
@@ -94,6 +96,9 @@ class Hub {
   // When `expire` wants to be called next, if at all.
   std::optional<std::chrono::milliseconds> next_deadline() const;
   void expire(const Now& now);
+
+  // Answers every parked poll, with nothing in it: the server stops.
+  void release_polls(const Now& now);
 
   // What is to be done, oldest first; the queue is empty afterwards.
   std::vector<Output> outputs();

@@ -108,8 +108,11 @@ tl::expected<ClientMessage, Problem> client_message(const Json& object) {
   } else if (type == "leave") {
     message.body = Leave{};
   } else if (type == "media-state") {
+    const std::string path = text_of(object, "path");
+    const auto relayed =
+        path == "relay" || path == "direct" ? std::optional(path == "relay") : std::nullopt;
     message.body = MediaState{flag_of(object, "audio"), flag_of(object, "video"),
-                              flag_of(object, "screen"), flag_of(object, "recording")};
+                              flag_of(object, "screen"), flag_of(object, "recording"), relayed};
   } else if (type == "admit" || type == "decline" || type == "kick" || type == "lock") {
     message.body = HostOnly{};
   } else {
@@ -243,14 +246,15 @@ std::string failure_body(std::string_view error) {
   return dump(Out{{"success", false}, {"error", error}});
 }
 
+std::string visit_link(std::string_view room) {
+  return "/telehealth-webrtc.html?room=" + std::string(room);
+}
+
 std::string created_body(std::string_view room, std::string_view appointment,
                          std::chrono::milliseconds created_wall) {
   Out object = room_object(room, appointment);
   object["createdAt"] = created_wall.count();
-  // A valid room id has no character that percent-encoding would change.
-  return dump(Out{{"success", true},
-                  {"room", std::move(object)},
-                  {"link", "/telehealth-webrtc.html?room=" + std::string(room)}});
+  return dump(Out{{"success", true}, {"room", std::move(object)}, {"link", visit_link(room)}});
 }
 
 std::string joined_body(const Joined& joined) {

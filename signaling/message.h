@@ -44,6 +44,9 @@ struct MediaState {
   bool video = false;
   bool screen = false;
   bool recording = false;
+  // `path`: "relay" or "direct", what the client's own connections say. For the practice, not for
+  // the others.
+  std::optional<bool> relayed;
   friend bool operator==(const MediaState&, const MediaState&) = default;
 };
 
@@ -129,6 +132,10 @@ tl::expected<Action, Refusal> parse_action(std::string_view body);
 std::string failure_body(std::string_view error);
 
 // ---- HTTP answers
+
+// Relative: "/telehealth-webrtc.html?room=…". A valid room id has no character to be
+// percent-encoded.
+std::string visit_link(std::string_view room);
 
 std::string created_body(std::string_view room, std::string_view appointment,
                          std::chrono::milliseconds created_wall);

@@ -125,6 +125,12 @@ void Room::request_gone(RequestId request, const Now& now) {
   }
 }
 
+void Room::release_polls(const Now& now) {
+  for (const auto& participant : participants_) {
+    if (participant->poll) answer_poll(*participant, participant->poll->request, now);
+  }
+}
+
 std::vector<std::string> Room::take(SocketId socket, std::size_t max_bytes) {
   Participant* participant = by_socket(socket);
   if (participant == nullptr) return {};

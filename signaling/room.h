@@ -114,6 +114,9 @@ class Room {
   // Nobody waits for this answer any more.
   void request_gone(RequestId request, const Now& now);
 
+  // Answers the parked polls.
+  void release_polls(const Now& now);
+
   // Next messages for a socket that is attached here.
   std::vector<std::string> take(SocketId socket, std::size_t max_bytes);
 

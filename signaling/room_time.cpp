@@ -36,13 +36,13 @@ void Room::restore(RoomRecord record, const Now& now) {
     // new one.
     participant->outbox = Outbox(static_cast<std::uint64_t>(now.wall.count()));
     participant->ice_renew = now.mono;
-    if (known.attached) {
+    if (known.attached_wall) {
       participant->presence = Presence::away;
       participant->deadline = now.mono + kRestartGrace;
       participant->resumable = true;
       participant->attach_order = next_attach_++;
-      participant->attached_mono = now.mono;
-      participant->attached_wall = now.wall;
+      participant->attached_wall = std::min(*known.attached_wall, now.wall);
+      participant->attached_mono = now.mono - (now.wall - participant->attached_wall);
     } else if (known.lease_wall > now.wall) {
       participant->deadline = now.mono + std::min(kJoinLease, known.lease_wall - now.wall);
     } else {

@@ -166,7 +166,7 @@ TEST(Section3, Point2_RoomsAndPeopleSurviveAKillBecauseTheyAreRestored) {
                       milliseconds{5},
                       std::nullopt,
                       {{joined.participant, joined.name, joined.role, joined.token_hash,
-                        joined.lease_wall, true}}}},
+                        joined.lease_wall, milliseconds{0}}}}},
                     after.now);
   after.pump();
   EXPECT_EQ(after.get("r").body["room"]["createdAt"], 5);
@@ -186,9 +186,9 @@ TEST(Section3, Point2_WhoDoesNotComeBackAfterARestartIsGoneAfterAMinute) {
                   "1",
                   milliseconds{5},
                   std::nullopt,
-                  {{"gone", "Ann", Role::guest, {}, milliseconds{0}, true},
-                   {"back", "Ben", Role::guest, {}, milliseconds{0}, true},
-                   {"lapsed", "Cleo", Role::guest, {}, milliseconds{0}, false}}}},
+                  {{"gone", "Ann", Role::guest, {}, milliseconds{0}, milliseconds{0}},
+                   {"back", "Ben", Role::guest, {}, milliseconds{0}, milliseconds{0}},
+                   {"lapsed", "Cleo", Role::guest, {}, milliseconds{0}, std::nullopt}}}},
                 t.now);
   t.pump();
   EXPECT_EQ(t.count("r"), 2U);

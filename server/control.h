@@ -1,0 +1,116 @@
+#pragma once
+
+// The heart of the control thread: every HTTP connection and WebSocket, the signaling hub, and what
+// ties them to the store, the audit trail and the relay shards.
+//
+// One input at a time goes into the hub; then its outputs are carried out in order. Changes go to
+// the store as commits with their audit records, answers leave after the store's verdict; the set
+// of live participants is published, and the relays are told who is gone, before the answers that
+// depend on it.
+//
+// Everything runs on the control thread (the one of `loop`), except where a method says "any
+// thread". Made before the loop runs; destroyed after it has ended.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/admin_backend.h"
+#include "server/net/connection.h"
+#include "server/net/http_connection.h"
+#include "server/net/loop.h"
+#include "server/security_headers.h"
+#include "signaling/hub.h"
+#include "store/change.h"
+#include "turn/event.h"
+
+namespace bedside::store {
+class Store;
+}
+
+namespace bedside::server {
+
+class AdminApi;
+class Assets;
+class AuditTrail;
+class LiveParticipantSet;
+
+struct ControlOptions {
+  signaling::Access access = signaling::Access::open;
+  signaling::Limits limits;
+  OriginPolicy origins;
+  // Not empty: the listener "http" only redirects, to this origin ("https://visit.example.org").
+  std::string redirect_http_to;
+  // Connections at once; more are closed unanswered.
+  std::size_t max_connections = 10'000;
+  net::HttpTimeouts timeouts;
+  std::function<signaling::Now()> clock;  // empty: the system's clocks
+};
+
+// What control needs from others; all of it outlives control.
+struct ControlSeams {
+  store::Store& store;
+  AuditTrail& trail;
+  Assets& assets;
+  signaling::Issuer& issuer;  // ice_servers.h
+  // Whose relay credentials are good: control adds and removes, relay threads ask.
+  LiveParticipantSet& live;
+  // Tells every relay thread to end what this participant has there. False: a queue is full, and
+  // control tries again until it was taken.
+  std::function<bool(const std::string& participant)> revoke;
+  std::function<RelayFigures()> relay_figures;
+};
+
+// Any moment, any thread.
+struct ControlStats {
+  std::uint64_t connections = 0;   // now, WebSockets included
+  std::uint64_t sockets = 0;       // now
+  std::uint64_t rooms = 0;         // active now
+  std::uint64_t participants = 0;  // attached now
+  std::uint64_t requests = 0;
+  std::uint64_t messages = 0;   // from WebSockets
+  std::uint64_t forwarded = 0;  // offers, answers, candidates
+};
+
+class Control final : public AdminBackend {
+ public:
+  Control(net::Loop& loop, ControlOptions options, ControlSeams seams);
+  ~Control() override;
+
+  // The admin API is made after control, because it needs control. Without one /admin/ is 404.
+  void set_admin(AdminApi* admin);
+
+  // Once, before the loop runs: rooms and participants as the store knew them.
+  void restore(const store::LoadedState& state);
+
+  // Any thread: a connection whose first byte is an ASCII letter. False: too many wait; it was
+  // closed.
+  bool adopt(net::DetachedConnection connection, std::string listener);
+
+  // What happened on a relay, for the audit trail. Call on the control thread.
+  void on_relay_event(const turn::Event& event);
+
+  // Accepts no more and ends what is open: WebSockets get 1001, idle connections end, owed answers
+  // are sent. `done` runs when the last connection is gone and every commit is decided, or after
+  // `patience`.
+  void drain(std::chrono::milliseconds patience, std::function<void()> done);
+
+  ControlStats stats() const;
+
+  // AdminBackend: rooms through the hub, recorded like all others.
+  std::vector<AdminRoom> rooms() override;
+  RelayFigures relay() override;
+  void create_room(const RoomWish& wish, const AdminActor& by, const RequestContext& context,
+                   Created done) override;
+  void end_room(const std::string& room, const AdminActor& by, const RequestContext& context,
+                Ended done) override;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bedside::server

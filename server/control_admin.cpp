@@ -1,0 +1,102 @@
+// What the admin API asks: rooms as the hub knows them, changed through the hub like by anybody
+// else.
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "server/control_impl.h"
+
+namespace bedside::server {
+namespace {
+
+signaling::Caller caller_of(const AdminActor& by, const RequestContext& context) {
+  signaling::Caller caller;
+  caller.request_id = context.request_id;
+  caller.listener = context.listener;
+  if (!context.listener.empty()) caller.address = context.client.address.to_string();
+  caller.actor_kind = "user";
+  caller.actor_id = by.account;
+  caller.actor_role = by.role;
+  caller.actor_auth = "session";
+  return caller;
+}
+
+// The sentence of `{success:false,error:…}`.
+AdminRefusal refusal_of(int status, const std::string& body) {
+  const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (json.is_object() && json.contains("error") && json["error"].is_string()) {
+    return {status, json["error"].get<std::string>()};
+  }
+  return {status, "The request failed"};
+}
+
+AdminPerson person_of(const signaling::PersonView& view, bool has_allocation) {
+  AdminPerson person;
+  person.participant = view.id;
+  person.role = view.role == signaling::Role::host ? "host" : "guest";
+  person.since = view.since_wall;
+  person.connected =
+      view.presence == signaling::Presence::here ||
+      (view.presence == signaling::Presence::away && view.transport == signaling::Transport::poll);
+  if (!person.connected) return person;
+  // What the person's browser says; of a page that says nothing, an allocation is what we know.
+  const bool relayed = view.relayed.value_or(has_allocation);
+  person.path = relayed ? AdminPerson::Path::relayed : AdminPerson::Path::direct;
+  return person;
+}
+
+}  // namespace
+
+std::vector<AdminRoom> Control::Impl::rooms() const {
+  std::vector<AdminRoom> rooms;
+  for (const signaling::RoomView& view : hub_.rooms()) {
+    if (!view.active) continue;
+    AdminRoom room;
+    room.room = view.id;
+    room.appointment_json = view.appointment;
+    room.link = signaling::visit_link(view.id);
+    room.created = view.created_wall;
+    for (const signaling::PersonView& person : view.people) {
+      room.people.push_back(person_of(person, visits_.relayed(person.id)));
+    }
+    rooms.push_back(std::move(room));
+  }
+  return rooms;
+}
+
+void Control::Impl::create_room(const RoomWish& wish, const AdminActor& by,
+                                const RequestContext& context, Created done) {
+  // The same door as for everybody: the rules about names and appointments are in one place.
+  nlohmann::json body{{"action", "create-room"}};
+  body["appointmentId"] =
+      nlohmann::json::parse(wish.appointment_json, nullptr, /*allow_exceptions=*/false);
+  if (body["appointmentId"].is_discarded()) body["appointmentId"] = nullptr;
+  if (!wish.room_name.empty()) body["roomName"] = wish.room_name;
+  auto action =
+      signaling::parse_action(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (!action) {
+    return done(tl::unexpected(refusal_of(action.error().status, action.error().body)));
+  }
+  const std::string id = std::get<signaling::CreateRoom>(*action).room;
+  const bool existed = hub_.room(id).has_value();
+  ask_hub(std::move(*action), caller_of(by, context), ++next_request_,
+          [id, existed, done = std::move(done)](const signaling::Answer& answer) {
+            if (answer.status != 200) {
+              return done(tl::unexpected(refusal_of(answer.status, answer.body)));
+            }
+            done(CreatedRoom{id, signaling::visit_link(id), {}, existed});
+          });
+}
+
+void Control::Impl::end_room(const std::string& room, const AdminActor& by,
+                             const RequestContext& context, Ended done) {
+  ask_hub(signaling::EndRoom{room, signaling::EndReason::admin}, caller_of(by, context),
+          ++next_request_, [done = std::move(done)](const signaling::Answer& answer) {
+            if (answer.status != 200) {
+              return done(tl::unexpected(refusal_of(answer.status, answer.body)));
+            }
+            done({});
+          });
+}
+
+}  // namespace bedside::server

@@ -1,0 +1,204 @@
+// The hub and what surrounds it: outputs, the store's verdicts, time, relay events.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "server/control_impl.h"
+
+namespace bedside::server {
+namespace {
+
+constexpr std::size_t kFeedBytes = 64 * 1024;
+constexpr std::size_t kMaxUnrecorded = 4096;
+constexpr std::chrono::seconds kSecond{1};
+// How long an ended room of an older file stays when nothing is stored about it.
+constexpr std::chrono::hours kEndedVisible{1};
+
+Abuse kind_of(signaling::Misuse::Kind kind) {
+  switch (kind) {
+    case signaling::Misuse::Kind::malformed:
+      return Abuse::malformed;
+    case signaling::Misuse::Kind::rate_limited:
+      return Abuse::rate_limited;
+    case signaling::Misuse::Kind::wrong_token:
+      return Abuse::wrong_token;
+  }
+  return Abuse::malformed;
+}
+
+signaling::ParticipantRecord record_of(const store::ParticipantRow& row) {
+  signaling::ParticipantRecord record;
+  record.id = row.participant_id;
+  record.name = row.display_name;
+  record.role = row.role == "host" ? signaling::Role::host : signaling::Role::guest;
+  const std::size_t size = std::min(row.token_hash.size(), record.token_hash.size());
+  std::copy_n(row.token_hash.begin(), size, record.token_hash.begin());
+  record.lease_wall = row.lease_until;
+  record.attached_wall = row.attached_at;
+  return record;
+}
+
+}  // namespace
+
+signaling::Now Control::Impl::now() const {
+  if (options_.clock) return options_.clock();
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  return {duration_cast<milliseconds>(loop_.now()),
+          duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch())};
+}
+
+void Control::Impl::restore(const store::LoadedState& state) {
+  std::unordered_map<std::string, std::vector<signaling::ParticipantRecord>> people;
+  for (const store::ParticipantRow& row : state.participants) {
+    people[row.room_id].push_back(record_of(row));
+  }
+  std::vector<signaling::RoomRecord> rooms;
+  for (const store::RoomRow& row : state.rooms) {
+    signaling::RoomRecord room;
+    room.id = row.room_id;
+    room.appointment = row.appointment_json;
+    room.created_wall = row.created_at;
+    if (row.ended_at) room.forget_wall = row.expires_at.value_or(*row.ended_at + kEndedVisible);
+    room.participants = std::move(people[row.room_id]);
+    rooms.push_back(std::move(room));
+  }
+  hub_.restore(std::move(rooms), now());
+  pump();
+}
+
+void Control::Impl::ask_hub(signaling::Action action, const signaling::Caller& caller,
+                            std::uint64_t request, OnAnswer on_answer) {
+  answers_[request] = std::move(on_answer);
+  hub_.request(request, std::move(action), caller, now());
+  pump();
+}
+
+void Control::Impl::pump() {
+  if (pumping_) return;  // the loop below sees what came in meanwhile
+  pumping_ = true;
+  while (true) {
+    std::vector<signaling::Output> outputs = hub_.outputs();
+    if (outputs.empty()) break;
+    for (signaling::Output& output : outputs) {
+      std::visit([this](auto& what) { perform(what); }, output);
+    }
+  }
+  pumping_ = false;
+  const auto next = hub_.next_deadline();
+  if (!next) return hub_timer_.cancel();
+  hub_timer_.arm(std::max(*next - now().mono, std::chrono::milliseconds{0}));
+}
+
+void Control::Impl::perform(signaling::CommitNeeded& needed) {
+  store::Commit commit = seams_.trail.commit(needed);
+  commit.keep = needed.keep;
+  ++undecided_commits_;
+  // `keep`: it has happened, and must be recorded even when the store is too busy right now.
+  std::optional<store::Commit> again;
+  if (needed.keep) again = commit;
+  recorder_.record(std::move(commit), [this, id = needed.id, again = std::move(again)](
+                                          store::CommitStatus status) mutable {
+    if (undecided_commits_ > 0) --undecided_commits_;
+    if (status == store::CommitStatus::full && again && unrecorded_.size() < kMaxUnrecorded) {
+      unrecorded_.push_back(std::move(*again));
+    }
+    hub_.committed(id, status == store::CommitStatus::committed, now());
+    pump();
+    finish_drain_when_empty();
+  });
+}
+
+void Control::Impl::perform(signaling::Answer& answer) {
+  auto waiting = answers_.extract(answer.request);
+  if (!waiting.empty()) waiting.mapped()(answer);
+}
+
+void Control::Impl::perform(signaling::SocketReady& ready) {
+  const auto it = guests_.find(ready.socket);
+  if (it == guests_.end()) return;
+  while (true) {
+    const std::vector<std::string> texts = hub_.take(ready.socket, kFeedBytes);
+    if (texts.empty()) return;
+    for (const std::string& text : texts) {
+      if (!it->second.connection->send_text(text)) return;  // its end follows; a resume replays
+    }
+  }
+}
+
+void Control::Impl::perform(signaling::CloseSocket& close) {
+  const auto it = guests_.find(close.socket);
+  if (it == guests_.end()) return;
+  it->second.socket = false;
+  for (const std::string& text : close.farewell) {
+    if (!it->second.connection->send_text(text)) break;
+  }
+  it->second.connection->close_socket(close.code, close.reason);
+}
+
+void Control::Impl::perform(signaling::ParticipantLive& live) {
+  seams_.live.add(live.participant);
+  visits_.live(live.participant, live.room);
+}
+
+void Control::Impl::perform(signaling::ParticipantGone& gone) {
+  // First the credential, then what was made with it: nothing new can come in between.
+  seams_.live.remove(gone.participant);
+  visits_.gone(gone.participant);
+  if (!seams_.revoke(gone.participant)) to_revoke_.push_back(gone.participant);
+}
+
+void Control::Impl::perform(signaling::Misuse& misuse) {
+  count(kind_of(misuse.kind), stun::IpAddress::parse(misuse.caller.address));
+}
+
+void Control::Impl::count(Abuse kind, const std::optional<stun::IpAddress>& address) {
+  seams_.trail.count(kind, address, now().mono);
+}
+
+void Control::Impl::on_relay_event(const turn::Event& event) {
+  const std::string room = visits_.note(event);
+  auto commit = seams_.trail.commit(event, room, now().mono);
+  if (commit) record(std::move(*commit));
+}
+
+// Facts that wait for nobody.
+void Control::Impl::record(store::Commit commit) {
+  store::Commit again = commit;
+  recorder_.record(std::move(commit),
+                   [this, again = std::move(again)](store::CommitStatus status) mutable {
+                     if (status != store::CommitStatus::full) return;
+                     if (unrecorded_.size() < kMaxUnrecorded)
+                       unrecorded_.push_back(std::move(again));
+                   });
+}
+
+void Control::Impl::on_hub_time() {
+  hub_.expire(now());
+  pump();
+}
+
+void Control::Impl::on_second() {
+  second_timer_.arm(kSecond);
+  for (std::size_t i = to_revoke_.size(); i > 0; --i) {
+    std::string participant = std::move(to_revoke_.front());
+    to_revoke_.pop_front();
+    // Somebody who came back meanwhile may keep what they have.
+    if (seams_.live.contains(participant)) continue;
+    if (!seams_.revoke(participant)) to_revoke_.push_back(std::move(participant));
+  }
+  for (std::size_t i = unrecorded_.size(); i > 0; --i) {
+    store::Commit commit = std::move(unrecorded_.front());
+    unrecorded_.pop_front();
+    record(std::move(commit));
+  }
+  if (auto counted = seams_.trail.take_counted(now().mono)) record(std::move(*counted));
+  const signaling::HubStats stats = hub_.stats();
+  active_rooms_ = stats.rooms;
+  participants_ = stats.participants;
+  sockets_ = stats.sockets;
+  messages_ = stats.messages_in;
+  forwarded_ = stats.forwarded;
+}
+
+}  // namespace bedside::server

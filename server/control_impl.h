@@ -1,0 +1,137 @@
+#pragma once
+
+// The inside of Control (control.h). Three subjects, three files:
+//   control.cpp        connections, routes, pages
+//   control_hub.cpp    the hub: its outputs, the store's verdicts, time, relay events
+//   control_admin.cpp  what the admin API asks
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "server/admin_api.h"
+#include "server/assets.h"
+#include "server/audit_trail.h"
+#include "server/control.h"
+#include "server/live_participants.h"
+#include "server/net/http_message.h"
+#include "server/net/mailbox.h"
+#include "server/net/timer.h"
+#include "server/recorder.h"
+#include "server/request_context.h"
+#include "server/routes.h"
+#include "server/visit_index.h"
+#include "store/store.h"
+
+namespace bedside::server {
+
+class Control::Impl final : private net::HttpHandler {
+ public:
+  Impl(net::Loop& loop, ControlOptions options, ControlSeams seams);
+
+  void set_admin(AdminApi* admin) { admin_ = admin; }
+  void restore(const store::LoadedState& state);
+  bool adopt(net::DetachedConnection connection, std::string listener);
+  void on_relay_event(const turn::Event& event);
+  void drain(std::chrono::milliseconds patience, std::function<void()> done);
+  ControlStats stats() const;
+  std::vector<AdminRoom> rooms() const;
+  RelayFigures relay() const {
+    return seams_.relay_figures ? seams_.relay_figures() : RelayFigures{};
+  }
+  void create_room(const RoomWish& wish, const AdminActor& by, const RequestContext& context,
+                   Created done);
+  void end_room(const std::string& room, const AdminActor& by, const RequestContext& context,
+                Ended done);
+
+ private:
+  using ConnectionId = net::HttpConnection::Id;
+  using OnAnswer = std::function<void(const signaling::Answer&)>;
+
+  struct Arrival {
+    net::DetachedConnection connection;
+    std::string listener;
+  };
+  struct Guest {
+    std::unique_ptr<net::HttpConnection> connection;
+    std::string listener;
+    std::uint64_t request = 0;  // the one that is owed an answer
+    bool socket = false;        // known to the hub under its connection's id
+  };
+
+  // ---- control.cpp
+  void welcome(Arrival arrival);
+  void on_request(net::HttpConnection& connection, net::HttpRequest request) override;
+  void on_socket_message(net::HttpConnection& connection, std::string_view text) override;
+  void on_closed(net::HttpConnection& connection, std::uint16_t code) override;
+  RequestContext context_of(const Guest& guest, const net::HttpRequest& request);
+  Respond respond_to(ConnectionId id, const RequestContext& context);
+  void dispatch(Guest& guest, const net::HttpRequest& request, const RequestContext& context,
+                const Respond& respond);
+  void signaling(const net::HttpRequest& request, const RequestContext& context,
+                 const Respond& respond);
+  void open_socket(Guest& guest, const net::HttpRequest& request, const RequestContext& context,
+                   const Respond& respond);
+  void page(std::string_view path, const net::HttpRequest& request, const Respond& respond);
+  bool admin_is_visible(const RequestContext& context) const;
+  void finish_drain_when_empty();
+
+  // ---- control_hub.cpp
+  signaling::Now now() const;
+  void ask_hub(signaling::Action action, const signaling::Caller& caller, std::uint64_t request,
+               OnAnswer on_answer);
+  // Carries out what the hub wants until it wants nothing more.
+  void pump();
+  void perform(signaling::CommitNeeded& needed);
+  void perform(signaling::Answer& answer);
+  void perform(signaling::SocketReady& ready);
+  void perform(signaling::CloseSocket& close);
+  void perform(signaling::ParticipantLive& live);
+  void perform(signaling::ParticipantGone& gone);
+  void perform(signaling::Misuse& misuse);
+  void record(store::Commit commit);
+  void count(Abuse kind, const std::optional<stun::IpAddress>& address);
+  void on_hub_time();
+  void on_second();
+
+  net::Loop& loop_;
+  const ControlOptions options_;
+  const ControlSeams seams_;
+  AdminApi* admin_ = nullptr;
+
+  signaling::Hub hub_;
+  Recorder recorder_;
+  VisitIndex visits_;
+  bool pumping_ = false;
+  std::size_t undecided_commits_ = 0;
+  std::unordered_map<signaling::RequestId, OnAnswer> answers_;
+  std::deque<std::string> to_revoke_;     // a relay thread was too busy to be told
+  std::deque<store::Commit> unrecorded_;  // what has happened but could not be submitted
+  std::uint64_t next_request_ = 0;
+
+  ConnectionId next_connection_ = 0;
+  std::unordered_map<ConnectionId, Guest> guests_;
+  net::Timer hub_timer_;
+  net::Timer second_timer_;
+  net::Timer drain_timer_;
+  std::function<void()> on_drained_;
+  bool draining_ = false;
+  net::Mailbox<Arrival> arrivals_;
+
+  std::atomic<std::uint64_t> connections_{0};
+  std::atomic<std::uint64_t> requests_{0};
+  std::atomic<std::uint64_t> sockets_{0};
+  std::atomic<std::uint64_t> active_rooms_{0};
+  std::atomic<std::uint64_t> participants_{0};
+  std::atomic<std::uint64_t> messages_{0};
+  std::atomic<std::uint64_t> forwarded_{0};
+};
+
+}  // namespace bedside::server
