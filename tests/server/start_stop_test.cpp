@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <poll.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 
@@ -11,6 +12,7 @@
 
 #include "server/operator_listener.h"
 #include "store/reader.h"
+#include "tests/net/loopback_client.h"
 #include "tests/server/bedside_process.h"
 
 namespace bedside::server {
@@ -51,7 +53,7 @@ TEST(Start, ServesPagesApiAndOperatorOnTheConfiguredPorts) {
   EXPECT_EQ(health->status, 200) << health->body;
   const auto metrics = operator_client.Get("/metrics");
   ASSERT_TRUE(metrics);
-  EXPECT_THAT(metrics->body, HasSubstr("\nbedside_rooms 1\n"));
+  EXPECT_THAT(metrics->body, HasSubstr("\nbedside_audit_records_total 2\n"));
   EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
 }
 
@@ -70,37 +72,53 @@ TEST(Stop, EndsWithCode0WithinTwoSecondsAndRecordsIt) {
 // A WebSocket whose client never answers the close frame holds the orderly stop up for a while.
 class SilentSocket {
  public:
-  explicit SilentSocket(std::uint16_t port) : client_("127.0.0.1", port) {
-    const httplib::Headers upgrade{{"Connection", "Upgrade"},
-                                   {"Upgrade", "websocket"},
-                                   {"Sec-WebSocket-Version", "13"},
-                                   {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}};
-    client_.set_keep_alive(true);
-    const auto answer = client_.Get("/api/webrtc-ws", upgrade);
-    accepted_ = answer && answer->status == 101;
+  explicit SilentSocket(std::uint16_t port)
+      : client_(stun::Endpoint{stun::IpAddress::v4(127, 0, 0, 1), port}) {
+    client_.send(
+        "GET /api/webrtc-ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    read_until("\r\n\r\n");
   }
-  bool accepted() const { return accepted_; }
+  bool accepted() const { return client_.received().starts_with("HTTP/1.1 101 "); }
+
+  // Whether the server's close frame with code 1001 ("going away") arrived.
+  bool was_told() {
+    static constexpr std::string_view kGoingAway("\x03\xe9", 2);
+    return read_until(kGoingAway);
+  }
 
  private:
-  httplib::Client client_;
-  bool accepted_ = false;
+  bool read_until(std::string_view text) {
+    const auto deadline = steady_clock::now() + std::chrono::seconds(10);
+    while (client_.received().find(text) == std::string::npos) {
+      pollfd descriptor{client_.fd(), POLLIN, 0};
+      ::poll(&descriptor, 1, 100);
+      client_.pump();
+      if (client_.ended() || steady_clock::now() > deadline) break;
+    }
+    return client_.received().find(text) != std::string::npos;
+  }
+
+  tests::LoopbackClient client_;
 };
 
-TEST(Stop, WaitsForSilentClientsButNotBeyondTwoSeconds) {
+TEST(Stop, TellsClientsAndWaitsForSilentOnesButNotBeyondTwoSeconds) {
   TestServer server;
   server.start();
-  const SilentSocket socket(server.http());
+  SilentSocket socket(server.http());
   ASSERT_TRUE(socket.accepted());
   const auto begin = steady_clock::now();
   const Ended ended = server.stop(SIGTERM);
   EXPECT_LT(steady_clock::now() - begin, std::chrono::seconds(2));
   EXPECT_EQ(ended.exit_code, 0) << ended.errors;
+  EXPECT_TRUE(socket.was_told());
 }
 
 TEST(Stop, ASecondSignalEndsItAtOnce) {
   TestServer server;
   BedsideProcess& process = server.start();
-  const SilentSocket socket(server.http());
+  SilentSocket socket(server.http());
   ASSERT_TRUE(socket.accepted());
   process.signal(SIGTERM);
   ASSERT_TRUE(process.wait_for_errors("stopping"));
