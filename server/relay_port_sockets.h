@@ -1,3 +1,4 @@
+// The relayed transport addresses of one shard as bound UDP sockets, with who owns each.
 #pragma once
 
 #include <cstdint>

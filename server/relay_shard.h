@@ -1,3 +1,4 @@
+// One relay thread: kernel sockets around a turn::Relay, and the mailbox of what it reports.
 #pragma once
 
 #include <atomic>
