@@ -1,0 +1,176 @@
+// What every browser test needs: the real server on free ports with its own data, the real browser, and
+// waiting that ends with the condition or with a clear failure.
+//
+// BEDSIDE_BINARY   the server to test (required)
+// BEDSIDE_CHROMIUM the browser, default /usr/bin/chromium
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const kHere = path.dirname(fileURLToPath(import.meta.url));
+const kShots = path.join(kHere, 'shots');
+const kStartAttempts = 5;
+const kStartDeadline = 20_000;  // ms; sanitized builds start slowly
+
+const kFlags = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream=display-media-type=browser',
+  '--use-fake-ui-for-media-stream',
+];
+
+/** Resolves with the first truthy value of `probe`; fails with `what` and the last value otherwise. */
+export async function until(what, probe, deadline = 20_000) {
+  const end = Date.now() + deadline;
+  let last;
+  for (;;) {
+    try {
+      last = await probe();
+    } catch (error) {
+      last = error;
+    }
+    if (last && !(last instanceof Error)) return last;
+    if (Date.now() > end) {
+      const seen = last instanceof Error ? last.message : JSON.stringify(last);
+      assert.fail(`Waited ${deadline / 1000} s in vain for: ${what} (last seen: ${seen})`);
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+}
+
+/** A TCP port of 127.0.0.1 that nobody listens on at the moment. */
+export async function freePort() {
+  const probe = net.createServer();
+  probe.listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+/** Starts the browser; close it in `after`. Each context of it is a person of their own. */
+export function launchBrowser(extraFlags = []) {
+  return chromium.launch({
+    executablePath: process.env.BEDSIDE_CHROMIUM ?? '/usr/bin/chromium',
+    args: [...kFlags, ...extraFlags],
+  });
+}
+
+/** Saves a picture to shots/, for people. */
+export async function shoot(page, name) {
+  fs.mkdirSync(kShots, { recursive: true });
+  await page.screenshot({ path: path.join(kShots, `${name}.png`) });
+}
+
+/** Fails with everything serious that axe-core finds on the page as it is now. */
+export async function assertAccessible(page, state) {
+  const source = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  // evaluate() runs outside of the page's content security policy, which stays in force.
+  await page.evaluate(source);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' | ')}`);
+  assert.deepEqual(serious, [], `Accessibility of ${state}`);
+}
+
+/** A running server with its own folder; the configuration is an open server on loopback. */
+export class Server {
+  #process = null;
+  #log = [];
+
+  /** @returns {Promise<Server>} */
+  static async start() {
+    const server = new Server();
+    server.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bedside-browser-'));
+    // A free port may be taken before the server binds it: then others are tried.
+    for (let attempt = 1; ; attempt += 1) {
+      await server.#configure();
+      try {
+        await server.#run();
+        return server;
+      } catch (error) {
+        if (attempt === kStartAttempts) throw error;
+      }
+    }
+  }
+
+  get log() { return this.#log.join(''); }
+
+  url(pathAndQuery) { return `${this.origin}${pathAndQuery}`; }
+
+  async post(fields) {
+    const response = await fetch(this.url('/api/webrtc-signaling'), {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(fields),
+    });
+    return { status: response.status, body: await response.json() };
+  }
+
+  /** @returns {Promise<string>} the room's id */
+  async createRoom(name) {
+    const { status, body } = await this.post({ action: 'create-room', appointmentId: 1, roomName: name });
+    assert.equal(status, 200, JSON.stringify(body));
+    return body.room.roomId;
+  }
+
+  async kill(signal) {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = once(this.#process, 'exit');
+    this.#process.kill(signal);
+    await ended;
+  }
+
+  /** On the same ports, with the same data. */
+  restart() { return this.#run(); }
+
+  async stop() {
+    await this.kill('SIGTERM');
+    fs.rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #configure() {
+    const [http, turn, operator] = await Promise.all([freePort(), freePort(), freePort()]);
+    this.origin = `http://127.0.0.1:${http}`;
+    this.operatorOrigin = `http://127.0.0.1:${operator}`;
+    fs.writeFileSync(path.join(this.folder, 'bedside.toml'), `
+data_dir = "data"
+public_host = "localhost"
+[http]
+listen = ["127.0.0.1:${http}"]
+[https]
+listen = []
+[turn]
+listen = ["127.0.0.1:${turn}"]
+[signaling]
+access = "open"
+[operator]
+listen = "127.0.0.1:${operator}"
+`);
+  }
+
+  async #run() {
+    const binary = process.env.BEDSIDE_BINARY;
+    assert.ok(binary, 'Set BEDSIDE_BINARY to the server to test, e.g. build/server/bedside');
+    const child = spawn(binary, ['serve', '--config', path.join(this.folder, 'bedside.toml')],
+      { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => this.#log.push(String(chunk)));
+    }
+    let failed = null;
+    child.on('error', (error) => { failed = error.message; });
+    child.on('exit', (code, signal) => { failed = `it ended with ${signal ?? code}`; });
+    await until('the server to answer', async () => {
+      if (failed) return { failed };
+      return (await fetch(`${this.operatorOrigin}/healthz`)).ok;
+    }, kStartDeadline);
+    assert.equal(failed, null, `The server did not start: ${failed}\n${this.log}`);
+  }
+}
