@@ -85,7 +85,8 @@ export class LobbyView {
 
   #note(cameraOn) {
     if (this.#asking) {
-      return 'Your browser asks whether this page may use your camera and microphone. Please choose “Allow”.';
+      return 'Your browser asks whether this page may use your camera and microphone. '
+        + 'Please choose “Allow”.';
     }
     return cameraOn ? 'No picture from a camera' : 'Your camera is off';
   }

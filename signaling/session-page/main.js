@@ -42,7 +42,8 @@ async function switchScreen() {
   if (media.screen) {
     media.stopScreen();
   } else if (await media.shareScreen()) {
-    view.say('The screen could not be shared. Your system may have to allow screen recording for this browser.');
+    view.say('The screen could not be shared. Your system may have to allow screen recording for this '
+      + 'browser.');
   }
 }
 

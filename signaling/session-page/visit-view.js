@@ -1,6 +1,6 @@
 // The visit itself: tiles, the list of people, the controls, and one line that says how it goes.
 
-import { byId, make, makeIcon, setSwitch, setText } from './dom.js';
+import { announce, byId, make, setSwitch, setText } from './dom.js';
 import { Tile } from './tile.js';
 import { connectionWords, personCount } from './words.js';
 
@@ -145,9 +145,11 @@ export class VisitView {
     let text = this.#notice.text;
     if (this.#soundBlocked) text = 'Your browser has not switched the sound on yet.';
     if (this.#visit.present && !this.#visit.transport) {
-      text = 'The line to our server is interrupted. We are reconnecting by ourselves: please stay on this page.';
+      text = 'The line to our server is interrupted. We are reconnecting by ourselves: please stay on '
+        + 'this page.';
     }
     byId('banner').hidden = !text;
+    if (text && text !== byId('banner-text').textContent) announce(text);
     setText(byId('banner-text'), text);
     byId('banner-button').hidden = !this.#soundBlocked;
   }
@@ -157,7 +159,8 @@ export class VisitView {
     if (people.length === 0) return 'Waiting for the others';
     if (people.length === 1) return this.#words(people[0]);
     const connected = people.filter(({ id }) => this.#visit.peer(id)?.state === 'connected').length;
-    return connected === people.length ? 'Everybody is connected' : `${connected} of ${people.length} connected`;
+    if (connected === people.length) return 'Everybody is connected';
+    return `${connected} of ${people.length} connected`;
   }
 
   #words({ id }) {

@@ -10,7 +10,7 @@ import { Signaling } from './signaling.js';
 
 const kTendEvery = 1_000;          // ms
 const kRenewBefore = 60_000;       // ms before expiry, when the server's own push has not come
-const kRenewRetry = 15_000;        // ms
+const kRenewRetry = 5_000;         // ms
 
 /**
  * @typedef {object} VisitOptions
