@@ -1,10 +1,11 @@
 #include "server/service.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <functional>
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@
 #include "server/net/mailbox.h"
 #include "server/operator_listener.h"
 #include "server/prepare.h"
+#include "server/progress.h"
 #include "server/relay_metrics.h"
 #include "server/relay_setup.h"
 #include "server/relay_shard.h"
@@ -114,6 +116,12 @@ class Service {
   Prepared prepared_;
   BannerFacts banner_;
 
+  Progress start_recorded_;
+  Progress demo_room_made_;
+  Progress drained_;
+  Progress control_answered_;
+  std::atomic<std::uint64_t> health_questions_ = 0;
+
   // In the order of their needs; destroyed in reverse.
   std::unique_ptr<store::Store> store_;
   std::optional<RelaySetup> relay_setup_;
@@ -157,13 +165,14 @@ bool Service::open_store() {
 }
 
 bool Service::submit_and_wait(store::Commit commit) {
-  auto verdict = std::make_shared<std::promise<bool>>();
-  auto decided = verdict->get_future();
-  const bool taken =
-      store_->submit(std::move(commit), [verdict](const store::CommitResult& result) {
-        verdict->set_value(result.ok() || result.status == store::CommitStatus::deferred);
-      });
-  return taken && decided.get();
+  bool written = false;
+  const bool taken = store_->submit(std::move(commit), [&](const store::CommitResult& result) {
+    written = result.ok() || result.status == store::CommitStatus::deferred;
+    start_recorded_.reach(1);
+  });
+  if (!taken) return false;
+  start_recorded_.wait(1);
+  return written;
 }
 
 bool Service::make_control() {
@@ -298,14 +307,12 @@ void Service::serve() {
 }
 
 void Service::make_demo_room() {
-  auto made = std::make_shared<std::promise<void>>();
-  auto ready = made->get_future();
-  on_control([this, made] {
+  on_control([this] {
     control_->create_room(RoomWish{"\"" + banner_.demo_room + "\"", banner_.demo_room},
                           AdminActor{"demo", "service", ""}, RequestContext{},
-                          [made](const auto&) { made->set_value(); });
+                          [this](const auto&) { demo_room_made_.reach(1); });
   });
-  ready.wait_for(std::chrono::seconds(2));
+  demo_room_made_.wait_for(1, std::chrono::seconds(2));
 }
 
 void Service::stop(StopCause cause) {
@@ -316,14 +323,14 @@ void Service::stop(StopCause cause) {
     // A full command queue only means that new allocations are refused a moment later.
     [[maybe_unused]] const bool told = lane.shard->set_draining(true);
   }
-  auto drained = std::make_shared<std::promise<void>>();
-  auto all_told = drained->get_future();
-  on_control(
-      [this, drained] { control_->drain(kDrainPatience, [drained] { drained->set_value(); }); });
-  all_told.wait_for(kDrainLimit);
+  on_control([this] { control_->drain(kDrainPatience, [this] { drained_.reach(1); }); });
+  drained_.wait_for(1, kDrainLimit);
   for (Lane& lane : lanes_) lane.shard->stop();
-  on_control([this] { workers_->stop(); });
-  on_control([this] { control_loop_.stop(); });
+  const bool told = on_control([this] {
+    workers_->stop();
+    control_loop_.stop();
+  });
+  if (!told) control_loop_.stop();  // its queue is full: it ends without the courtesy
   if (control_thread_.joinable()) control_thread_.join();
   // The threads are gone: what they left behind is recorded from here.
   relay_events_->deliver();
@@ -339,10 +346,9 @@ Health Service::health() {
   const store::Stats stats = store_->stats();
   Health health;
   health.store_writable = !stats.fatal && !stats.full;
-  auto answered = std::make_shared<std::promise<void>>();
-  auto answer = answered->get_future();
-  health.control_alive = on_control([answered] { answered->set_value(); }) &&
-                         answer.wait_for(kHealthPatience) == std::future_status::ready;
+  const std::uint64_t question = ++health_questions_;
+  health.control_alive = on_control([this, question] { control_answered_.reach(question); }) &&
+                         control_answered_.wait_for(question, kHealthPatience);
   return health;
 }
 
