@@ -2,10 +2,10 @@
 
 /**
  * @param {MediaStreamTrack} track
- * @param {HTMLMeterElement} meter
+ * @param {HTMLElement} bar  its width shows the level; for eyes only
  * @returns {() => void} stops it
  */
-export function startLevelMeter(track, meter) {
+export function startLevelMeter(track, bar) {
   const context = new AudioContext();
   const analyser = context.createAnalyser();
   analyser.fftSize = 512;
@@ -21,12 +21,12 @@ export function startLevelMeter(track, meter) {
     // -60 dB … -10 dB over the width; falls slower than it rises, as ears expect.
     const level = Math.min(Math.max((10 * Math.log10(power + 1e-9) + 60) / 50, 0), 1);
     shown = Math.max(level, shown * 0.8);
-    meter.value = shown;
+    bar.style.transform = `scaleX(${shown.toFixed(3)})`;
   }, 80);
   return () => {
     clearInterval(timer);
     document.removeEventListener('pointerdown', resume);
-    meter.value = 0;
+    bar.style.transform = 'scaleX(0)';
     context.close().catch(() => {});
   };
 }
