@@ -1,6 +1,9 @@
 #pragma once
 
+// What an audit record is, and its body. Values and pure functions: any thread.
+
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -60,7 +63,7 @@ struct Stamp {
 };
 
 // A body larger than this is a bug of the caller; the commit is refused as invalid.
-inline constexpr std::size_t kMaxAuditBody = 16 * 1024;
+inline constexpr std::size_t kMaxAuditBody = std::size_t{16} * 1024;
 
 // The canonical JSON body: the truth of the record. The columns of the table are derived from it.
 std::string audit_body(const AuditRecord& record, const Stamp& stamp);

@@ -1,5 +1,7 @@
 #pragma once
 
+// One audit record becomes rows.
+
 #include <chrono>
 #include <cstdint>
 #include <string>

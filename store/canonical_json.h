@@ -1,5 +1,7 @@
 #pragma once
 
+// JSON of which there is exactly one spelling. Any thread.
+
 #include <concepts>
 #include <cstdint>
 #include <map>

@@ -1,5 +1,8 @@
 #pragma once
 
+// The state the store keeps, and the changes it accepts. Values only: no thread, no lifetime.
+// Instants are wall clock, milliseconds since the Unix epoch (what protocol answers carry).
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -8,9 +11,6 @@
 #include <vector>
 
 namespace bedside::store {
-
-// The state the store keeps, and the changes it accepts. Values only: no thread, no lifetime.
-// Instants are wall clock, milliseconds since the Unix epoch (what protocol answers carry).
 
 struct RoomRow {
   std::string room_id;

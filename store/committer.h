@@ -1,5 +1,7 @@
 #pragma once
 
+// A batch of commits and a disk that may be full or broken.
+
 #include <cstdint>
 #include <deque>
 #include <functional>

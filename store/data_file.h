@@ -1,5 +1,7 @@
 #pragma once
 
+// The database as a file of this user: folder, mode, lock against a second server. Any thread.
+
 #include <string>
 #include <tl/expected.hpp>
 

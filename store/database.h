@@ -1,5 +1,8 @@
 #pragma once
 
+// SQLite's connection and statement as values with an owner. Used by one thread at a time.
+// SQLite's result codes are turned into the few kinds on which the callers decide.
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,9 +16,6 @@ struct sqlite3;
 struct sqlite3_stmt;
 
 namespace bedside::store {
-
-// SQLite's connection and statement as values with an owner. Used by one thread at a time.
-// SQLite's result codes are turned into the few kinds on which the callers decide.
 
 struct SqlError {
   enum class Kind : std::uint8_t {

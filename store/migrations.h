@@ -1,13 +1,14 @@
 #pragma once
 
+// The schema as a list of steps. PRAGMA user_version says which were done; a step and its version
+// number are one transaction. Steps are only ever appended: a released one never changes.
+
 #include <span>
 
 #include "store/database.h"
 
 namespace bedside::store {
 
-// The schema as a list of steps. PRAGMA user_version says which were done; a step and its version
-// number are one transaction. Steps are only ever appended: a released one never changes.
 struct Migration {
   int version;  // 1, 2, 3 …
   const char* sql;

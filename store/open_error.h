@@ -1,5 +1,7 @@
 #pragma once
 
+// Why a database could not be opened, for the operator.
+
 #include <cstdint>
 #include <string>
 

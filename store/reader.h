@@ -1,5 +1,7 @@
 #pragma once
 
+// Reading the database beside its writer: the audit list, accounts, settings, state.
+
 #include <chrono>
 #include <cstdint>
 #include <memory>

@@ -1,5 +1,7 @@
 #pragma once
 
+// Changes become SQL, and rows become state again.
+
 #include <string>
 
 #include "store/change.h"

@@ -173,7 +173,7 @@ tl::expected<std::unique_ptr<Store>, OpenError> Store::open(Options options) {
   auto writer = Writer::open(options);
   if (!writer) return tl::unexpected(std::move(writer.error()));
   auto impl = std::make_unique<Impl>(std::move(options), std::move(*writer));
-  return std::unique_ptr<Store>(new Store(std::move(impl)));  // NOLINT: the constructor is private
+  return std::make_unique<Store>(std::move(impl));
 }
 
 bool Store::submit(Commit commit, Completion completion) {

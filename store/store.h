@@ -1,5 +1,12 @@
 #pragma once
 
+// The only writer of the SQLite file: one thread, one connection. A commit is a list of changes and
+// the audit records about them, written in one transaction; it is reported only after the
+// transaction is on stable storage (WAL, synchronous=FULL).
+//
+// open() and close() are called by the owner's thread; submit(), load() and stats() by any thread.
+// Completions and on_fatal run on the store's thread: they post to a mailbox and return.
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -13,13 +20,6 @@
 #include "store/open_error.h"
 
 namespace bedside::store {
-
-// The only writer of the SQLite file: one thread, one connection. A commit is a list of changes and
-// the audit records about them, written in one transaction; it is reported only after the
-// transaction is on stable storage (WAL, synchronous=FULL).
-//
-// open() and close() are called by the owner's thread; submit(), load() and stats() by any thread.
-// Completions and on_fatal run on the store's thread: they post to a mailbox and return.
 
 enum class CommitStatus : std::uint8_t {
   committed,  // durable
@@ -89,9 +89,12 @@ struct Stats {
 };
 
 class Store {
+  class Impl;
+
  public:
   static tl::expected<std::unique_ptr<Store>, OpenError> open(Options options);
 
+  explicit Store(std::unique_ptr<Impl> impl);  // open() is the only one who has an Impl
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
   ~Store();  // close()
@@ -113,8 +116,6 @@ class Store {
   const std::string& path() const;
 
  private:
-  class Impl;
-  explicit Store(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

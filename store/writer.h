@@ -1,5 +1,7 @@
 #pragma once
 
+// The file as the store's thread sees it.
+
 #include <memory>
 #include <span>
 #include <string>

@@ -162,6 +162,13 @@ int FaultyVfs::sync(File& file, int) {
 sqlite3_io_methods FaultyVfs::methods() {
   sqlite3_io_methods m{};
   m.iVersion = 2;  // no xFetch: mmap is off anyway
+  set_file_methods(m);
+  set_lock_methods(m);
+  set_memory_methods(m);
+  return m;
+}
+
+void FaultyVfs::set_file_methods(sqlite3_io_methods& m) {
   m.xClose = [](sqlite3_file* f) {
     File& file = File::of(f);
     const int code = file.real()->pMethods->xClose(file.real());
@@ -191,6 +198,12 @@ sqlite3_io_methods FaultyVfs::methods() {
     sqlite3_file* real = File::of(f).real();
     return real->pMethods->xFileSize(real, size);
   };
+  m.xSectorSize = [](sqlite3_file*) { return 512; };
+  // No promises: neither atomic sectors nor safety of neighbours in a power cut.
+  m.xDeviceCharacteristics = [](sqlite3_file*) { return 0; };
+}
+
+void FaultyVfs::set_lock_methods(sqlite3_io_methods& m) {
   m.xLock = [](sqlite3_file* f, int level) {
     sqlite3_file* real = File::of(f).real();
     return real->pMethods->xLock(real, level);
@@ -209,9 +222,9 @@ sqlite3_io_methods FaultyVfs::methods() {
     if (what == SQLITE_FCNTL_SIZE_HINT || what == SQLITE_FCNTL_CHUNK_SIZE) return SQLITE_OK;
     return real->pMethods->xFileControl(real, what, arg);
   };
-  m.xSectorSize = [](sqlite3_file*) { return 512; };
-  // No promises: neither atomic sectors nor safety of neighbours in a power cut.
-  m.xDeviceCharacteristics = [](sqlite3_file*) { return 0; };
+}
+
+void FaultyVfs::set_memory_methods(sqlite3_io_methods& m) {
   m.xShmMap = [](sqlite3_file* f, int page, int size, int extend, void volatile** out) {
     sqlite3_file* real = File::of(f).real();
     return real->pMethods->xShmMap(real, page, size, extend, out);
@@ -228,7 +241,6 @@ sqlite3_io_methods FaultyVfs::methods() {
     sqlite3_file* real = File::of(f).real();
     return real->pMethods->xShmUnmap(real, remove);
   };
-  return m;
 }
 
 }  // namespace bedside::store

@@ -1,5 +1,7 @@
 #pragma once
 
+// A disk that fails on purpose, as a SQLite VFS.
+
 #include <sqlite3.h>
 
 #include <cstdint>
@@ -60,6 +62,9 @@ class FaultyVfs {
   bool over_capacity(const std::string& path, std::int64_t size);
 
   static sqlite3_io_methods methods();
+  static void set_file_methods(sqlite3_io_methods& m);
+  static void set_lock_methods(sqlite3_io_methods& m);
+  static void set_memory_methods(sqlite3_io_methods& m);
 
   std::string name_;
   sqlite3_vfs* real_ = nullptr;

@@ -1,5 +1,7 @@
 #pragma once
 
+// What the tests of the store share: a folder, a store in it, the file seen from outside.
+
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
