@@ -4,9 +4,9 @@ namespace bedside::server {
 
 // The mailbox holds as many completions as there can be jobs, so posting one never fails.
 WorkerPool::WorkerPool(net::Loop& loop, std::size_t threads, std::size_t capacity)
-    : capacity_(capacity), completions_(loop, capacity, [this](Job done) {
+    : capacity_(capacity), completions_(loop, capacity, [this](const std::unique_ptr<Task>& task) {
         --outstanding_;
-        done();
+        task->complete();
       }) {
   threads_.reserve(threads);
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { serve(); });
@@ -14,33 +14,32 @@ WorkerPool::WorkerPool(net::Loop& loop, std::size_t threads, std::size_t capacit
 
 WorkerPool::~WorkerPool() { stop(); }
 
-bool WorkerPool::submit(Job work, Job done) {
+bool WorkerPool::submit(std::unique_ptr<Task> task) {
   if (outstanding_ >= capacity_) return false;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return false;
-    queue_.push_back(Task{std::move(work), std::move(done)});
+    queue_.push_back(std::move(task));
   }
   ++outstanding_;
   arrived_.notify_one();
   return true;
 }
 
-bool WorkerPool::next(Task& task) {
+// Nothing: the pool stops.
+std::unique_ptr<WorkerPool::Task> WorkerPool::next() {
   std::unique_lock lock(mutex_);
   arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-  if (stopping_) return false;
-  task = std::move(queue_.front());
+  if (stopping_) return nullptr;
+  std::unique_ptr<Task> task = std::move(queue_.front());
   queue_.pop_front();
-  return true;
+  return task;
 }
 
 void WorkerPool::serve() {
-  Task task;
-  while (next(task)) {
-    task.work();
-    task.work = nullptr;  // what the job owned ends here, not with the next job
-    (void)completions_.post(std::move(task.done));
+  while (std::unique_ptr<Task> task = next()) {
+    task->work();
+    (void)completions_.post(std::move(task));
   }
 }
 

@@ -9,7 +9,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,26 +24,17 @@ namespace bedside::server {
 
 class WorkerPool {
  public:
-  using Job = std::function<void()>;
-
   // `capacity`: jobs taken and not yet completed, running ones included.
   WorkerPool(net::Loop& loop, std::size_t threads, std::size_t capacity);
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
   ~WorkerPool();  // stop()
 
-  // False: the pool is full or stopped, nothing was taken; the caller answers 503. True: `work`
-  // runs on a worker, then `done` on the loop, once each, unless stop() comes first.
-  [[nodiscard]] bool submit(Job work, Job done);
-
-  // The same with a value that goes from one to the other.
+  // False: the pool is full or stopped, nothing was taken; the caller answers 503. True: `work()`
+  // runs on a worker, then `done(its value)` on the loop, once each, unless stop() comes first.
   template <typename Work, typename Done>
   [[nodiscard]] bool run(Work work, Done done) {
-    using Value = std::invoke_result_t<Work&>;
-    auto value =
-        std::make_shared<std::optional<Value>>();  // written, then read after the hand-over
-    return submit([value, work = std::move(work)]() mutable { value->emplace(work()); },
-                  [value, done = std::move(done)]() mutable { done(std::move(**value)); });
+    return submit(std::make_unique<Typed<Work, Done>>(std::move(work), std::move(done)));
   }
 
   // Jobs that have not begun are dropped together with their completions; those that run are waited
@@ -54,18 +44,56 @@ class WorkerPool {
   std::size_t outstanding() const { return outstanding_; }
 
  private:
-  struct Task {
-    Job work;
-    Job done;
+  // One job on its way: from the loop to a worker and, with its value, back.
+  class Task {
+   public:
+    Task() = default;
+    Task(const Task&) = delete;
+    Task& operator=(const Task&) = delete;
+    virtual ~Task() = default;
+    virtual void work() = 0;
+    virtual void complete() = 0;
   };
+
+  template <typename Work, typename Done>
+  class Typed final : public Task {
+   public:
+    Typed(Work work, Done done) : work_(std::move(work)), done_(std::move(done)) {}
+    void work() override {
+      if constexpr (kHasValue) {
+        value_.emplace((*work_)());
+      } else {
+        (*work_)();
+      }
+      work_.reset();  // what the job owned ends on the worker
+    }
+    void complete() override {
+      if constexpr (kHasValue) {
+        done_(std::move(*value_));
+      } else {
+        done_();
+      }
+    }
+
+   private:
+    using Value = std::invoke_result_t<Work&>;
+    static constexpr bool kHasValue = !std::is_void_v<Value>;
+    struct Nothing {};
+
+    std::optional<Work> work_;
+    std::optional<std::conditional_t<kHasValue, Value, Nothing>> value_;
+    Done done_;
+  };
+
+  bool submit(std::unique_ptr<Task> task);
   void serve();
-  bool next(Task& task);
+  std::unique_ptr<Task> next();
 
   const std::size_t capacity_;
   std::size_t outstanding_ = 0;  // loop's thread
-  net::Mailbox<Job> completions_;
+  net::Mailbox<std::unique_ptr<Task>> completions_;
   std::mutex mutex_;  // guards the next two
-  std::deque<Task> queue_;
+  std::deque<std::unique_ptr<Task>> queue_;
   bool stopping_ = false;
   std::condition_variable arrived_;
   std::vector<std::thread> threads_;

@@ -119,8 +119,9 @@ TEST_F(AuditTrailTest, KeepsTheStateThatARestartNeeds) {
 }
 
 TEST_F(AuditTrailTest, NamesWhoActed) {
-  const signaling::Change leave = signaling::ParticipantLeft{
-      "r", "p1", signaling::LeaveReason::left, milliseconds(1), seconds(61)};
+  constexpr auto kLeft = signaling::LeaveReason::left;
+  const signaling::Change leave =
+      signaling::ParticipantLeft{"r", "p1", kLeft, milliseconds(1), seconds(61)};
   const AuditRecord own = from_hub(leave).records[0];
   EXPECT_EQ(own.actor.kind, "participant");
   EXPECT_EQ(own.actor.id, "p1");
@@ -134,8 +135,8 @@ TEST_F(AuditTrailTest, NamesWhoActed) {
   EXPECT_EQ(timed.object, "p1");
   EXPECT_TRUE(timed.where.ip_prefix.empty());
 
-  signaling::CommitNeeded by_staff{
-      1, "r", {signaling::RoomEnded{"r", signaling::EndReason::admin, {}, {}}}, caller()};
+  const signaling::Change end = signaling::RoomEnded{"r", signaling::EndReason::admin, {}, {}};
+  signaling::CommitNeeded by_staff{1, "r", {end}, caller()};
   by_staff.caller.actor_kind = "user";
   by_staff.caller.actor_id = "dr.grace";
   const AuditRecord ended = trail.commit(by_staff).records[0];

@@ -38,9 +38,7 @@ TEST(WorkerPool, RefusesBeyondItsCapacityAndTakesAgainAfterACompletion) {
   std::promise<void> gate;
   const auto opened = gate.get_future().share();
   int completed = 0;
-  const auto submit = [&] {
-    return pool.submit([opened] { opened.wait(); }, [&] { ++completed; });
-  };
+  const auto submit = [&] { return pool.run([opened] { opened.wait(); }, [&] { ++completed; }); };
   EXPECT_TRUE(submit());
   EXPECT_TRUE(submit());
   EXPECT_TRUE(submit());
@@ -70,14 +68,14 @@ TEST(WorkerPool, StopCompletesWhatRunsAndDropsWhatWaits) {
   const auto opened = gate.get_future().share();
   std::vector<std::string> completed;
   std::atomic<bool> second_ran = false;
-  ASSERT_TRUE(pool.submit(
+  ASSERT_TRUE(pool.run(
       [&started, opened] {
         started.set_value();
         opened.wait();
       },
       [&] { completed.emplace_back("first"); }));
   started.get_future().wait();
-  ASSERT_TRUE(pool.submit([&] { second_ran = true; }, [&] { completed.emplace_back("second"); }));
+  ASSERT_TRUE(pool.run([&] { second_ran = true; }, [&] { completed.emplace_back("second"); }));
   std::thread opener([&] { gate.set_value(); });
   pool.stop();
   opener.join();
@@ -85,7 +83,7 @@ TEST(WorkerPool, StopCompletesWhatRunsAndDropsWhatWaits) {
   std::vector<std::string> expected = {"first"};
   if (second_ran) expected.emplace_back("second");
   EXPECT_EQ(completed, expected);
-  EXPECT_FALSE(pool.submit([] {}, [] {}));
+  EXPECT_FALSE(pool.run([] {}, [] {}));
   EXPECT_EQ(pool.outstanding(), 0U);
 }
 
@@ -95,10 +93,10 @@ TEST(WorkerPool, LetsACompletionSubmitTheNextJob) {
   int rounds = 0;
   std::function<void()> again = [&] {
     if (++rounds < 50) {
-      ASSERT_TRUE(pool.submit([] {}, again));
+      ASSERT_TRUE(pool.run([] {}, again));
     }
   };
-  ASSERT_TRUE(pool.submit([] {}, again));
+  ASSERT_TRUE(pool.run([] {}, again));
   ASSERT_TRUE(loop.run_until([&] { return rounds == 50; }));
 }
 
