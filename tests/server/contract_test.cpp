@@ -316,6 +316,7 @@ TEST_F(Contract, ConnectionThatBreaksIsOneDeparture) {
   const Json ben = rig->join("ws-break", "Ben");
   SocketClient a(rig->port(), "/api/webrtc-ws");
   attach(a, "ws-break", ann, "Ann");
+  EXPECT_EQ(a.next()["type"], "existing-peers");
   SocketClient b(rig->port(), "/api/webrtc-ws");
   attach(b, "ws-break", ben, "Ben");
   a.until("peer-joined");

@@ -205,6 +205,7 @@ TEST(ControlServer, DrainTellsSocketsAndAnswersParkedPolls) {
   rig.on_control(
       [&] { rig.control().drain(std::chrono::seconds(10), [&] { drained.set_value(); }); });
   EXPECT_EQ(a.close_code(), 1001);
+  a.vanish();
   const auto answer = parked.get();
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->status, 200);

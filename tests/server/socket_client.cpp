@@ -1,6 +1,7 @@
 #include "tests/server/socket_client.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,6 +26,8 @@ net::Fd connect_to(std::uint16_t port) {
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     fd.reset();
   }
+  const int on = 1;  // wslay writes a frame's head and body apart
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return fd;
 }
 
