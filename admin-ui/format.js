@@ -2,9 +2,9 @@
 // itself is in UTC.
 
 const kLocale = navigator.language || 'en';
-const time = new Intl.DateTimeFormat(kLocale, { hour: '2-digit', minute: '2-digit' });
+const time = new Intl.DateTimeFormat(kLocale, { hour: 'numeric', minute: '2-digit' });
 const full = new Intl.DateTimeFormat(kLocale, {
-  year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit',
+  year: 'numeric', month: 'short', day: 'numeric', hour: 'numeric', minute: '2-digit', second: '2-digit',
 });
 const day = new Intl.DateTimeFormat(kLocale, { month: 'short', day: 'numeric' });
 const whole = new Intl.NumberFormat(kLocale, { maximumFractionDigits: 0 });

@@ -19,7 +19,7 @@ function personRow(person) {
   return el('li', {},
     el('span', {}, kRoles[person.role] ?? 'Participant'),
     el('span', { class: 'id mono' }, person.id),
-    el('span', { class: 'quiet small', title: utcText(person.since) }, `since ${since(person.since)}`),
+    el('span', { class: 'quiet small', title: utcText(person.since) }, person.since > 0 ? `since ${since(person.since)}` : ''),
     el('span', { class: `badge ${tone}`, title: path.title }, path.text));
 }
 

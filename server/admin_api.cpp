@@ -241,8 +241,7 @@ void AdminApi::Impl::in_session(Action action, const net::HttpRequest& request,
     case Action::relay:
       return respond(admin_relay(backend_.relay(), wall_now(), view(session)));
     case Action::audit:
-      return audit_list_.show(request, audit_staff(session), view(session), context,
-                              std::move(respond));
+      return audit_list_.show(request, audit_staff(session), view(session), context, respond);
     case Action::create_room:
       return create_room(request, session, context, std::move(respond));
     case Action::end_room:

@@ -122,7 +122,7 @@ AdminAuditList::AdminAuditList(std::string database, AuditTrail& trail, Recorder
 
 void AdminAuditList::show(const net::HttpRequest& request, const AuditStaff& staff,
                           const SessionView& session, const RequestContext& context,
-                          Respond respond) {
+                          const Respond& respond) {
   const AuditQuestion question = parse_audit_question(request, trail_);
   if (!question.complaint.empty()) {
     return respond(

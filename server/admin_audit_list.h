@@ -31,7 +31,7 @@ class AdminAuditList {
   AdminAuditList(std::string database, AuditTrail& trail, Recorder& recorder, WorkerPool& workers);
 
   void show(const net::HttpRequest& request, const AuditStaff& staff, const SessionView& session,
-            const RequestContext& context, Respond respond);
+            const RequestContext& context, const Respond& respond);
 
  private:
   std::string database_;

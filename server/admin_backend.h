@@ -25,7 +25,7 @@ struct AdminPerson {
   };
   std::string participant;            // the id audit records use
   std::string role;                   // "host", "guest", empty in open rooms
-  std::chrono::milliseconds since{};  // wall clock, Unix epoch
+  std::chrono::milliseconds since{};  // connected since; wall clock, Unix epoch; 0: not connected
   bool connected = false;  // false: joined, but no socket or poll is open (yet, or again)
   Path path = Path::unknown;
 };
