@@ -1,86 +1,29 @@
 // The admin page on the real server (BEDSIDE_BINARY): first account, rooms, audit log, relay, and what
 // guards them. The tests build on each other, as a first day with Bedside does.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { chromium } from 'playwright-core';
+import { assertAccessible, launchBrowser, Server, shoot, until } from './support.mjs';
 
-const kAxe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const kShots = new URL('shots/', import.meta.url).pathname;
 const kPassword = 'a sentence nobody guesses';
 const kWidths = [360, 768, 1280];
 
-let folder;
 let server;
 let origin;
-let setUpLink;
+let code;
 let browser;
 let context;
 let page;
 const complaints = [];  // console errors, exceptions, foreign requests
 
-async function freePort() {
-  const probe = createServer();
-  await new Promise((resolve) => { probe.listen(0, '127.0.0.1', resolve); });
-  const { port } = probe.address();
-  await new Promise((resolve) => { probe.close(resolve); });
-  return port;
-}
-
-// Starts Bedside with data of its own and resolves to the admin link of its banner.
-async function startServer() {
-  const [http, turn] = [await freePort(), await freePort()];
-  writeFileSync(join(folder, 'bedside.toml'), `data_dir = "data"
-[https]
-listen = []
-[http]
-listen = ["127.0.0.1:${http}"]
-[turn]
-listen = ["127.0.0.1:${turn}"]
-threads = 1
-[signaling]
-access = "open"
-`);
-  server = spawn(process.env.BEDSIDE_BINARY, ['serve', '--config', 'bedside.toml'], { cwd: folder });
-  origin = `http://localhost:${http}`;
-  let output = '';
-  return new Promise((resolve, reject) => {
-    const hear = (chunk) => {
-      output += chunk;
-      const link = output.match(/http:\/\/localhost:\d+\/admin\/#code=[0-9A-Z-]+/);
-      if (link) resolve(link[0]);
-    };
-    server.stdout.on('data', hear);
-    server.stderr.on('data', hear);
-    server.on('exit', (code) => reject(new Error(`bedside ended with ${code}:\n${output}`)));
-  });
-}
-
-async function signaling(body) {
-  const response = await fetch(`${origin}/api/webrtc-signaling`, {
-    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
-  });
-  return { status: response.status, ...(await response.json()) };
-}
-
 // axe-core at every width, a picture of each.
 async function inspect(name) {
   for (const width of kWidths) {
     await page.setViewportSize({ width, height: 900 });
-    await page.screenshot({ path: join(kShots, `admin-${name}-${width}.png`) });
+    await shoot(page, `admin-${name}-${width}`);
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     assert.ok(overflow <= 0, `${name} at ${width} px is ${overflow} px too wide`);
-    await page.evaluate(`${kAxe};0`);
-    const violations = await page.evaluate(async () => (await window.axe.run()).violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(', ')}`));
-    assert.deepEqual(violations, [], `${name} at ${width} px`);
+    await assertAccessible(page, `${name} at ${width} px`);
   }
 }
 
@@ -94,18 +37,14 @@ async function showRecords() {
   const answered = page.waitForResponse((response) => response.url().includes('/admin/api/audit'));
   await button('Show records').click();
   await (await answered).finished();
+  await page.waitForFunction(() => !document.querySelector('table').hasAttribute('aria-busy'));
 }
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'bedside-admin-'));
-  mkdirSync(kShots, { recursive: true });
-  setUpLink = await startServer();
-  server.removeAllListeners('exit');
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
-  });
+  server = await Server.start();
+  origin = server.origin;
+  code = await until('the set-up code in the banner', () => server.log.match(/#code=([0-9A-Z-]+)/)?.[1]);
+  browser = await launchBrowser();
   context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'], reducedMotion: 'reduce' });
   page = await context.newPage();
   page.on('pageerror', (error) => complaints.push(String(error)));
@@ -118,18 +57,14 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  if (server && server.exitCode === null) {
-    server.kill('SIGTERM');
-    await new Promise((resolve) => { server.on('exit', resolve); });
-  }
-  rmSync(folder, { recursive: true, force: true });
+  await server?.stop();
 });
 
 test('the link of the banner makes the first account, and its code leaves the address bar', async () => {
-  await page.goto(setUpLink);
+  await page.goto(`${origin}/admin/#code=${code}`);
   await page.getByRole('heading', { name: 'Set up Bedside' }).waitFor();
   assert.equal(page.url(), `${origin}/admin/`);
-  assert.equal(await page.getByLabel('Set-up code').inputValue(), setUpLink.split('=')[1]);
+  assert.equal(await page.getByLabel('Set-up code').inputValue(), code);
   await inspect('set-up');
 
   await page.getByLabel('Your account name').fill('anna');
@@ -172,8 +107,9 @@ test('a room is created and its link copied', async () => {
 });
 
 test('whoever joins shows up, and the room can be ended', async () => {
-  const joined = await signaling({ action: 'join-room', roomId: 'appointment-4711', participantName: 'Pat Example' });
-  assert.equal(joined.status, 200);
+  const visitor = { action: 'join-room', roomId: 'appointment-4711', participantName: 'Pat Example' };
+  const { status, body: joined } = await server.post(visitor);
+  assert.equal(status, 200);
   await page.getByText(joined.participantId).waitFor();
   assert.equal(await page.getByText('Pat Example').count(), 0, 'names stay in the visit');
   await inspect('rooms');
@@ -189,8 +125,7 @@ test('whoever joins shows up, and the room can be ended', async () => {
   await button('End visit… (appointment-4711)').click();
   await question.getByRole('button', { name: 'End visit', exact: true }).click();
   await page.getByText('No room is open').waitFor();
-  const again = await signaling({ action: 'join-room', roomId: 'appointment-4711', participantName: 'Pat' });
-  assert.equal(again.status, 410);
+  assert.equal((await server.post(visitor)).status, 410);
 });
 
 test('the audit log tells the story, and every look at it is a record', async () => {
@@ -242,7 +177,7 @@ test('filters narrow the audit log down', async () => {
 
 test('pages of the audit log follow each other', async () => {
   for (let i = 0; i < 60; ++i) {
-    assert.equal((await signaling({ action: 'create-room', appointmentId: `page-${i}` })).status, 200);
+    assert.equal((await server.post({ action: 'create-room', appointmentId: `page-${i}` })).status, 200);
   }
   await page.getByLabel('Event', { exact: true }).selectOption('room.created');
   await showRecords();
