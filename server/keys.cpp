@@ -46,7 +46,7 @@ tl::expected<void, KeyError> open_key(const std::filesystem::path& file, Key& ke
                  "; restore it from a backup (a new key cannot read what the old one wrote)"});
   }
   std::copy(content->begin(), content->end(), key.begin());
-  OPENSSL_cleanse(content->data(), content->size());
+  OPENSSL_cleanse(&content->front(), content->size());
   return {};
 }
 

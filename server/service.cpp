@@ -220,7 +220,9 @@ bool Service::restore_and_record() {
   auto reader = store::Reader::open(config_.database().string());
   if (!reader) return fail(reader.error());
   const auto accounts = reader->accounts();
-  const auto last = reader->audit(store::AuditQuery{.limit = 1});
+  store::AuditQuery newest;
+  newest.limit = 1;
+  const auto last = reader->audit(newest);
   const auto state = store_->load();
   if (!accounts) return fail(accounts.error());
   if (!last) return fail(last.error());
