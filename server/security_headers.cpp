@@ -16,10 +16,17 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-// "[::1]:8080" → "[::1]"; "visit.example.org:443" → "visit.example.org".
-std::string_view host_name(std::string_view host) {
-  if (host.substr(0, 1) == "[") return host.substr(0, host.find(']') + 1);
-  return host.substr(0, host.find(':'));
+// "[::1]:8080" → "[::1]"; "visit.example.org:443" → "visit.example.org". Nothing when something
+// else than a port follows: the whole text goes into our own origin and the page's policy.
+std::optional<std::string> host_name(std::string_view host) {
+  const bool bracketed = host.substr(0, 1) == "[";
+  const std::size_t end = bracketed ? host.find(']') + 1 : std::min(host.find(':'), host.size());
+  const std::string_view rest = host.substr(end);
+  const bool port = rest.empty() || (rest.front() == ':' && rest.size() > 1 && rest.size() <= 6 &&
+                                     std::all_of(rest.begin() + 1, rest.end(),
+                                                 [](char c) { return c >= '0' && c <= '9'; }));
+  if (end == 0 || !port) return std::nullopt;
+  return std::string(host.substr(0, end));
 }
 
 bool is_own_host(const OriginPolicy& policy, const std::string& name) {
@@ -58,7 +65,8 @@ std::string own_origin(const OriginPolicy& policy, const net::HttpRequest& reque
   const auto host = request.header("host");
   if (!host || host->empty()) return {};
   const std::string name = lower(*host);
-  if (!is_own_host(policy, std::string(host_name(name)))) return {};
+  const auto bare = host_name(name);
+  if (!bare || !is_own_host(policy, *bare)) return {};
   std::string_view shown = name;
   // Browsers leave a scheme's own port out of an origin.
   const std::string_view default_port = tls ? ":443" : ":80";
