@@ -27,9 +27,17 @@ tl::expected<void, KeyError> make_key(const std::filesystem::path& file) {
   return {};
 }
 
-tl::expected<void, KeyError> open_key(const std::filesystem::path& file, Key& key) {
+tl::expected<void, KeyError> open_key(const std::filesystem::path& file, Key& key,
+                                      MissingKeys missing) {
   std::error_code ignored;
   if (!std::filesystem::exists(std::filesystem::symlink_status(file, ignored))) {
+    if (missing == MissingKeys::refuse) {
+      return tl::unexpected(
+          KeyError{"the key " + file.string() +
+                   " is missing, and the database beside it was written with it; restore the "
+                   "folder of the keys from a backup (a new key would break room filters and "
+                   "encrypted addresses of the audit log)"});
+    }
     if (auto made = make_key(file); !made) return made;
   }
   auto content = read_file(file, 4096);
@@ -52,7 +60,7 @@ tl::expected<void, KeyError> open_key(const std::filesystem::path& file, Key& ke
 
 }  // namespace
 
-tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir) {
+tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir, MissingKeys missing) {
   if (auto made = make_private_folder(keys_dir); !made) {
     return tl::unexpected(error_from(made.error()));
   }
@@ -65,7 +73,7 @@ tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir) {
                                                 {"pseudonym.key", &keys.pseudonym},
                                                 {"field.key", &keys.field}};
   for (const auto& [file, key] : files) {
-    if (auto opened = open_key(keys_dir / file, *key); !opened) {
+    if (auto opened = open_key(keys_dir / file, *key, missing); !opened) {
       return tl::unexpected(opened.error());
     }
   }

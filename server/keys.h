@@ -26,8 +26,14 @@ struct KeyError {
   std::string message;  // names the file, the user id and what to do
 };
 
-// Reads the keys and makes the missing ones. A file that others can read, that has the wrong size
-// or cannot be opened is an error; nothing is ever overwritten.
-tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir);
+// Whether keys that are not there may be made.
+enum class MissingKeys : std::uint8_t {
+  make,    // nothing was written with any key yet
+  refuse,  // there is a database whose records need the keys they were written with
+};
+
+// Reads the keys and makes the missing ones where that is allowed. A file that others can read,
+// that has the wrong size or cannot be opened is an error; nothing is ever overwritten.
+tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir, MissingKeys missing);
 
 }  // namespace bedside::server

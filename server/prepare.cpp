@@ -23,6 +23,12 @@ std::chrono::seconds wall_now() {
       std::chrono::system_clock::now().time_since_epoch());
 }
 
+bool has_records(const std::filesystem::path& database) {
+  std::error_code absent;
+  const auto size = std::filesystem::file_size(database, absent);
+  return !absent && size > 0;
+}
+
 // The demo's secret for other TURN clients, made on the first start.
 tl::expected<std::string, FileError> demo_shared_secret(const std::filesystem::path& file) {
   std::error_code ignored;
@@ -101,7 +107,10 @@ Prepared prepare(Config& config, std::vector<std::string>& errors) {
   Prepared prepared;
   if (const auto made = make_private_folder(config.data_dir); !made) {
     errors.push_back(sentence(made.error()));
-  } else if (const auto keys = open_keys(config.keys_dir()); !keys) {
+  } else if (const auto keys =
+                 open_keys(config.keys_dir(), has_records(config.database()) ? MissingKeys::refuse
+                                                                             : MissingKeys::make);
+             !keys) {
     errors.push_back(keys.error().message);
   } else {
     prepared.keys = *keys;

@@ -22,7 +22,7 @@ mode_t mode_of(const std::filesystem::path& path) {
 TEST(Keys, AreMadeOnTheFirstStartForThisUserOnly) {
   const ScratchFolder folder;
   const auto dir = folder.path() / "data" / "keys";
-  const auto keys = open_keys(dir);
+  const auto keys = open_keys(dir, MissingKeys::make);
   ASSERT_TRUE(keys) << keys.error().message;
   EXPECT_EQ(mode_of(dir), 0700U);
   std::size_t files = 0;
@@ -38,33 +38,46 @@ TEST(Keys, AreMadeOnTheFirstStartForThisUserOnly) {
 
 TEST(Keys, AreTheSameEverAfter) {
   const ScratchFolder folder;
-  const auto first = open_keys(folder.path() / "keys");
-  const auto second = open_keys(folder.path() / "keys");
+  const auto first = open_keys(folder.path() / "keys", MissingKeys::make);
+  const auto second = open_keys(folder.path() / "keys", MissingKeys::make);
   ASSERT_TRUE(first && second);
   EXPECT_EQ(first->turn_participant, second->turn_participant);
   EXPECT_EQ(first->pseudonym, second->pseudonym);
   EXPECT_EQ(first->field, second->field);
-  const auto elsewhere = open_keys(folder.path() / "others");
+  const auto elsewhere = open_keys(folder.path() / "others", MissingKeys::make);
   ASSERT_TRUE(elsewhere);
   EXPECT_NE(first->field, elsewhere->field);
 }
 
 TEST(Keys, AMissingOneIsMadeAndTheOthersAreKept) {
   const ScratchFolder folder;
-  const auto first = open_keys(folder.path() / "keys");
+  const auto first = open_keys(folder.path() / "keys", MissingKeys::make);
   std::filesystem::remove(folder.path() / "keys" / "pseudonym.key");
-  const auto second = open_keys(folder.path() / "keys");
+  const auto second = open_keys(folder.path() / "keys", MissingKeys::make);
   ASSERT_TRUE(first && second);
   EXPECT_EQ(first->field, second->field);
   EXPECT_NE(first->pseudonym, second->pseudonym);
 }
 
+TEST(Keys, AKeyThatRecordsWereWrittenWithIsNeverMadeAnew) {
+  const ScratchFolder folder;
+  const auto dir = folder.path() / "keys";
+  ASSERT_TRUE(open_keys(dir, MissingKeys::make));
+  ASSERT_TRUE(open_keys(dir, MissingKeys::refuse));
+  std::filesystem::remove(dir / "pseudonym.key");
+  const auto keys = open_keys(dir, MissingKeys::refuse);
+  ASSERT_FALSE(keys);
+  EXPECT_THAT(keys.error().message, HasSubstr((dir / "pseudonym.key").string()));
+  EXPECT_THAT(keys.error().message, HasSubstr("restore"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "pseudonym.key"));
+}
+
 TEST(Keys, AKeyOthersCanReadIsRefusedWithTheRemedy) {
   const ScratchFolder folder;
   const auto dir = folder.path() / "keys";
-  ASSERT_TRUE(open_keys(dir));
+  ASSERT_TRUE(open_keys(dir, MissingKeys::make));
   ASSERT_EQ(::chmod((dir / "field.key").c_str(), 0640), 0);
-  const auto keys = open_keys(dir);
+  const auto keys = open_keys(dir, MissingKeys::make);
   ASSERT_FALSE(keys);
   EXPECT_THAT(keys.error().message, HasSubstr((dir / "field.key").string()));
   EXPECT_THAT(keys.error().message, HasSubstr("chmod 600"));
@@ -73,9 +86,9 @@ TEST(Keys, AKeyOthersCanReadIsRefusedWithTheRemedy) {
 TEST(Keys, AFolderOthersCanEnterIsRefused) {
   const ScratchFolder folder;
   const auto dir = folder.path() / "keys";
-  ASSERT_TRUE(open_keys(dir));
+  ASSERT_TRUE(open_keys(dir, MissingKeys::make));
   ASSERT_EQ(::chmod(dir.c_str(), 0755), 0);
-  const auto keys = open_keys(dir);
+  const auto keys = open_keys(dir, MissingKeys::make);
   ASSERT_FALSE(keys);
   EXPECT_THAT(keys.error().message, HasSubstr("chmod 700"));
 }
@@ -83,9 +96,9 @@ TEST(Keys, AFolderOthersCanEnterIsRefused) {
 TEST(Keys, ADamagedKeyIsNeverReplaced) {
   const ScratchFolder folder;
   const auto dir = folder.path() / "keys";
-  ASSERT_TRUE(open_keys(dir));
+  ASSERT_TRUE(open_keys(dir, MissingKeys::make));
   folder.write("keys/field.key", "short", 0600);
-  const auto keys = open_keys(dir);
+  const auto keys = open_keys(dir, MissingKeys::make);
   ASSERT_FALSE(keys);
   EXPECT_THAT(keys.error().message, HasSubstr("has 5 bytes instead of 32"));
   EXPECT_EQ(folder.read("keys/field.key"), "short");
@@ -94,7 +107,7 @@ TEST(Keys, ADamagedKeyIsNeverReplaced) {
 TEST(Keys, AFileInPlaceOfTheFolderIsAClearError) {
   const ScratchFolder folder;
   folder.write("keys", "", 0600);
-  const auto keys = open_keys(folder.path() / "keys");
+  const auto keys = open_keys(folder.path() / "keys", MissingKeys::make);
   ASSERT_FALSE(keys);
   EXPECT_THAT(keys.error().message, HasSubstr("Not a directory"));
   EXPECT_THAT(keys.error().message, HasSubstr("user id " + std::to_string(::geteuid())));
