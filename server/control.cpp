@@ -57,6 +57,7 @@ Control::Impl::Impl(net::Loop& loop, ControlOptions options, ControlSeams seams)
       recorder_(loop, seams_.store, kMaxCommits),
       hub_timer_(loop, [this] { on_hub_time(); }),
       second_timer_(loop, [this] { on_second(); }),
+      revoke_timer_(loop, [this] { retry_revocations(); }),
       drain_timer_(loop,
                    [this] {
                      guests_.clear();
@@ -265,6 +266,7 @@ ControlStats Control::Impl::stats() const {
   stats.requests = requests_;
   stats.messages = messages_;
   stats.forwarded = forwarded_;
+  stats.lost_records = lost_records_;
   return stats;
 }
 
@@ -282,6 +284,7 @@ void Control::on_relay_event(const turn::Event& event) { impl_->on_relay_event(e
 void Control::drain(std::chrono::milliseconds patience, std::function<void()> done) {
   impl_->drain(patience, std::move(done));
 }
+std::vector<store::Commit> Control::take_unrecorded() { return impl_->take_unrecorded(); }
 ControlStats Control::stats() const { return impl_->stats(); }
 std::vector<AdminRoom> Control::rooms() { return impl_->rooms(); }
 RelayFigures Control::relay() { return impl_->relay(); }

@@ -25,11 +25,8 @@
 #include "server/security_headers.h"
 #include "signaling/hub.h"
 #include "store/change.h"
+#include "store/store.h"
 #include "turn/event.h"
-
-namespace bedside::store {
-class Store;
-}
 
 namespace bedside::server {
 
@@ -62,6 +59,9 @@ struct ControlSeams {
   // control tries again until it was taken.
   std::function<bool(const std::string& participant)> revoke;
   std::function<RelayFigures()> relay_figures;
+  // Told when the store stops or starts being writable: an allocation that cannot be recorded is
+  // not granted (508), existing ones go on.
+  std::function<void(bool accept)> accept_allocations;
 };
 
 // Any moment, any thread.
@@ -71,8 +71,9 @@ struct ControlStats {
   std::uint64_t rooms = 0;         // active now
   std::uint64_t participants = 0;  // attached now
   std::uint64_t requests = 0;
-  std::uint64_t messages = 0;   // from WebSockets
-  std::uint64_t forwarded = 0;  // offers, answers, candidates
+  std::uint64_t messages = 0;      // from WebSockets
+  std::uint64_t forwarded = 0;     // offers, answers, candidates
+  std::uint64_t lost_records = 0;  // of what has happened, for want of room in the queue
 };
 
 class Control final : public AdminBackend {
@@ -97,6 +98,9 @@ class Control final : public AdminBackend {
   // are sent. `done` runs when the last connection is gone and every commit is decided, or after
   // `patience`.
   void drain(std::chrono::milliseconds patience, std::function<void()> done);
+
+  // What has happened and could not be submitted yet; for the stop, after the loop has ended.
+  std::vector<store::Commit> take_unrecorded();
 
   ControlStats stats() const;
 

@@ -1,16 +1,20 @@
 // The hub and what surrounds it: outputs, the store's verdicts, time, relay events.
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "server/control_impl.h"
+#include "server/log.h"
 
 namespace bedside::server {
 namespace {
 
-constexpr std::size_t kFeedBytes = 64 * 1024;
+constexpr std::size_t kFeedBytes = std::size_t{64} * 1024;
 constexpr std::size_t kMaxUnrecorded = 4096;
 constexpr std::chrono::seconds kSecond{1};
+// A relay whose queue is full is told again soon: what was revoked ends within a second.
+constexpr std::chrono::milliseconds kRevokeAgain{50};
 // How long an ended room of an older file stays when nothing is stored about it.
 constexpr std::chrono::hours kEndedVisible{1};
 
@@ -100,9 +104,7 @@ void Control::Impl::perform(signaling::CommitNeeded& needed) {
   recorder_.record(std::move(commit), [this, id = needed.id, again = std::move(again)](
                                           store::CommitStatus status) mutable {
     if (undecided_commits_ > 0) --undecided_commits_;
-    if (status == store::CommitStatus::full && again && unrecorded_.size() < kMaxUnrecorded) {
-      unrecorded_.push_back(std::move(*again));
-    }
+    if (status == store::CommitStatus::full && again) keep_for_later(std::move(*again));
     hub_.committed(id, status == store::CommitStatus::committed, now());
     pump();
     finish_drain_when_empty();
@@ -145,7 +147,20 @@ void Control::Impl::perform(signaling::ParticipantGone& gone) {
   // First the credential, then what was made with it: nothing new can come in between.
   seams_.live.remove(gone.participant);
   visits_.gone(gone.participant);
-  if (!seams_.revoke(gone.participant)) to_revoke_.push_back(gone.participant);
+  if (seams_.revoke(gone.participant)) return;
+  to_revoke_.push_back(gone.participant);
+  revoke_timer_.arm(kRevokeAgain);
+}
+
+void Control::Impl::retry_revocations() {
+  for (std::size_t i = to_revoke_.size(); i > 0; --i) {
+    std::string participant = std::move(to_revoke_.front());
+    to_revoke_.pop_front();
+    // Somebody who came back meanwhile may keep what they have.
+    if (seams_.live.contains(participant)) continue;
+    if (!seams_.revoke(participant)) to_revoke_.push_back(std::move(participant));
+  }
+  if (!to_revoke_.empty()) revoke_timer_.arm(kRevokeAgain);
 }
 
 void Control::Impl::perform(signaling::Misuse& misuse) {
@@ -167,10 +182,25 @@ void Control::Impl::record(store::Commit commit) {
   store::Commit again = commit;
   recorder_.record(std::move(commit),
                    [this, again = std::move(again)](store::CommitStatus status) mutable {
-                     if (status != store::CommitStatus::full) return;
-                     if (unrecorded_.size() < kMaxUnrecorded)
-                       unrecorded_.push_back(std::move(again));
+                     if (status == store::CommitStatus::full) keep_for_later(std::move(again));
                    });
+}
+
+void Control::Impl::keep_for_later(store::Commit commit) {
+  if (unrecorded_.size() < kMaxUnrecorded) {
+    unrecorded_.push_back(std::move(commit));
+    return;
+  }
+  if (lost_records_.fetch_add(1) == 0) {
+    log::error("audit records are being lost: the store takes nothing and the queue is full");
+  }
+}
+
+std::vector<store::Commit> Control::Impl::take_unrecorded() {
+  std::vector<store::Commit> commits(std::make_move_iterator(unrecorded_.begin()),
+                                     std::make_move_iterator(unrecorded_.end()));
+  unrecorded_.clear();
+  return commits;
 }
 
 void Control::Impl::on_hub_time() {
@@ -180,12 +210,16 @@ void Control::Impl::on_hub_time() {
 
 void Control::Impl::on_second() {
   second_timer_.arm(kSecond);
-  for (std::size_t i = to_revoke_.size(); i > 0; --i) {
-    std::string participant = std::move(to_revoke_.front());
-    to_revoke_.pop_front();
-    // Somebody who came back meanwhile may keep what they have.
-    if (seams_.live.contains(participant)) continue;
-    if (!seams_.revoke(participant)) to_revoke_.push_back(std::move(participant));
+  const store::Stats store = seams_.store.stats();
+  const bool writable = !store.full && !store.fatal;
+  if (writable != relays_accept_) {
+    relays_accept_ = writable;
+    if (seams_.accept_allocations) seams_.accept_allocations(writable);
+    if (writable) {
+      log::info("the database has space again; everything is granted as before");
+    } else {
+      log::error("the database has no space; rooms, joins and new relay allocations are refused");
+    }
   }
   for (std::size_t i = unrecorded_.size(); i > 0; --i) {
     store::Commit commit = std::move(unrecorded_.front());

@@ -41,6 +41,7 @@ class Control::Impl final : private net::HttpHandler {
   bool adopt(net::DetachedConnection connection, std::string listener);
   void on_relay_event(const turn::Event& event);
   void drain(std::chrono::milliseconds patience, std::function<void()> done);
+  std::vector<store::Commit> take_unrecorded();
   ControlStats stats() const;
   std::vector<AdminRoom> rooms() const;
   RelayFigures relay() const {
@@ -97,6 +98,8 @@ class Control::Impl final : private net::HttpHandler {
   void perform(signaling::ParticipantGone& gone);
   void perform(signaling::Misuse& misuse);
   void record(store::Commit commit);
+  void keep_for_later(store::Commit commit);
+  void retry_revocations();
   void count(Abuse kind, const std::optional<stun::IpAddress>& address);
   void on_hub_time();
   void on_second();
@@ -114,12 +117,14 @@ class Control::Impl final : private net::HttpHandler {
   std::unordered_map<signaling::RequestId, OnAnswer> answers_;
   std::deque<std::string> to_revoke_;     // a relay thread was too busy to be told
   std::deque<store::Commit> unrecorded_;  // what has happened but could not be submitted
+  bool relays_accept_ = true;
   std::uint64_t next_request_ = 0;
 
   ConnectionId next_connection_ = 0;
   std::unordered_map<ConnectionId, Guest> guests_;
   net::Timer hub_timer_;
   net::Timer second_timer_;
+  net::Timer revoke_timer_;
   net::Timer drain_timer_;
   std::function<void()> on_drained_;
   bool draining_ = false;
@@ -132,6 +137,7 @@ class Control::Impl final : private net::HttpHandler {
   std::atomic<std::uint64_t> participants_{0};
   std::atomic<std::uint64_t> messages_{0};
   std::atomic<std::uint64_t> forwarded_{0};
+  std::atomic<std::uint64_t> lost_records_{0};
 };
 
 }  // namespace bedside::server

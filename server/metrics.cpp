@@ -103,6 +103,8 @@ void render_store(std::string& out, const StoreMetrics& store) {
          store.failed_commits);
   single(out, "bedside_audit_records_total", "counter", "Audit records written durably.",
          store.audit_records);
+  single(out, "bedside_audit_records_lost_total", "counter",
+         "Audit records that could neither be written nor kept for later.", store.lost_records);
   single(out, "bedside_store_queue", "gauge", "Commits waiting for the store.", store.queued);
 }
 

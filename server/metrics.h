@@ -42,7 +42,8 @@ struct StoreMetrics {
   std::uint64_t commits = 0;
   std::uint64_t failed_commits = 0;
   std::uint64_t audit_records = 0;
-  std::uint64_t queued = 0;  // now
+  std::uint64_t lost_records = 0;  // of what had happened, and could not be kept until space came
+  std::uint64_t queued = 0;        // now
 };
 
 struct ProcessMetrics {

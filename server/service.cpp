@@ -97,6 +97,7 @@ class Service {
   void serve();
   void make_demo_room();
   bool revoke(const std::string& participant);
+  void accept_allocations(bool accept);
 
   // Runs `task` on the control thread; false when that thread is too busy to take it.
   bool on_control(Task task) { return tasks_ && tasks_->post(std::move(task)); }
@@ -194,7 +195,8 @@ bool Service::make_control() {
       control_loop_, std::move(options),
       ControlSeams{*store_, *trail_, assets_, *ice_servers_, live_participants_,
                    [this](const std::string& participant) { return revoke(participant); },
-                   [this] { return relay_figures(shard_stats()); }});
+                   [this] { return relay_figures(shard_stats()); },
+                   [this](bool accept) { accept_allocations(accept); }});
   tasks_ = std::make_unique<net::Mailbox<Task>>(control_loop_, kTaskQueue,
                                                 [](const Task& task) { task(); });
   relay_events_ = std::make_unique<net::Mailbox<RelayEvent>>(
@@ -240,6 +242,13 @@ bool Service::restore_and_record() {
   control_->restore(*state);
   banner_.demo_room = demo_room_name(*state);
   return true;
+}
+
+void Service::accept_allocations(bool accept) {
+  for (Lane& lane : lanes_) {
+    // A shard too busy to be told keeps its events: its mailbox fills, and it refuses by itself.
+    [[maybe_unused]] const bool told = lane.shard->set_draining(!accept);
+  }
 }
 
 bool Service::revoke(const std::string& participant) {
@@ -320,11 +329,8 @@ void Service::make_demo_room() {
 void Service::stop(StopCause cause) {
   log::info("stopping", {{"cause", cause}});
   operator_listener_.reset();
-  for (Lane& lane : lanes_) {
-    lane.close_door->signal();
-    // A full command queue only means that new allocations are refused a moment later.
-    [[maybe_unused]] const bool told = lane.shard->set_draining(true);
-  }
+  for (Lane& lane : lanes_) lane.close_door->signal();
+  accept_allocations(false);
   on_control([this] { control_->drain(kDrainPatience, [this] { drained_.reach(1); }); });
   drained_.wait_for(1, kDrainLimit);
   for (Lane& lane : lanes_) lane.shard->stop();
@@ -336,6 +342,9 @@ void Service::stop(StopCause cause) {
   if (control_thread_.joinable()) control_thread_.join();
   // The threads are gone: what they left behind is recorded from here.
   relay_events_->deliver();
+  for (store::Commit& commit : control_->take_unrecorded()) {
+    store_->submit(std::move(commit), {});
+  }
   if (auto counted = trail_->take_all_counted()) store_->submit(std::move(*counted), {});
   const ServiceStopped stopped{std::string(name(cause))};
   store_->submit(trail_->commit(AdminAction{stopped}, AuditSource{}), {});
@@ -368,7 +377,8 @@ Metrics Service::metrics() const {
   metrics.signaling = {control.rooms, control.participants, control.sockets, control.connections,
                        control.requests};
   const store::Stats stats = store_->stats();
-  metrics.store = {stats.commits, stats.failed + stats.refused, stats.records, stats.queued};
+  metrics.store = {stats.commits, stats.failed + stats.refused, stats.records,
+                   stats.lost + control.lost_records, stats.queued};
   metrics.process = measure_process();
   return metrics;
 }

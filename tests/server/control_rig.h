@@ -65,14 +65,15 @@ class ControlRig {
     ASSERT_TRUE(opened) << opened.error().text;
     store_ = std::move(*opened);
     loop_ = std::make_unique<net::Loop>();
-    control_ = std::make_unique<Control>(*loop_, options_,
-                                         ControlSeams{*store_, trail_, assets_, ice_, live_,
-                                                      [this](const std::string& participant) {
-                                                        const std::lock_guard lock(mutex_);
-                                                        revoked_.push_back(participant);
-                                                        return true;
-                                                      },
-                                                      [] { return RelayFigures{}; }});
+    control_ = std::make_unique<Control>(
+        *loop_, options_,
+        ControlSeams{*store_, trail_, assets_, ice_, live_,
+                     [this](const std::string& participant) {
+                       const std::lock_guard lock(mutex_);
+                       revoked_.push_back(participant);
+                       return true;
+                     },
+                     [] { return RelayFigures{}; }, [this](bool accept) { accepts_ = accept; }});
     tasks_ = std::make_unique<net::Mailbox<std::function<void()>>>(
         *loop_, 64, [](const std::function<void()>& task) { task(); });
     control_->restore(*store_->load());
@@ -161,6 +162,7 @@ class ControlRig {
   IceServers ice_{credentials_, test_relay()};
   LiveParticipantSet live_;
   std::mutex mutex_;
+  std::atomic<bool> accepts_ = true;  // whether relays may grant allocations
   std::vector<std::string> revoked_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<net::Loop> loop_;

@@ -22,6 +22,7 @@ Metrics two_shards() {
   metrics.relays = {relay, RelayMetrics{}};
   metrics.signaling.rooms = 2;
   metrics.store.audit_records = 11;
+  metrics.store.lost_records = 13;
   return metrics;
 }
 
@@ -34,6 +35,7 @@ TEST(Metrics, FiguresStandUnderTheirNames) {
               HasSubstr("\nbedside_turn_drops_total{shard=\"0\",reason=\"no_permission\"} 7\n"));
   EXPECT_THAT(text, HasSubstr("\nbedside_rooms 2\n"));
   EXPECT_THAT(text, HasSubstr("\nbedside_audit_records_total 11\n"));
+  EXPECT_THAT(text, HasSubstr("\nbedside_audit_records_lost_total 13\n"));
   EXPECT_THAT(text, HasSubstr("bedside_build_info{version=\"0.1.0\"} 1\n"));
 }
 
