@@ -78,7 +78,7 @@ class ShardRig {
 // A UDP socket of a client or a peer on the rig's loop.
 class UdpEnd {
  public:
-  UdpEnd(ShardRig& rig, std::string_view bind = "127.0.0.1:0");
+  explicit UdpEnd(ShardRig& rig, std::string_view bind = "127.0.0.1:0");
 
   const stun::Endpoint& local() const { return socket_.local(); }
   void send(const stun::Endpoint& to, stun::Bytes packet);

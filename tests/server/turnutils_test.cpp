@@ -1,11 +1,13 @@
 // coturn's own test client against our relay: everything it sends must come back. The client is an
 // independent implementation of the protocol, with habits of its own (channels of RFC 5766,
 // RTP/RTCP port pairs), so this finds what our tests and our server misunderstand alike.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -55,8 +57,9 @@ class Peer {
   explicit Peer(const std::string& program, std::uint16_t port) : pid_(::fork()) {
     if (pid_ != 0) return;
     const std::string number = std::to_string(port);
-    std::freopen("/dev/null", "w", stdout);
-    std::freopen("/dev/null", "w", stderr);
+    const int nowhere = ::open("/dev/null", O_WRONLY);
+    ::dup2(nowhere, STDOUT_FILENO);
+    ::dup2(nowhere, STDERR_FILENO);
     ::execl(program.c_str(), program.c_str(), "-L", "127.0.0.1", "-p", number.c_str(), nullptr);
     ::_exit(127);
   }

@@ -121,8 +121,8 @@ void World::advance(std::chrono::nanoseconds by) {
   now.wall += std::chrono::duration_cast<std::chrono::seconds>(by);
 }
 
-Client::Client(World& in, std::string_view client_address, std::string name, std::string password,
-               ClientTransport transport)
+Client::Client(World& in, std::string_view client_address, std::string name,
+               const std::string& password, ClientTransport transport)
     : world(in),
       tuple{transport, endpoint(client_address), endpoint("198.41.0.4:3478")},
       signer(std::move(name), World::kRealm, password) {}
@@ -172,6 +172,7 @@ Reply Client::refresh(std::optional<std::uint32_t> seconds) {
 
 Reply Client::permit(const std::vector<std::string_view>& wanted) {
   std::vector<stun::Endpoint> endpoints;
+  endpoints.reserve(wanted.size());
   for (const std::string_view peer : wanted) endpoints.push_back(endpoint(peer));
   return ask(stun::Method::create_permission, peers(std::move(endpoints)));
 }

@@ -118,7 +118,8 @@ struct Sent {
 class Client {
  public:
   Client(World& world, std::string_view address, std::string username = "alice",
-         std::string password = "alice-password", ClientTransport transport = ClientTransport::udp);
+         const std::string& password = "alice-password",
+         ClientTransport transport = ClientTransport::udp);
 
   // Builds a request signed with the current nonce and a new transaction id.
   Packet request(stun::Method method, const Fill& fill = {});
