@@ -45,7 +45,7 @@ std::array<std::uint8_t, 32> sha256(std::string_view text) {
 
 }  // namespace
 
-IceServers::IceServers(const turn::Credentials& credentials, AdvertisedRelay relay)
+IceServers::IceServers(const turn::Credentials& credentials, const AdvertisedRelay& relay)
     : credentials_(credentials) {
   for (const stun::Endpoint& udp : relay.udp) urls_.push_back("stun:" + udp.to_string());
   for (const stun::Endpoint& udp : relay.udp) {

@@ -31,7 +31,7 @@ class IceServers final : public signaling::Issuer {
  public:
   static constexpr std::chrono::seconds kLifetime{600};
 
-  IceServers(const turn::Credentials& credentials, AdvertisedRelay relay);
+  IceServers(const turn::Credentials& credentials, const AdvertisedRelay& relay);
 
   std::string participant_id() override;
   std::string token() override;

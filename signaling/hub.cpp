@@ -201,8 +201,9 @@ std::optional<std::chrono::milliseconds> Hub::next_deadline() const {
 
 void Hub::expire(const Now& now) {
   while (!socket_deadlines_.empty() && socket_deadlines_.begin()->first <= now.mono) {
-    close(socket_deadlines_.begin()->second, kJoinExpected,
-          {"join-expected", "The first message is a join", {}});
+    const SocketId late = socket_deadlines_.begin()->second;
+    socket_deadlines_.erase(socket_deadlines_.begin());
+    close(late, kJoinExpected, {"join-expected", "The first message is a join", {}});
   }
   std::vector<std::string> due;
   for (const auto& [at, id] : deadlines_) {
@@ -275,7 +276,6 @@ void Hub::submit(Room& room, Command command, const Now& now) {
 }
 
 void Hub::settle(Room& room, const Now& now) {
-  const std::string id = room.id();
   for (; settled_ < queue_.outputs.size(); ++settled_) {
     const Output& output = queue_.outputs[settled_];
     if (const auto* commit = std::get_if<CommitNeeded>(&output)) {
@@ -294,13 +294,13 @@ void Hub::settle(Room& room, const Now& now) {
     it->second.join_deadline = now.mono + kSocketJoinDeadline;
     socket_deadlines_.emplace(it->second.join_deadline, socket);
   }
-  Line& line = rooms_[id];
+  const auto it = rooms_.find(room.id());
   if (room.disposable()) {
-    schedule(id, line, std::nullopt);
-    rooms_.erase(id);
-    return;
+    schedule(it->first, it->second, std::nullopt);
+    rooms_.erase(it);
+  } else {
+    schedule(it->first, it->second, room.next_deadline(now));
   }
-  schedule(id, line, room.next_deadline(now));
 }
 
 void Hub::schedule(const std::string& id, Line& line, std::optional<std::chrono::milliseconds> at) {

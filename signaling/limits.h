@@ -24,7 +24,7 @@ inline constexpr std::size_t kMaxJsonDepth = 16;
 
 // One WebSocket or `signal` message. Longer: close 1009 by the WebSocket layer; here `bad-message`
 // or 413.
-inline constexpr std::size_t kMaxMessageBytes = 64 * 1024;
+inline constexpr std::size_t kMaxMessageBytes = std::size_t{64} * 1024;
 
 // A join counts this long without an attach; afterwards it may still attach while there is room.
 inline constexpr std::chrono::milliseconds kJoinLease{60'000};
@@ -60,7 +60,7 @@ inline constexpr double kMessageBurst = 120.0;
 // Undelivered plus replayable messages of one participant. When what was never delivered does not
 // fit, all of it is dropped and the client gets `resync` with the current roster.
 inline constexpr std::size_t kOutboxMessages = 256;
-inline constexpr std::size_t kOutboxBytes = 512 * 1024;
+inline constexpr std::size_t kOutboxBytes = std::size_t{512} * 1024;
 
 // Commands that wait for a room's commit in flight. Above: 503, or error `busy` and close 1013.
 inline constexpr std::size_t kMaxWaitingCommands = 512;

@@ -157,7 +157,8 @@ tl::expected<Action, Refusal> create_room(const Json& body) {
     return tl::unexpected(refusal(400, "appointmentId is too long"));
   }
   const auto name = body.find("roomName");
-  const bool named = name != body.end() && !name->is_null() && *name != false && *name != "";
+  const bool named = name != body.end() && !name->is_null() && *name != false &&
+                     !(name->is_string() && name->get_ref<const std::string&>().empty());
   if (named && !name->is_string()) return tl::unexpected(refusal(400, "roomName must be a string"));
   create.room = named ? name->get<std::string>() : default_room(body["appointmentId"]);
   if (!valid_room_id(create.room)) {

@@ -42,6 +42,8 @@ class Outbox {
   bool lost() const { return lost_; }
   bool has_unsent() const { return sent_ + 1 < next_; }
   std::uint64_t last() const { return next_ - 1; }
+  // The highest number given to a transport.
+  std::uint64_t delivered() const { return sent_; }
   // The highest `after` the client has named.
   std::uint64_t acknowledged() const { return acknowledged_; }
   std::size_t bytes() const { return bytes_; }

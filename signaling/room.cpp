@@ -177,6 +177,7 @@ std::vector<RosterEntry> Room::others(const Participant& self) const {
     return a->attach_order < b->attach_order;
   });
   std::vector<RosterEntry> roster;
+  roster.reserve(attached.size());
   for (const Participant* p : attached) roster.push_back({p->id, p->name, p->role});
   return roster;
 }

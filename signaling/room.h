@@ -68,7 +68,8 @@ struct Participant {
   std::chrono::milliseconds attached_mono{0};
   std::chrono::milliseconds attached_wall{0};
   Outbox outbox;
-  SocketId socket = 0;  // 0: none
+  std::uint64_t arrival = 0;  // number of its `existing-peers`; 0: of the process before
+  SocketId socket = 0;        // 0: none
   std::optional<ParkedPoll> poll;
   Rate rate;
   std::uint64_t client_seq = 0;
@@ -180,12 +181,13 @@ class Room {
   void on(const Command& command, const SocketSaid& said, const Now& now);
   void on(const Command& command, const SocketGone& gone, const Now& now);
   void socket_join(const Command& command, const Join& join, const Now& now);
-  void refuse_join(const Command& command, std::uint16_t close_code, Problem problem);
+  void refuse_join(const Command& command, std::uint16_t close_code, const Problem& problem);
   bool has_place_for(const Participant& participant) const;
   void enter(Participant& participant, Transport transport, const Command& command,
              std::string name, Decided decided, const Now& now);
   void apply_enter(Participant& participant, std::string_view name, const Now& now);
   void catch_up(Participant& participant, std::uint64_t after);
+  void welcome(Participant& newcomer);
   void resync(Participant& participant);
   void push_media(Participant& newcomer);
   void drop_transports(Participant& participant, std::string_view reason);

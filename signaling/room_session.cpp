@@ -1,4 +1,5 @@
 // Who is in the room, by which transport, and what is said (protocol.md 1.2, 2.3, 2.4).
+#include <algorithm>
 #include <utility>
 
 #include "signaling/room.h"
@@ -66,9 +67,8 @@ void Room::socket_join(const Command& command, const Join& join, const Now& now)
       now);
 }
 
-void Room::refuse_join(const Command& command, std::uint16_t close_code, Problem problem) {
-  const std::string reason = problem.code;
-  close_socket(command.socket, close_code, reason, {error_message(problem)});
+void Room::refuse_join(const Command& command, std::uint16_t close_code, const Problem& problem) {
+  close_socket(command.socket, close_code, problem.code, {error_message(problem)});
 }
 
 bool Room::has_place_for(const Participant& participant) const {
@@ -108,8 +108,7 @@ void Room::apply_enter(Participant& participant, std::string_view name, const No
   participant.attached_wall = now.wall;
   participant.client_seq = 0;
   participant.media.reset();
-  participant.outbox.restart(roster_message("existing-peers", others(participant)));
-  push_media(participant);
+  welcome(participant);
   broadcast(peer_joined_message(participant.id, participant.name, participant.role), &participant);
 }
 
@@ -123,9 +122,18 @@ void Room::push_media(Participant& newcomer) {
 void Room::catch_up(Participant& participant, std::uint64_t after) {
   if (participant.outbox.can_resume(after)) {
     participant.outbox.resume(after);
+  } else if (std::max(after, participant.outbox.acknowledged()) < participant.arrival) {
+    // It never heard that it is a newcomer, from whom the others expect offers.
+    welcome(participant);
   } else {
     resync(participant);
   }
+}
+
+void Room::welcome(Participant& newcomer) {
+  newcomer.outbox.restart(roster_message("existing-peers", others(newcomer)));
+  newcomer.arrival = newcomer.outbox.last();
+  push_media(newcomer);
 }
 
 void Room::resync(Participant& participant) {
@@ -137,8 +145,9 @@ void Room::drop_transports(Participant& participant, std::string_view reason) {
   if (participant.socket != 0) close_socket(participant.socket, kSuperseded, reason, {});
   participant.socket = 0;
   if (participant.poll) {
+    // Not `last()`: what came in just now goes to the next transport.
     answer(participant.poll->request, 200,
-           polled_body({}, participant.outbox.last(), participant.client_seq));
+           polled_body({}, participant.outbox.delivered(), participant.client_seq));
   }
   participant.poll.reset();
 }
