@@ -180,8 +180,9 @@ TEST(Start, ADatabaseOfANewerVersionIsLeftAlone) {
 }
 
 TEST(Start, AFileThatIsNoDatabaseIsLeftAlone) {
-  const TestServer server;
-  std::filesystem::create_directories(server.data_dir());
+  TestServer server;
+  server.start();
+  EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
   server.folder().write("data/bedside.db", std::string(8192, 'x'), 0600);
   const Ended ended = run_bedside({"serve", "--config", server.config_file().string()});
   EXPECT_EQ(ended.exit_code, 1);
