@@ -104,6 +104,7 @@ void Control::Impl::perform(signaling::CommitNeeded& needed) {
   recorder_.record(std::move(commit), [this, id = needed.id, again = std::move(again)](
                                           store::CommitStatus status) mutable {
     if (undecided_commits_ > 0) --undecided_commits_;
+    if (status != store::CommitStatus::committed) watch_store();
     if (status == store::CommitStatus::full && again) keep_for_later(std::move(*again));
     hub_.committed(id, status == store::CommitStatus::committed, now());
     pump();
@@ -182,6 +183,7 @@ void Control::Impl::record(store::Commit commit) {
   store::Commit again = commit;
   recorder_.record(std::move(commit),
                    [this, again = std::move(again)](store::CommitStatus status) mutable {
+                     if (status != store::CommitStatus::committed) watch_store();
                      if (status == store::CommitStatus::full) keep_for_later(std::move(again));
                    });
 }
@@ -203,6 +205,20 @@ std::vector<store::Commit> Control::Impl::take_unrecorded() {
   return commits;
 }
 
+// An allocation that cannot be recorded is not granted: the relays are told as soon as it is known.
+void Control::Impl::watch_store() {
+  const store::Stats store = seams_.store.stats();
+  const bool writable = !store.full && !store.fatal;
+  if (writable == relays_accept_) return;
+  relays_accept_ = writable;
+  if (seams_.accept_allocations) seams_.accept_allocations(writable);
+  if (writable) {
+    log::info("the database has space again; everything is granted as before");
+  } else {
+    log::error("the database has no space; rooms, joins and new relay allocations are refused");
+  }
+}
+
 void Control::Impl::on_hub_time() {
   hub_.expire(now());
   pump();
@@ -210,17 +226,7 @@ void Control::Impl::on_hub_time() {
 
 void Control::Impl::on_second() {
   second_timer_.arm(kSecond);
-  const store::Stats store = seams_.store.stats();
-  const bool writable = !store.full && !store.fatal;
-  if (writable != relays_accept_) {
-    relays_accept_ = writable;
-    if (seams_.accept_allocations) seams_.accept_allocations(writable);
-    if (writable) {
-      log::info("the database has space again; everything is granted as before");
-    } else {
-      log::error("the database has no space; rooms, joins and new relay allocations are refused");
-    }
-  }
+  watch_store();
   for (std::size_t i = unrecorded_.size(); i > 0; --i) {
     store::Commit commit = std::move(unrecorded_.front());
     unrecorded_.pop_front();

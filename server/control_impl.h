@@ -100,6 +100,7 @@ class Control::Impl final : private net::HttpHandler {
   void record(store::Commit commit);
   void keep_for_later(store::Commit commit);
   void retry_revocations();
+  void watch_store();
   void count(Abuse kind, const std::optional<stun::IpAddress>& address);
   void on_hub_time();
   void on_second();
