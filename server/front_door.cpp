@@ -52,6 +52,9 @@ class FrontDoor::Visitor final : private net::Connection::Handler {
 
   const stun::IpAddress& source() const { return source_; }
   const ListenerSpec& listener() const { return listener_; }
+  // Its place among the arrivals of its source.
+  Arrivals::iterator place() const { return place_; }
+  void set_place(Arrivals::iterator place) { place_ = place; }
   net::DetachedConnection release(stun::Bytes read) { return connection_.release(read); }
 
  private:
@@ -73,6 +76,7 @@ class FrontDoor::Visitor final : private net::Connection::Handler {
   FrontDoor& door_;
   const ListenerSpec& listener_;
   const stun::IpAddress source_;
+  Arrivals::iterator place_;
   net::PhaseTimer deadline_;
   net::Connection connection_;
 };
@@ -127,15 +131,18 @@ void FrontDoor::admit(net::AcceptedSocket accepted, const ListenerSpec& listener
   ++counters_.accepted;
   const stun::IpAddress source = source_of(accepted.peer.address);
   const auto known = per_source_.find(source);
-  const std::size_t from_here = known == per_source_.end() ? 0 : known->second;
-  if (visitors_.size() >= limits_.undecided || from_here >= limits_.undecided_per_source) {
+  if (known != per_source_.end() && known->second.size() >= limits_.undecided_per_source) {
+    dismiss(*known->second.front(), counters_.refused_limit);
+  }
+  if (visitors_.size() >= limits_.undecided) {
     ++counters_.refused_limit;
     return;  // closed with `accepted`
   }
-  ++per_source_[source];
   auto visitor = std::make_unique<Visitor>(*this, std::move(accepted), listener);
   Visitor* const key = visitor.get();
   visitors_.emplace(key, std::move(visitor));
+  Arrivals& arrivals = per_source_[source];
+  key->set_place(arrivals.insert(arrivals.end(), key));
 }
 
 void FrontDoor::decide(Visitor& visitor, stun::Bytes bytes) {
@@ -152,7 +159,10 @@ void FrontDoor::decide(Visitor& visitor, stun::Bytes bytes) {
 void FrontDoor::dismiss(Visitor& visitor, std::uint64_t& counter) {
   ++counter;
   const auto source = per_source_.find(visitor.source());
-  if (source != per_source_.end() && --source->second == 0) per_source_.erase(source);
+  if (source != per_source_.end()) {
+    source->second.erase(visitor.place());
+    if (source->second.empty()) per_source_.erase(source);
+  }
   visitors_.erase(&visitor);
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <span>
 #include <string>
@@ -33,8 +34,11 @@ struct ListenerSpec {
 struct FrontDoorLimits {
   std::chrono::nanoseconds handshake = std::chrono::seconds(10);   // accept to the end of TLS
   std::chrono::nanoseconds first_byte = std::chrono::seconds(10);  // then to the first byte
-  std::size_t undecided = 1024;           // connections in these phases; more are closed at once
-  std::size_t undecided_per_source = 64;  // of one IPv4 address or IPv6 /64
+  std::size_t undecided = 1024;  // connections in these phases; more are closed at once
+  // Of one IPv4 address or IPv6 /64. Beyond it the oldest of that source is closed for the
+  // newcomer: who means it decides within milliseconds, so the oldest is the likeliest to stay
+  // silent.
+  std::size_t undecided_per_source = 64;
 };
 
 // The TCP ports of one relay shard, on that shard's loop: accepts, does the TLS handshake and lets
@@ -51,7 +55,7 @@ class FrontDoor {
     std::uint64_t accepted = 0;
     std::uint64_t turn = 0;
     std::uint64_t http = 0;
-    std::uint64_t refused_limit = 0;    // one of the two limits
+    std::uint64_t refused_limit = 0;    // closed because of one of the two limits
     std::uint64_t refused_first = 0;    // a first byte nobody serves here
     std::uint64_t refused_overdue = 0;  // silent or stalled
     std::uint64_t refused_broken = 0;   // TLS failed or the peer left
@@ -83,6 +87,7 @@ class FrontDoor {
 
  private:
   class Visitor;
+  using Arrivals = std::list<Visitor*>;  // oldest first
 
   void admit(net::AcceptedSocket accepted, const ListenerSpec& listener);
   void decide(Visitor& visitor, stun::Bytes bytes);
@@ -97,7 +102,8 @@ class FrontDoor {
   std::vector<ListenerSpec> specs_;
   std::vector<std::unique_ptr<net::TcpListener>> listeners_;
   std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
-  std::unordered_map<stun::IpAddress, std::size_t, stun::EndpointHash> per_source_;  // seeded
+  // Never empty lists: as many entries as visitors_ in all. Seeded.
+  std::unordered_map<stun::IpAddress, Arrivals, stun::EndpointHash> per_source_;
 };
 
 }  // namespace bedside::server

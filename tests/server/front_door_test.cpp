@@ -187,7 +187,7 @@ TEST(FrontDoor, CountsGarbageInsteadOfTlsAsBroken) {
   EXPECT_EQ(house.door->counters().refused_broken, 1U);
 }
 
-TEST(FrontDoor, LimitsTheUndecidedOfOneSource) {
+TEST(FrontDoor, ClosesTheOldestUndecidedOfASourceThatHasTooMany) {
   FrontDoorLimits limits;
   limits.undecided_per_source = 3;
   House house(spec(net::TlsMode::off), limits);
@@ -195,15 +195,20 @@ TEST(FrontDoor, LimitsTheUndecidedOfOneSource) {
   for (int i = 0; i < 3; ++i) silent.push_back(std::make_unique<LoopbackClient>(house.endpoint()));
   ASSERT_TRUE(house.until([&] { return house.door->undecided() == 3; }));
   LoopbackClient fourth(house.endpoint());
-  ASSERT_TRUE(house.until([&] { return fourth.ended(); }));
+  ASSERT_TRUE(house.until([&] { return silent[0]->ended(); }));
   EXPECT_EQ(house.door->counters().refused_limit, 1U);
+  EXPECT_EQ(house.door->undecided(), 3U);
+  EXPECT_FALSE(silent[1]->ended());
+  fourth.send("GET");
+  ASSERT_TRUE(house.until([&] { return house.http.size() == 1; })) << "the newcomer is served";
   // The decided and the gone do not count.
-  silent[0]->send("GET");
   silent[1]->close();
   ASSERT_TRUE(house.until([&] { return house.door->undecided() == 1; }));
   LoopbackClient fifth(house.endpoint());
   fifth.send(kStun);
   EXPECT_TRUE(house.until([&] { return house.turn.size() == 1; }));
+  EXPECT_FALSE(silent[2]->ended());
+  EXPECT_EQ(house.door->counters().refused_limit, 1U);
 }
 
 TEST(FrontDoor, LimitsTheUndecidedOfAll) {
