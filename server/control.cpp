@@ -236,6 +236,13 @@ void Control::Impl::on_closed(net::HttpConnection& connection, std::uint16_t /*c
   finish_drain_when_empty();
 }
 
+void Control::Impl::on_refused(net::HttpConnection& connection, net::HttpResponse& answer) {
+  RequestContext context;  // of a request that could not be read, only this much is known
+  context.tls = connection.tls();
+  add_security_headers(options_.origins, context, answer);
+  count(Abuse::malformed, connection.peer().address);
+}
+
 void Control::Impl::drain(std::chrono::milliseconds patience, std::function<void()> done) {
   draining_ = true;
   on_drained_ = std::move(done);

@@ -72,6 +72,7 @@ class Control::Impl final : private net::HttpHandler {
   void on_request(net::HttpConnection& connection, net::HttpRequest request) override;
   void on_socket_message(net::HttpConnection& connection, std::string_view text) override;
   void on_closed(net::HttpConnection& connection, std::uint16_t code) override;
+  void on_refused(net::HttpConnection& connection, net::HttpResponse& answer) override;
   RequestContext context_of(const Guest& guest, const net::HttpRequest& request);
   Respond respond_to(ConnectionId id, const RequestContext& context);
   void dispatch(Guest& guest, const net::HttpRequest& request, const RequestContext& context,

@@ -166,7 +166,9 @@ void HttpConnection::refuse(const HttpRefusal& refusal) {
   // The reasons are our own sentences without quotes: this is JSON.
   std::string body = R"({"success":false,"error":")";
   body.append(refusal.reason).append(R"("})");
-  send_response(HttpResponse::json(refusal.status, std::move(body)));
+  HttpResponse answer = HttpResponse::json(refusal.status, std::move(body));
+  handler_.on_refused(*this, answer);
+  send_response(answer);
 }
 
 void HttpConnection::end() {
@@ -189,8 +191,9 @@ void HttpConnection::stop() {
 
 bool HttpConnection::upgrade(const HttpRequest& request) {
   if (mode_ != Mode::answering) return false;
-  const auto answer = accept_websocket(request);
+  auto answer = accept_websocket(request);
   if (!answer) {
+    handler_.on_refused(*this, answer.error());
     respond(answer.error());
     return false;
   }

@@ -40,6 +40,9 @@ class HttpHandler {
   // owed is owed no more. `code` is the WebSocket close code (1006 without a close frame), 0 when
   // the connection never was a WebSocket. The owner destroys the connection, in here or later.
   virtual void on_closed(HttpConnection& connection, std::uint16_t code) = 0;
+  // An answer that the connection gives by itself, to what is no proper request or WebSocket
+  // handshake. The handler may count it and add headers; it must not destroy the connection here.
+  virtual void on_refused(HttpConnection& /*connection*/, HttpResponse& /*answer*/) {}
 
  protected:
   ~HttpHandler() = default;

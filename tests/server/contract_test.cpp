@@ -7,7 +7,6 @@
 namespace bedside::server {
 namespace {
 
-using testing::ElementsAre;
 using tests::SocketClient;
 
 constexpr const char* kPath = "/api/webrtc-signaling";
@@ -92,7 +91,7 @@ TEST_F(Contract, JoinRoom) {
               testing::MatchesRegex("[A-Za-z0-9_-]{22}"));
   EXPECT_EQ(joined["room"], (Json{{"roomId", "join"}, {"participantCount", 1}}));
   EXPECT_TRUE(rig->live().contains(joined["participantId"].get<std::string>()));
-  const Json ice = joined["iceServers"];
+  const Json& ice = joined["iceServers"];
   EXPECT_EQ(ice[0]["urls"], Json({"stun:127.0.0.1:3478"}));
   EXPECT_EQ(ice[1]["urls"],
             Json({"turn:127.0.0.1:3478?transport=udp", "turn:127.0.0.1:3478?transport=tcp"}));
@@ -255,7 +254,11 @@ TEST_F(Contract, EveryAnswerHasTheSecurityHeaders) {
     EXPECT_TRUE(answer->has_header("Cache-Control")) << path;
   }
   EXPECT_EQ(rig->http().Get("/nothing-here")->status, 404);
-  EXPECT_EQ(rig->http().Get("/../etc/passwd")->status, 400);
+  const auto refused = rig->http().Get("/../etc/passwd");
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 400);
+  EXPECT_TRUE(refused->has_header("Content-Security-Policy"));
+  EXPECT_EQ(refused->get_header_value("X-Content-Type-Options"), "nosniff");
   EXPECT_EQ(rig->http().Get("/api/webrtc-ws")->status, 426);
 }
 
