@@ -209,6 +209,7 @@ int measure(const Options& options) {
   const double cpu_before = cpu_seconds(options.pid);
   const Result result = run_traffic(sessions, options);
   const double cpu = cpu_seconds(options.pid) - cpu_before;
+  for (TurnSession& session : sessions) session.release();
   const double relayed = static_cast<double>(result.echoed) * 2;  // there and back
   std::printf("relayed=%.0f us_per_packet=%.3f loss_percent=%.3f kib_per_allocation=%.2f\n",
               relayed, relayed > 0 ? cpu * 1e6 / relayed : 0,

@@ -105,11 +105,13 @@ std::vector<std::uint8_t> TurnSession::exchange(stun::Bytes request) {
       fail("send");
     }
     pollfd waiting{socket_.fd(), POLLIN, 0};
-    if (poll(&waiting, 1, 500) <= 0) continue;
-    const ssize_t size = recv(socket_.fd(), reply.data(), reply.size(), 0);
-    if (size <= 0) continue;
-    reply.resize(static_cast<std::size_t>(size));
-    return reply;
+    while (poll(&waiting, 1, 500) > 0) {
+      const ssize_t size = recv(socket_.fd(), reply.data(), reply.size(), 0);
+      if (size <= 0) break;
+      if ((reply[0] & 0xC0) != 0) continue;  // late ChannelData
+      reply.resize(static_cast<std::size_t>(size));
+      return reply;
+    }
   }
   throw std::runtime_error("the server did not answer within 2 s");
 }
@@ -150,6 +152,14 @@ void TurnSession::allocate() {
            [](stun::MessageWriter& writer, const stun::Endpoint&) {
              constexpr std::uint32_t kUdp = 17U << 24;
              writer.add_u32(stun::Attribute::requested_transport, kUdp);
+           },
+           {});
+}
+
+void TurnSession::release() {
+  transact(stun::Method::refresh,
+           [](stun::MessageWriter& writer, const stun::Endpoint&) {
+             writer.add_u32(stun::Attribute::lifetime, 0);
            },
            {});
 }

@@ -53,6 +53,8 @@ class TurnSession {
   // Each throws std::runtime_error with the server's error when it does not succeed in 2 s.
   void allocate();
   void bind_channel(const stun::Endpoint& peer);
+  // Gives the allocation back, so that the next socket on this port does not meet it.
+  void release();
 
   const LoopbackSocket& socket() const { return socket_; }
 
