@@ -316,6 +316,10 @@ void SimServer::kill() {
   forwarded_ += hub_->stats().forwarded;
   store.kill();
   rooms_ = store.durable();
+  // Also joins that reached the disk and were never acknowledged.
+  for (const auto& [room, facts] : rooms_.all()) {
+    for (const auto& person : facts.people) room_of_[person.first] = room;
+  }
   relay_.restart();
   requests_.clear();
   last_seen_.clear();
