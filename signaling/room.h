@@ -61,9 +61,11 @@ struct Participant {
   Role role = Role::guest;
   TokenHash token_hash{};
   Presence presence = Presence::leased;
-  std::chrono::milliseconds deadline{
-      0};                  // end of lease, grace or return window (mono); unused while here
+  // End of the lease, grace or return window (mono); unused while here.
+  std::chrono::milliseconds deadline{0};
   bool resumable = false;  // showed a token or polls: it comes back with `after`
+  // Ids are in every roster: who has proven more than that is not to be had for the id alone.
+  bool token_shown = false;
   std::uint64_t attach_order = 0;
   std::chrono::milliseconds attached_mono{0};
   std::chrono::milliseconds attached_wall{0};

@@ -151,11 +151,14 @@ Participant* Room::speaker(const Command& command, const Speaker& speaker, bool 
     refuse(command.request, 403, "This participant is not in the room");
     return nullptr;
   }
+  if (!speaker.token.empty()) participant->token_shown = true;
   return participant;
 }
 
 bool Room::token_fits(const Participant& participant, std::string_view token, bool required) const {
-  if (token.empty()) return !required && services_.access == Access::open;
+  if (token.empty()) {
+    return !required && services_.access == Access::open && !participant.token_shown;
+  }
   // Hashes of a secret: comparing them byte by byte tells nothing about the secret.
   return services_.issuer.hash(token) == participant.token_hash;
 }

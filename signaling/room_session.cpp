@@ -41,6 +41,7 @@ void Room::socket_join(const Command& command, const Join& join, const Now& now)
     return refuse_join(command, kNotAParticipant,
                        {"not-a-participant", "This participant is not in the room", {}});
   }
+  if (!join.token.empty()) participant->token_shown = true;
   const bool resumable = !join.token.empty() || join.after.has_value();
   if (participant->attached() && join.after) {
     drop_transports(*participant, "superseded");

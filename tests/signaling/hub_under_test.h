@@ -184,6 +184,7 @@ class HubUnderTest {
   std::vector<std::string> types(SocketId socket) { return types(heard(socket)); }
   static std::vector<std::string> types(const std::vector<Json>& messages) {
     std::vector<std::string> result;
+    result.reserve(messages.size());
     for (const Json& message : messages) result.push_back(message.value("type", "?"));
     return result;
   }

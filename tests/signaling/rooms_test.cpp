@@ -144,7 +144,7 @@ TEST_F(OldPages, MessageToNobodyIsAnErrorForTheSenderOnly) {
 
 TEST_F(OldPages, HostMessagesAreRefusedForGuests) {
   clear();
-  for (const std::string& type : {"kick", "lock", "admit", "decline"}) {
+  for (const char* type : {"kick", "lock", "admit", "decline"}) {
     t.say(a, {{"type", type}, {"peerId", ben.id}});
     EXPECT_EQ(t.heard(a)[0]["code"], "forbidden");
   }

@@ -205,9 +205,12 @@ TEST_F(Session, StrangersAndWrongTokensAreRefused) {
   EXPECT_EQ(t.ask({{"action", "ice-servers"}, {"roomId", "r"}, {"participantId", ann.id}}).status,
             403)
       << "credentials need the token, also in open mode";
-  EXPECT_EQ(t.reply(t.poll({"r", ann.id, ""}, 0, 0)).status, 200)
-      << "open mode: the id alone polls";
+  EXPECT_EQ(t.reply(t.poll({"r", ann.id, ""}, 0, 0)).status, 403)
+      << "ann has shown her token: her id, which everybody knows, is not enough any more";
   EXPECT_THAT(t.heard(b), IsEmpty());
+  const HubUnderTest::Person old_page = t.join("r", "Old page");
+  EXPECT_EQ(t.reply(t.poll({"r", old_page.id, ""}, 0, 0)).status, 200)
+      << "open mode: the id alone polls for who never showed a token";
 }
 
 TEST_F(Session, InviteModeWantsTheTokenEverywhere) {
