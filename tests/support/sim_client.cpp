@@ -364,6 +364,8 @@ void SimClient::on_roster(const Json& message) {
   attached_once_ = true;
   if (message["type"] == "resync") return;  // `resumed` or the poll's answer follows
   street_.mail.excuse_sender(id_);
+  // A repeat of the request that brought us in looks as if this answer had been lost.
+  forgetful_until_ = std::max(forgetful_until_, street_.agenda.now() + seconds{5});
   outgoing_.clear();
   acknowledged_ = sent_up_to_ = next_seq_ - 1;
   ready_ = true;
