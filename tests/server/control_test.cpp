@@ -25,7 +25,9 @@ Json poll_body(const std::string& room, const Json& who, std::uint64_t after, in
 std::vector<std::string> audit_types(const ControlRig& rig) {
   auto reader = store::Reader::open(rig.database());
   EXPECT_TRUE(reader);
-  const auto rows = reader->audit(store::AuditQuery{.limit = 100});
+  store::AuditQuery query;
+  query.limit = 100;
+  const auto rows = reader->audit(query);
   std::vector<std::string> types;
   for (const auto& row : *rows) types.insert(types.begin(), row.type);
   return types;

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 namespace bedside::tests {
 namespace {
@@ -41,7 +40,7 @@ struct SocketClient::Callbacks {
     SocketClient& client = self(user);
     if (!client.early_.empty()) {
       const std::size_t taken = std::min(size, client.early_.size());
-      std::memcpy(into, client.early_.data(), taken);
+      std::copy_n(client.early_.data(), taken, into);
       client.early_.erase(0, taken);
       return static_cast<ssize_t>(taken);
     }
