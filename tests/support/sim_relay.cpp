@@ -261,6 +261,7 @@ void SimRelay::note_events() {
 }
 
 void SimRelay::check() {
+  note_events();
   const milliseconds now = agenda_.now();
   const auto deadline = next_deadline();
   EXPECT_FALSE(deadline && *deadline + kTick < now) << "an allocation outlives its lifetime";
