@@ -174,7 +174,15 @@ export class Visit {
   }
 
   #tellMedia() {
-    if (this.present) this.#signaling.send({ type: 'media-state', ...this.#options.media.state });
+    if (!this.present) return;
+    this.#signaling.send({ type: 'media-state', ...this.#options.media.state, ...this.#path() });
+  }
+
+  // For the practice's own view of its rooms; the others are not told.
+  #path() {
+    const routes = [...this.routes.values()];
+    if (routes.length === 0) return {};
+    return { path: routes.some((route) => route.relayed) ? 'relay' : 'direct' };
   }
 
   #transportChanged(transport) {
@@ -214,7 +222,9 @@ export class Visit {
       else this.routes.delete(peer.id);
       changed = true;
     }
-    if (changed && !this.#over) this.#on.changed();
+    if (!changed || this.#over) return;
+    this.#tellMedia();
+    this.#on.changed();
   }
 
   // ---- credentials
