@@ -108,7 +108,7 @@ void SimClient::vanish() {
   if (socket_ != 0) street_.server.cut(std::exchange(socket_, 0));
   polling_ = false;
   ticket_ = 0;
-  lost_since_ = street_.agenda.now();
+  if (lost_since_.count() == 0) lost_since_ = street_.agenda.now();
   silent_until_ = street_.agenda.now() + seconds{5} + below(150'000);
 }
 
