@@ -170,7 +170,8 @@ tl::expected<Action, Refusal> create_room(const Json& body) {
 
 tl::expected<Action, Refusal> join_room(const Json& body) {
   JoinRoom join{text_of(body, "roomId"), text_of(body, "participantName"), text_of(body, "token")};
-  if (join.room.empty() || join.name.empty()) {
+  const bool blank_name = join.name.find_first_not_of(" \t\r\n") == std::string::npos;
+  if (join.room.empty() || blank_name) {
     return tl::unexpected(refusal(400, "roomId and participantName are required"));
   }
   if (join.name.size() > kMaxNameBytes) {

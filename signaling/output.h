@@ -2,7 +2,7 @@
 //
 // The order matters: `ParticipantLive` and `ParticipantGone` come before the answers that depend on
 // them, so that a relay credential works when its holder learns it and is dead when the leave is
-// acknowledged.
+// acknowledged; when a participant says goodbye it is dead even before that is recorded.
 #pragma once
 
 #include <chrono>

@@ -16,6 +16,7 @@ Room::Room(std::string id, const RoomServices& services)
 void Room::submit(Command command, const Now& now) {
   if (!within_rate(command, now)) return;
   if (in_flight_ && !may_pass(command)) {
+    if (Participant* leaver = leaves_now(command)) publish_gone(*leaver);
     const bool happened = std::holds_alternative<SocketGone>(command.what) ||
                           std::holds_alternative<TimeUp>(command.what);
     if (!happened && waiting_.size() >= kMaxWaitingCommands) {
@@ -96,6 +97,24 @@ bool Room::may_pass(const Command& command) const {
   }
   if (const auto* signal = std::get_if<Signal>(&command.what)) return only_speaks(signal->message);
   return std::holds_alternative<Poll>(command.what);
+}
+
+// Whoever says goodbye, and may: the relay stops serving them while the command waits its turn.
+Participant* Room::leaves_now(const Command& command) const {
+  if (const auto* said = std::get_if<SocketSaid>(&command.what)) {
+    const bool leaves = said->message && std::holds_alternative<Leave>(said->message->body);
+    return leaves ? by_socket(command.socket) : nullptr;
+  }
+  const Speaker* who = nullptr;
+  if (const auto* leave = std::get_if<LeaveRoom>(&command.what)) who = &leave->speaker;
+  const auto* signal = std::get_if<Signal>(&command.what);
+  if (signal != nullptr && std::holds_alternative<Leave>(signal->message.body)) {
+    who = &signal->speaker;
+  }
+  if (who == nullptr) return nullptr;
+  Participant* participant = find(who->participant);
+  return participant != nullptr && token_fits(*participant, who->token, false) ? participant
+                                                                               : nullptr;
 }
 
 void Room::refuse_busy(const Command& command) {
@@ -186,6 +205,16 @@ void Room::broadcast(std::string_view object, const Participant* except) {
   for (const auto& participant : participants_) {
     if (participant->attached() && participant.get() != except) participant->outbox.push(object);
   }
+}
+
+void Room::publish_live(Participant& participant) {
+  if (std::exchange(participant.live, true)) return;
+  services_.outputs.outputs.emplace_back(ParticipantLive{id_, participant.id});
+}
+
+void Room::publish_gone(Participant& participant) {
+  if (!std::exchange(participant.live, false)) return;
+  services_.outputs.outputs.emplace_back(ParticipantGone{id_, participant.id});
 }
 
 void Room::answer(RequestId request, int status, std::string body) {

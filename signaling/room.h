@@ -66,6 +66,7 @@ struct Participant {
   bool resumable = false;  // showed a token or polls: it comes back with `after`
   // Ids are in every roster: who has proven more than that is not to be had for the id alone.
   bool token_shown = false;
+  bool live = false;  // as was told with ParticipantLive and ParticipantGone
   std::uint64_t attach_order = 0;
   std::chrono::milliseconds attached_mono{0};
   std::chrono::milliseconds attached_wall{0};
@@ -149,6 +150,7 @@ class Room {
   bool within_rate(const Command& command, const Now& now);
   void run(const Command& command, const Now& now);
   bool may_pass(const Command& command) const;
+  Participant* leaves_now(const Command& command) const;
   void refuse_busy(const Command& command);
   void commit(std::vector<Change> changes, bool keep, const Caller& caller, std::string participant,
               Decided decided);
@@ -158,6 +160,9 @@ class Room {
   Participant* by_socket(SocketId socket) const;
   std::vector<RosterEntry> others(const Participant& self) const;
   void broadcast(std::string_view object, const Participant* except);
+  // Whether the relay serves this participant; telling it twice is harmless.
+  void publish_live(Participant& participant);
+  void publish_gone(Participant& participant);
   void answer(RequestId request, int status, std::string body);
   void refuse(RequestId request, int status, std::string_view error);
   void unavailable(RequestId request);
@@ -183,6 +188,7 @@ class Room {
   void on(const Command& command, const SocketSaid& said, const Now& now);
   void on(const Command& command, const SocketGone& gone, const Now& now);
   void socket_join(const Command& command, const Join& join, const Now& now);
+  bool overtaken(const Participant& participant, std::uint64_t after) const;
   void refuse_join(const Command& command, std::uint16_t close_code, const Problem& problem);
   bool has_place_for(const Participant& participant) const;
   void enter(Participant& participant, Transport transport, const Command& command,

@@ -64,8 +64,8 @@ void Room::apply_join(const ParticipantJoined& joined, const IceGrant& ice, cons
   participant->presence = Presence::leased;
   participant->deadline = now.mono + kJoinLease;
   note_ice(*participant, ice, now);
+  publish_live(*participant);
   participants_.push_back(std::move(participant));
-  services_.outputs.outputs.emplace_back(ParticipantLive{id_, joined.participant});
 }
 
 void Room::on(const Command& command, const EndRoom& end, const Now& now) {
@@ -94,9 +94,7 @@ void Room::apply_end(EndReason reason) {
   ended_ = true;
   const std::string goodbye = room_ended_message(reason);
   for (const auto& participant : participants_) {
-    if (participant->counts()) {
-      services_.outputs.outputs.emplace_back(ParticipantGone{id_, participant->id});
-    }
+    publish_gone(*participant);
     participant->outbox.push(goodbye);
     if (participant->outbox.lost()) participant->outbox.restart(goodbye);
     std::vector<std::string> last = participant->outbox.take(kOutboxBytes);

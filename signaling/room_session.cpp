@@ -42,6 +42,9 @@ void Room::socket_join(const Command& command, const Join& join, const Now& now)
                        {"not-a-participant", "This participant is not in the room", {}});
   }
   if (!join.token.empty()) participant->token_shown = true;
+  if (overtaken(*participant, join.after.value_or(0))) {
+    return refuse_join(command, kSuperseded, {"superseded", "A newer connection is in use", {}});
+  }
   const bool resumable = !join.token.empty() || join.after.has_value();
   if (participant->attached() && join.after) {
     drop_transports(*participant, "superseded");
@@ -66,6 +69,12 @@ void Room::socket_join(const Command& command, const Join& join, const Now& now)
         self->resumable = resumable;
       },
       now);
+}
+
+// The client has named a higher number since: what says `after` was overtaken on its way and must
+// not take the place of the transport that is in use. 0 is no number: the client knows nothing.
+bool Room::overtaken(const Participant& participant, std::uint64_t after) const {
+  return participant.attached() && after != 0 && after < participant.outbox.acknowledged();
 }
 
 void Room::refuse_join(const Command& command, std::uint16_t close_code, const Problem& problem) {
@@ -99,9 +108,7 @@ void Room::apply_enter(Participant& participant, std::string_view name, const No
     drop_transports(participant, "superseded");
     broadcast(peer_left_message(participant.id), &participant);
   }
-  if (!participant.counts()) {
-    services_.outputs.outputs.emplace_back(ParticipantLive{id_, participant.id});
-  }
+  publish_live(participant);
   if (!name.empty()) participant.name = name;
   participant.presence = Presence::here;
   participant.attach_order = next_attach_++;
@@ -173,11 +180,9 @@ void Room::on(const Command& command, const Poll& poll, const Now& now) {
   Participant* participant = speaker(command, poll.speaker, false);
   if (participant == nullptr) return;
   if (participant->attached()) {
-    // The client has named a higher number since: this request was overtaken on the way, nobody
-    // reads the answer, and it must not take the place of the transport that is in use.
-    const std::uint64_t known = participant->outbox.acknowledged();
-    if (poll.after != 0 && poll.after < known) {
-      return answer(command.request, 200, polled_body({}, known, participant->client_seq));
+    if (overtaken(*participant, poll.after)) {  // nobody reads this answer
+      return answer(command.request, 200,
+                    polled_body({}, participant->outbox.acknowledged(), participant->client_seq));
     }
     drop_transports(*participant, "superseded");
     catch_up(*participant, poll.after);
@@ -252,10 +257,8 @@ void Room::on(const Command& command, const Signal& signal, const Now& now) {
 std::optional<Problem> Room::hear(Participant& participant, const ClientMessage& message) {
   if (!participant.attached())
     return Problem{"join-first", "Join the room first", message.request_id};
-  if (message.client_seq) {
-    if (*message.client_seq <= participant.client_seq) return std::nullopt;  // a retry
-    participant.client_seq = *message.client_seq;
-  }
+  const bool is_retry = message.client_seq && *message.client_seq <= participant.client_seq;
+  if (is_retry) return std::nullopt;
   if (const auto* forward = std::get_if<Forward>(&message.body)) {
     Participant* target = find(forward->target);
     if (target == nullptr || !target->attached() || target == &participant) {
@@ -269,12 +272,15 @@ std::optional<Problem> Room::hear(Participant& participant, const ClientMessage&
   } else if (std::holds_alternative<HostOnly>(message.body)) {
     return Problem{"forbidden", "Only a host may do this", message.request_id};
   }
+  // What was refused does not count: its retry is refused again, not taken for done.
+  if (message.client_seq) participant.client_seq = *message.client_seq;
   return std::nullopt;
 }
 
 // For good: the participant said so. What is said cannot be refused, so the record follows if need
-// be.
+// be, and the relay does not wait for it.
 void Room::leave(Participant& participant, const Command& command, const Now& now) {
+  publish_gone(participant);
   commit({ParticipantLeft{id_, participant.id, LeaveReason::left, now.wall,
                           attended(participant, now)}},
          true, command.caller, participant.id,
@@ -288,9 +294,6 @@ void Room::leave(Participant& participant, const Command& command, const Now& no
              }
              drop_transports(*self, "left");
              if (self->attached()) broadcast(peer_left_message(id), self);
-             if (self->counts()) {
-               services_.outputs.outputs.emplace_back(ParticipantGone{id_, id});
-             }
              std::erase_if(participants_, [self](const auto& p) { return p.get() == self; });
            }
            if (command.request != 0) answer(command.request, 200, accepted_body(std::nullopt));

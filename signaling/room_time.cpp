@@ -49,9 +49,7 @@ void Room::restore(RoomRecord record, const Now& now) {
       participant->presence = Presence::remembered;
       participant->deadline = now.mono + kReturnWindow;
     }
-    if (participant->counts()) {
-      services_.outputs.outputs.emplace_back(ParticipantLive{id_, participant->id});
-    }
+    if (participant->counts()) publish_live(*participant);
     participants_.push_back(std::move(participant));
   }
 }
@@ -175,7 +173,7 @@ void Room::set_away(Participant& participant, const Now& now) {
 // Out of the room, for the others and for the relay; the id stays good for a return.
 void Room::remember(Participant& participant, const Now& now) {
   if (participant.attached()) broadcast(peer_left_message(participant.id), &participant);
-  services_.outputs.outputs.emplace_back(ParticipantGone{id_, participant.id});
+  publish_gone(participant);
   participant.presence = Presence::remembered;
   participant.deadline = now.mono + kReturnWindow;
   participant.media.reset();

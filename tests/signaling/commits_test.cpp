@@ -40,7 +40,28 @@ TEST(Commits, LiveIsPublishedBeforeTheAnswerLeaves) {
   t.order.clear();
   t.ask(
       {{"action", "leave-room"}, {"roomId", "r"}, {"participantId", ann.id}, {"token", ann.token}});
-  EXPECT_THAT(t.order, ElementsAre("commit", "gone p1", "answer 200"));
+  EXPECT_THAT(t.order, ElementsAre("gone p1", "commit", "answer 200"));
+}
+
+TEST(Commits, RelayDoesNotWaitForTheDiskToForgetWhoLeaves) {
+  HubUnderTest t;
+  t.create("r");
+  const auto ann = t.join("r", "Ann");
+  const auto ben = t.join("r", "Ben");
+  const SocketId b = t.attach(ben);
+  t.store = HubUnderTest::Store::holds;
+  const RequestId leave = t.post(
+      {{"action", "leave-room"}, {"roomId", "r"}, {"participantId", ann.id}, {"token", ann.token}});
+  EXPECT_THAT(t.live, ElementsAre(ben.id));
+  EXPECT_FALSE(t.answered(leave));
+  t.post(
+      {{"action", "leave-room"}, {"roomId", "r"}, {"participantId", ben.id}, {"token", "guess"}});
+  EXPECT_THAT(t.live, ElementsAre(ben.id)) << "a stranger must not end the service";
+  t.say(b, {{"type", "leave"}});
+  EXPECT_THAT(t.live, IsEmpty()) << "also while the leave waits for its turn";
+  t.decide_all();
+  EXPECT_EQ(t.reply(leave).status, 200);
+  EXPECT_EQ(t.count("r"), 0U);
 }
 
 TEST(Commits, RefusedCreateIs503AndTheRoomDoesNotExist) {

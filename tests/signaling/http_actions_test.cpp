@@ -50,6 +50,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "roomId and participantName are required"},
         Refused{R"({"action":"join-room","roomId":"known","participantName":""})", 400,
                 "roomId and participantName are required"},
+        Refused{R"({"action":"join-room","roomId":"known","participantName":" \t"})", 400,
+                "roomId and participantName are required"},
         Refused{R"({"action":"join-room","roomId":"","participantName":"Ann"})", 400,
                 "roomId and participantName are required"},
         Refused{R"({"action":"join-room","roomId":"undefined","participantName":"Ann"})", 404,

@@ -179,6 +179,48 @@ TEST_F(Session, ClientSeqMakesARetryHarmless) {
   EXPECT_EQ(polled(1)["clientSeq"], 1);
 }
 
+TEST_F(Session, RetryOfARefusedSignalIsRefusedAgain) {
+  polled(0);
+  Json action{{"action", "signal"},
+              {"roomId", "r"},
+              {"participantId", ann.id},
+              {"token", ann.token},
+              {"clientSeq", 1},
+              {"message", {{"type", "offer"}, {"targetPeerId", "nobody"}, {"offer", 1}}}};
+  EXPECT_EQ(t.ask(action).status, 404);
+  EXPECT_EQ(t.ask(action).status, 404);
+  EXPECT_EQ(polled(1, 0)["clientSeq"], 0);
+  action["message"]["targetPeerId"] = ben.id;
+  EXPECT_EQ(t.ask(action).body, (Json{{"success", true}, {"clientSeq", 1}}));
+}
+
+TEST_F(Session, OvertakenJoinDoesNotDisturbTheSocketInUse) {
+  polled(0);
+  offer_to_ann(1);
+  polled(1);
+  const SocketId a = t.attach(ann, 2);
+  t.heard(a);
+  const SocketId stale = t.attach(ann, 1);
+  EXPECT_EQ(t.closed(stale)->code, 4000);
+  EXPECT_FALSE(t.closed(a).has_value());
+  offer_to_ann(2);
+  EXPECT_THAT(t.types(a), ElementsAre("offer"));
+}
+
+TEST_F(Session, SupersededPollDoesNotSkipWhatItDidNotCarry) {
+  polled(0);
+  const RequestId parked = t.poll(ann, 1);
+  const SocketId a = t.attach(ann, 1);
+  EXPECT_EQ(t.reply(parked).body["next"], 1);
+  EXPECT_THAT(t.types(a), ElementsAre("resumed"));
+}
+
+TEST_F(Session, LostArrivalIsAnArrivalAgain) {
+  t.poll(ann, 0);  // its answer never reaches the client
+  const SocketId a = t.attach(ann, 0);
+  EXPECT_THAT(t.types(a), ElementsAre("existing-peers", "resumed"));
+}
+
 TEST_F(Session, SignalKnowsEveryClientMessage) {
   EXPECT_EQ(t.signal(ann, {{"type", "offer"}, {"targetPeerId", ben.id}}).status, 409)
       << "not joined";

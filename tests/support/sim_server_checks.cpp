@@ -33,7 +33,9 @@ void SimServer::check() {
                                      rooms_.all().begin(), rooms_.all().end(),
                                      [](const auto& entry) { return !entry.second.forget_wall; })));
   if (rooms_.lease_ends_near(now)) return;
-  EXPECT_EQ(relay_.live().size(), counted);
+  // Who says goodbye is out of the relay before it is recorded.
+  EXPECT_LE(relay_.live().size(), counted);
+  if (store.idle()) EXPECT_EQ(relay_.live().size(), counted);
   for (const std::string& who : relay_.live()) {
     EXPECT_TRUE(in_room(who)) << who << " is in no room, but its credential is good";
   }

@@ -80,6 +80,7 @@ class FakeStore {
   const Rooms& durable() const { return durable_; }
   bool refused_lately() const { return agenda_.now() < trouble_until_; }
   bool slow_lately() const { return slow_ || agenda_.now() < slow_until_; }
+  bool idle() const { return under_way_.empty(); }
   bool waits_for(const std::string& room) const { return under_way_.count(room) > 0; }
 
  private:
