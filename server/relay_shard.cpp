@@ -3,15 +3,9 @@
 #include <openssl/rand.h>
 
 #include <cstdlib>
-#include <string_view>
-#include <unordered_map>
 #include <utility>
 
-#include "server/net/timer.h"
-#include "server/net/udp_batch.h"
-#include "server/net/udp_socket.h"
-#include "server/relay_port_sockets.h"
-#include "server/turn_stream.h"
+#include "server/relay_shard_core.h"
 
 namespace bedside::server {
 namespace {
@@ -19,28 +13,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kCommandQueue = 1024;
-constexpr int kBatchesPerWakeup = 4;  // then the other sockets have their turn
 constexpr auto kEventRetry = 10ms;
 constexpr auto kLastEventsWait = 1s;
-
-class SystemRandom final : public turn::Random {
- public:
-  void fill(stun::MutableBytes out) override {
-    // Without randomness ports and tokens could be guessed: better no server than that one.
-    if (::RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) std::abort();
-  }
-};
-
-struct RevokeParticipant {
-  std::string id;
-};
-struct RevokeUser {
-  std::string name;
-};
-struct SetDraining {
-  bool draining;
-};
-using Command = std::variant<RevokeParticipant, RevokeUser, SetDraining>;
 
 template <typename... Handlers>
 struct Overloaded : Handlers... {
@@ -51,49 +25,10 @@ Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 }  // namespace
 
-struct RelayShard::Core final : TurnStream::Owner {
-  Core(const RelayShardSettings& settings, const RelayShardShared& with);
-
-  turn::Now now() const;
-  tl::expected<void, net::SocketError> listen(const RelayShardSettings& settings);
-  void adopt(net::DetachedConnection connection);
-  void on_client_readable(net::UdpSocket& socket);
-  void on_client_datagram(const net::UdpSocket& socket, const net::Datagram& datagram,
-                          const turn::Now& time);
-  void on_port_readable(turn::RelayPortId id);
-  void on_port_datagram(PortSocket& port, const net::Datagram& datagram, const turn::Now& time);
-  void on_frame(TurnStream& stream, stun::Bytes frame) override;
-  void on_frames_done(TurnStream& stream) override;
-  void on_over(TurnStream& stream) override;
-  void to_peer(const turn::ToPeer& out, bool copy);
-  void on_command(const Command& command);
-  void settle();
-  void deliver_events();
-  void arm_expiry();
-  void close_all();
-  void finish();
-
-  net::Loop loop;
-  RelayShardShared shared;
-  std::uint16_t number;
-  bool accept_rfc5766_channels;
-  SystemRandom random;
-  net::ReceiveBatch received;
-  net::SendBatch outgoing;
-  PortSockets ports;
-  turn::Relay relay;
-  std::vector<std::unique_ptr<net::UdpSocket>> clients;
-  std::unordered_map<TurnStream*, std::unique_ptr<TurnStream>> streams;
-  net::Timer expiry;
-  net::Timer event_retry;
-  net::Mailbox<Command> commands;
-  net::Wakeup stop_bell;
-  RelayStats stats;
-  bool draining = false;
-  bool backlogged = false;  // events wait because the mailbox is full
-  bool stopping = false;
-  net::MonoTime give_up{};  // when stopping: the last events are not waited for any longer
-};
+void SystemRandom::fill(stun::MutableBytes out) {
+  // Without randomness ports and tokens could be guessed: better no server than that one.
+  if (::RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) std::abort();
+}
 
 RelayShard::Core::Core(const RelayShardSettings& settings, const RelayShardShared& with)
     : shared(with),
@@ -111,7 +46,7 @@ RelayShard::Core::Core(const RelayShardSettings& settings, const RelayShardShare
                settle();
              }),
       event_retry(loop, [this] { settle(); }),
-      commands(loop, kCommandQueue, [this](const Command& command) { on_command(command); }),
+      commands(loop, kCommandQueue, [this](const ShardCommand& command) { on_command(command); }),
       stop_bell(loop, [this] { close_all(); }) {}
 
 turn::Now RelayShard::Core::now() const {
@@ -133,101 +68,7 @@ tl::expected<void, net::SocketError> RelayShard::Core::listen(const RelayShardSe
   return {};
 }
 
-void RelayShard::Core::on_client_readable(net::UdpSocket& socket) {
-  const turn::Now time = now();
-  ports.set_owner({&socket, nullptr});
-  for (int i = 0; i < kBatchesPerWakeup; ++i) {
-    const auto datagrams = socket.receive(received);
-    for (const net::Datagram& datagram : datagrams) on_client_datagram(socket, datagram, time);
-    outgoing.flush();  // what it borrows lies in `received`
-    if (datagrams.size() < received.slots()) break;
-  }
-  settle();
-}
-
-void RelayShard::Core::on_client_datagram(const net::UdpSocket& socket,
-                                          const net::Datagram& datagram, const turn::Now& time) {
-  const turn::FiveTuple tuple{turn::ClientTransport::udp, datagram.from, datagram.to};
-  const turn::ClientVerdict verdict = relay.on_client(tuple, datagram.payload(), time);
-  if (const auto* out = std::get_if<turn::ToPeer>(&verdict)) {
-    to_peer(*out, false);
-  } else if (const auto* reply = std::get_if<turn::ToClient>(&verdict)) {
-    outgoing.add_copy(socket, datagram.from, reply->bytes, &datagram.to.address);
-  }
-}
-
-void RelayShard::Core::to_peer(const turn::ToPeer& out, bool copy) {
-  const PortSocket* port = ports.find(out.from);
-  if (port == nullptr) return;
-  const stun::Endpoint to = shared.live_relays->as_local(out.to);
-  if (copy) {
-    outgoing.add_copy(port->socket, to, out.payload);
-  } else {
-    outgoing.add(port->socket, to, out.payload);
-  }
-}
-
-void RelayShard::Core::on_port_readable(turn::RelayPortId id) {
-  PortSocket* port = ports.find(id);
-  if (port == nullptr) return;
-  const turn::Now time = now();
-  for (const net::Datagram& datagram : port->socket.receive(received)) {
-    on_port_datagram(*port, datagram, time);
-    if (ports.find(id) != port) break;  // its allocation has just expired
-  }
-  outgoing.flush();
-  settle();
-}
-
-void RelayShard::Core::on_port_datagram(PortSocket& port, const net::Datagram& datagram,
-                                        const turn::Now& time) {
-  const ClientLink owner = port.owner;
-  const turn::PeerDatagram from_peer{datagram.buffer, datagram.offset, datagram.size};
-  const turn::PortVerdict verdict =
-      relay.on_peer(port.port.id, shared.live_relays->as_relayed(datagram.from), from_peer, time);
-  const auto* out = std::get_if<turn::ToOwner>(&verdict);
-  if (out == nullptr) return;
-  if (owner.stream != nullptr) {
-    owner.stream->media(out->bytes);
-  } else {
-    outgoing.add(*owner.udp, out->client->client, out->bytes, &out->client->server.address);
-  }
-}
-
-void RelayShard::Core::adopt(net::DetachedConnection connection) {
-  if (streams.size() >= kMaxStreams || stopping) return;  // destroying it closes it
-  auto stream =
-      std::make_unique<TurnStream>(loop, std::move(connection), accept_rfc5766_channels, *this);
-  TurnStream* key = stream.get();
-  streams.emplace(key, std::move(stream));
-  stats.streams.store(streams.size(), std::memory_order_relaxed);
-}
-
-void RelayShard::Core::on_frame(TurnStream& stream, stun::Bytes frame) {
-  ports.set_owner({nullptr, &stream});
-  const turn::ClientVerdict verdict = relay.on_client(stream.tuple(), frame, now());
-  if (const auto* out = std::get_if<turn::ToPeer>(&verdict)) {
-    // A frame does not stay until the batch is full. One too large to be copied leaves at once.
-    const bool fits = out->payload.size() <= net::kUdpPayload;
-    to_peer(*out, fits);
-    if (!fits) outgoing.flush();
-  } else if (const auto* reply = std::get_if<turn::ToClient>(&verdict)) {
-    stream.answer(reply->bytes);
-  }
-}
-
-void RelayShard::Core::on_frames_done(TurnStream& /*stream*/) { settle(); }
-
-void RelayShard::Core::on_over(TurnStream& stream) {
-  const auto found = streams.find(&stream);
-  if (found == streams.end()) return;
-  relay.on_client_closed(stream.tuple(), now());
-  streams.erase(found);
-  stats.streams.store(streams.size(), std::memory_order_relaxed);
-  settle();
-}
-
-void RelayShard::Core::on_command(const Command& command) {
+void RelayShard::Core::on_command(const ShardCommand& command) {
   std::visit(Overloaded{[this](const RevokeParticipant& revoke) {
                           relay.revoke_participant(revoke.id, now());
                         },

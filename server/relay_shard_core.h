@@ -1,0 +1,84 @@
+// Private to the relay_shard*.cpp files: what a relay thread consists of.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "server/net/loop.h"
+#include "server/net/mailbox.h"
+#include "server/net/timer.h"
+#include "server/net/udp_batch.h"
+#include "server/net/udp_socket.h"
+#include "server/relay_port_sockets.h"
+#include "server/relay_shard.h"
+#include "server/relay_stats.h"
+#include "server/turn_stream.h"
+#include "turn/relay.h"
+
+namespace bedside::server {
+
+class SystemRandom final : public turn::Random {
+ public:
+  void fill(stun::MutableBytes out) override;
+};
+
+// What other threads ask of a shard.
+struct RevokeParticipant {
+  std::string id;
+};
+struct RevokeUser {
+  std::string name;
+};
+struct SetDraining {
+  bool draining;
+};
+using ShardCommand = std::variant<RevokeParticipant, RevokeUser, SetDraining>;
+
+struct RelayShard::Core final : TurnStream::Owner {
+  Core(const RelayShardSettings& settings, const RelayShardShared& with);
+
+  turn::Now now() const;
+  tl::expected<void, net::SocketError> listen(const RelayShardSettings& settings);
+  void adopt(net::DetachedConnection connection);
+  void on_client_readable(net::UdpSocket& socket);
+  void on_client_datagram(const net::UdpSocket& socket, const net::Datagram& datagram,
+                          const turn::Now& time);
+  void on_port_readable(turn::RelayPortId id);
+  void on_port_datagram(PortSocket& port, const net::Datagram& datagram, const turn::Now& time);
+  void on_frame(TurnStream& stream, stun::Bytes frame) override;
+  void on_frames_done(TurnStream& stream) override;
+  void on_over(TurnStream& stream) override;
+  void to_peer(const turn::ToPeer& out, bool copy);
+  void on_command(const ShardCommand& command);
+  void settle();
+  void deliver_events();
+  void arm_expiry();
+  void close_all();
+  void finish();
+
+  net::Loop loop;
+  RelayShardShared shared;
+  std::uint16_t number;
+  bool accept_rfc5766_channels;
+  SystemRandom random;
+  net::ReceiveBatch received;
+  net::SendBatch outgoing;
+  PortSockets ports;
+  turn::Relay relay;
+  std::vector<std::unique_ptr<net::UdpSocket>> clients;
+  std::unordered_map<TurnStream*, std::unique_ptr<TurnStream>> streams;
+  net::Timer expiry;
+  net::Timer event_retry;
+  net::Mailbox<ShardCommand> commands;
+  net::Wakeup stop_bell;
+  RelayStats stats;
+  bool draining = false;
+  bool backlogged = false;  // events wait because the mailbox is full
+  bool stopping = false;
+  net::MonoTime give_up{};  // when stopping: the last events are not waited for any longer
+};
+
+}  // namespace bedside::server
