@@ -55,6 +55,7 @@ Control::Impl::Impl(net::Loop& loop, ControlOptions options, ControlSeams seams)
       seams_(std::move(seams)),
       hub_(options_.limits, options_.access, seams_.issuer),
       recorder_(loop, seams_.store, kMaxCommits),
+      sources_(options_.max_connections_per_source),
       hub_timer_(loop, [this] { on_hub_time(); }),
       second_timer_(loop, [this] { on_second(); }),
       revoke_timer_(loop, [this] { retry_revocations(); }),
@@ -74,6 +75,8 @@ bool Control::Impl::adopt(net::DetachedConnection connection, std::string listen
 
 void Control::Impl::welcome(Arrival arrival) {
   if (draining_ || guests_.size() >= options_.max_connections) return;  // closed with the arrival
+  const stun::IpAddress client = arrival.connection.peer.address;
+  if (!sources_.take(client)) return count(Abuse::rate_limited, client);
   const ConnectionId id = ++next_connection_;
   Guest& guest = guests_[id];
   guest.listener = std::move(arrival.listener);
@@ -227,6 +230,7 @@ void Control::Impl::on_closed(net::HttpConnection& connection, std::uint16_t /*c
   if (gone.empty()) return;
   connections_ = guests_.size();
   const Guest& guest = gone.mapped();
+  sources_.give_back(connection.peer().address);
   if (guest.socket) hub_.socket_closed(connection.id(), now());
   if (guest.request != 0) {
     hub_.request_gone(guest.request, now());

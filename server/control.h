@@ -43,6 +43,8 @@ struct ControlOptions {
   std::string redirect_http_to;
   // Connections at once; more are closed unanswered.
   std::size_t max_connections = 10'000;
+  // Of one IPv4 address or IPv6 /64, which may be a whole clinic; more are closed unanswered.
+  std::size_t max_connections_per_source = 256;
   net::HttpTimeouts timeouts;
   std::function<signaling::Now()> clock;  // empty: the system's clocks
 };

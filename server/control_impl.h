@@ -27,6 +27,7 @@
 #include "server/recorder.h"
 #include "server/request_context.h"
 #include "server/routes.h"
+#include "server/source_counts.h"
 #include "server/visit_index.h"
 #include "store/store.h"
 
@@ -124,6 +125,7 @@ class Control::Impl final : private net::HttpHandler {
 
   ConnectionId next_connection_ = 0;
   std::unordered_map<ConnectionId, Guest> guests_;
+  SourceCounts sources_;  // of guests_
   net::Timer hub_timer_;
   net::Timer second_timer_;
   net::Timer revoke_timer_;

@@ -1,12 +1,11 @@
 #include "server/front_door.h"
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <random>
 #include <utility>
 
 #include "server/net/timer.h"
+#include "server/source_counts.h"
 
 namespace bedside::server {
 namespace {
@@ -17,14 +16,6 @@ Language language_of(std::uint8_t first) {
   if (first <= 0x03) return Language::turn;  // the two zero bits of a STUN message, RFC 8489 §5
   const bool letter = (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z');
   return letter ? Language::http : Language::neither;
-}
-
-// Whom a limit is counted against: an IPv4 address, or the /64 a household or server usually has.
-stun::IpAddress source_of(const stun::IpAddress& address) {
-  if (address.is_v4()) return address;
-  std::array<std::uint8_t, 16> prefix{};
-  std::copy_n(address.bytes().begin(), 8, prefix.begin());
-  return stun::IpAddress::v6(prefix);
 }
 
 std::uint64_t random_seed() {

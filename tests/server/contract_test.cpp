@@ -188,6 +188,11 @@ TEST_F(Contract, BodyBeyond64KiBIs413) {
   EXPECT_EQ(rig->post({{"action", "create-room"}, {"x", std::string(70'000, 'x')}})->status, 413);
 }
 
+TEST_F(Contract, HeadBeyond16KiBIs431) {
+  const httplib::Headers huge{{"X-Padding", std::string(17'000, 'x')}};
+  EXPECT_EQ(rig->http().Get("/api/webrtc-signaling?roomId=x", huge)->status, 431);
+}
+
 TEST_F(Contract, CorsEchoesAllowListedOriginsOnly) {
   const httplib::Headers listed{{"Origin", "https://portal.example.org"}};
   const auto preflight = rig->http().Options(kPath, listed);
@@ -375,6 +380,17 @@ TEST_F(Contract, MalformedFrameLeavesEverybodyElseAlone) {
   EXPECT_EQ(huge.close_code(), 1009);
   a.send({{"type", "kick"}});
   EXPECT_EQ(a.next()["code"], "forbidden");
+}
+
+TEST_F(Contract, TooManyMessagesAreAnErrorAndClose4008) {
+  rig->create("ws-flood");
+  const Json ann = rig->join("ws-flood", "Ann");
+  SocketClient a(rig->port(), "/api/webrtc-ws");
+  attach(a, "ws-flood", ann, "Ann");
+  a.next();
+  for (int i = 0; i < 1000; ++i) a.send({{"type", "media-state"}, {"audio", true}});
+  EXPECT_EQ(a.next()["code"], "rate-limited");
+  EXPECT_EQ(a.close_code(), 4008);
 }
 
 }  // namespace

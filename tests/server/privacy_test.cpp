@@ -1,0 +1,61 @@
+// What people type and what proves who they are must not turn up where operators look.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "tests/server/bedside_process.h"
+
+namespace bedside::server {
+namespace {
+
+using Json = nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kCanary = "Zebulon-Canary";
+
+Json post(httplib::Client& web, const Json& body) {
+  const auto answer = web.Post("/api/webrtc-signaling", body.dump(), "application/json");
+  return answer ? Json::parse(answer->body) : Json();
+}
+
+TEST(Privacy, NamesRoomsAndTokensAreInNoLogAndNoMetric) {
+  TestServer server;
+  server.start();
+  httplib::Client web("127.0.0.1", server.http());
+  const std::string room = std::string("room-") + kCanary;
+  post(web, {{"action", "create-room"}, {"appointmentId", kCanary}, {"roomName", room}});
+  const Json joined =
+      post(web, {{"action", "join-room"}, {"roomId", room}, {"participantName", kCanary}});
+  const std::string token = joined.at("participantToken");
+  const std::string credential = joined.at("iceServers").back().at("credential");
+  Json poll{{"action", "poll"}, {"roomId", room}, {"participantId", joined.at("participantId")},
+            {"token", token},   {"after", 0},     {"wait", 0}};
+  EXPECT_EQ(post(web, poll)["success"], true);
+  poll["token"] = kCanary;  // refused
+  EXPECT_EQ(post(web, poll)["success"], false);
+  web.Get(std::string("/") + kCanary + "?name=" + kCanary);
+  web.Post("/api/webrtc-signaling", std::string("{") + kCanary, "application/json");
+  web.Post("/admin/api/login", Json{{"name", kCanary}, {"password", kCanary}}.dump(),
+           "application/json");
+  web.Get("/admin/api/state", {{"Cookie", std::string("bedside=") + kCanary},
+                               {"User-Agent", kCanary},
+                               {"Authorization", std::string("Bearer ") + kCanary}});
+  httplib::Client operators("127.0.0.1", server.operator_port());
+  const auto metrics = operators.Get("/metrics");
+  ASSERT_TRUE(metrics);
+  EXPECT_THAT(metrics->body, Not(HasSubstr(kCanary)));
+  post(web, {{"action", "end-room"}, {"roomId", room}});
+  const Ended ended = server.stop(SIGTERM);
+  for (const std::string& secret : {std::string(kCanary), token, credential}) {
+    EXPECT_THAT(ended.errors, Not(HasSubstr(secret)));
+    EXPECT_THAT(ended.output, Not(HasSubstr(secret)));
+  }
+  EXPECT_THAT(ended.errors, HasSubstr("stopped")) << "the log was read";
+}
+
+}  // namespace
+}  // namespace bedside::server
