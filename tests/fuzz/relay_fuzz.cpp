@@ -1,5 +1,6 @@
 // A relay driven by an arbitrary program of operations: raw bytes from strangers, requests with
-// valid integrity and arbitrary attributes, channel data, peers' datagrams, time, revocation.
+// valid integrity and arbitrary attributes, the same with bytes changed or cut off, channel data,
+// peers' datagrams, time, revocation, drain, a changed peer policy, ports that run out.
 // Whatever happens, nothing may be relayed for somebody who was not promised it (the witness of the
 // simulation keeps the books), and nothing may outlive its deadline.
 #include <cstdint>
@@ -69,7 +70,7 @@ class Machine {
   void step(Program& program) {
     const std::uint8_t what = program.byte();
     Client& client = clients_[program.byte() % clients_.size()];
-    switch (what % 8) {
+    switch (what % 10) {
       case 0:
         return from_client(client, program.bytes(program.byte()));
       case 1:
@@ -83,8 +84,12 @@ class Machine {
         return from_peer(program);
       case 6:
         return world_.advance(std::chrono::seconds(program.word() % 4000));
-      default:
+      case 7:
         return end(client, program.byte());
+      case 8:
+        return from_client(client, damaged(signed_request(client, program), program));
+      default:
+        return intervene(program.byte());
     }
   }
 
@@ -105,6 +110,16 @@ class Machine {
       for (int count = program.byte() % 7; count > 0; --count) add_attribute(writer, program);
     };
     return client.signer.request(method, id, fill);
+  }
+
+  // A message that was valid: up to three bytes changed, sometimes cut short.
+  static Packet damaged(Packet packet, Program& program) {
+    for (int count = 1 + program.byte() % 3; count > 0; --count) {
+      const std::size_t at = program.word() % packet.size();
+      packet[at] = static_cast<std::uint8_t>(packet[at] ^ program.byte());
+    }
+    if (program.byte() % 4 == 0) packet.resize(program.byte() % packet.size());
+    return packet;
   }
 
   void add_attribute(stun::MessageWriter& writer, Program& program) {
@@ -142,6 +157,7 @@ class Machine {
       if (const auto nonce = message->text(stun::Attribute::nonce)) client.signer.nonce = *nonce;
     } else if (const auto* out = std::get_if<turn::ToPeer>(&verdict)) {
       const stun::Endpoint from = world_.ports.open_ports().at(out->from.value).relayed;
+      if (denied_ == out->to.address) std::abort();
       witness_.saw_to_peer(client.tuple, from, out->to, world_.now);
     }
   }
@@ -157,6 +173,7 @@ class Machine {
     const turn::PeerDatagram datagram{buffer, turn::PeerDatagram::kHeadroom, size};
     const turn::PortVerdict verdict = world_.relay.on_peer(to.id, from, datagram, world_.now);
     if (const auto* out = std::get_if<turn::ToOwner>(&verdict)) {
+      if (denied_ == from.address) std::abort();
       witness_.saw_to_client(*out->client, to.relayed, from, world_.now);
       (void)read(Packet(out->bytes.begin(), out->bytes.end()));
     }
@@ -172,9 +189,35 @@ class Machine {
     for (const Client& other : clients_) witness_.saw_end(other.tuple);
   }
 
+  // What an operator or the machine does while calls go on.
+  void intervene(std::uint8_t how) {
+    switch (how % 4) {
+      case 0: {
+        const std::string user = how < 128 ? "alice" : "bob";
+        world_.relay.revoke_user(user, world_.now);
+        for (const Client& client : clients_) {
+          if (client.signer.username == user) witness_.saw_end(client.tuple);
+        }
+        return;
+      }
+      case 1:
+        return world_.relay.set_accepting(!world_.relay.accepting());
+      case 2:
+        world_.ports.exhausted = !world_.ports.exhausted;
+        return;
+      default:
+        turn::PeerPolicyConfig config;
+        denied_ = stun::IpAddress::v4(8, 8, 8, how / 4 % 6);
+        config.denied = {{*denied_, 32}};
+        config.own_addresses = {address("198.41.0.4")};
+        world_.relay.set_peer_policy(turn::PeerPolicy::make(config).value());
+    }
+  }
+
   World world_{small_world()};
   Witness witness_{small_world().quotas};
   std::deque<Client> clients_;
+  std::optional<stun::IpAddress> denied_;  // since the policy changed
 };
 
 }  // namespace
