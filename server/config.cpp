@@ -229,6 +229,7 @@ void read_turn_users(Section& turn, const std::filesystem::path& folder, TurnCon
 void read_turn(Section turn, const std::filesystem::path& folder, TurnConfig& out,
                Findings& findings, bool file_is_open) {
   turn.read_list<stun::Endpoint>("listen", out.listen, kListening, kListenText, "\"[::]:3478\"");
+  turn.read("dtls", out.dtls);
   turn.read_as<PortRange>("relay_ports", out.relay_ports, parse_port_range,
                           "a range of ports above 1023", "\"49152-65535\"");
   turn.read_list<stun::IpAddress>(

@@ -39,6 +39,8 @@ struct HttpsConfig {
   std::vector<stun::Endpoint> listen;
   std::filesystem::path certificate;  // PEM, leaf first
   std::filesystem::path private_key;  // PEM
+
+  bool has_certificate() const { return !certificate.empty() && !private_key.empty(); }
 };
 
 struct HttpConfig {
@@ -52,7 +54,10 @@ struct TurnUser {
 };
 
 struct TurnConfig {
-  std::vector<stun::Endpoint> listen;  // each address is served over UDP and over TCP
+  // Each address is served over UDP and over TCP; where [https] has a certificate, also over TLS on
+  // the same TCP port and, with `dtls`, over DTLS on the same UDP port.
+  std::vector<stun::Endpoint> listen;
+  bool dtls = true;
   PortRange relay_ports;
   std::vector<stun::IpAddress> external_ip;  // at most one per family
   std::string realm;

@@ -101,6 +101,18 @@ class PortCheck {
   bool ipv6_missing_ = false;
 };
 
+void load_certificate(const Config& config, Prepared& prepared, std::vector<std::string>& errors) {
+  const std::string certificate = config.https.certificate.string();
+  const std::string key = config.https.private_key.string();
+  auto tls = net::TlsContext::load(certificate, key);
+  if (!tls) return errors.push_back(std::move(tls.error()));
+  prepared.tls.emplace(std::move(*tls));
+  if (config.turn.listen.empty() || !config.turn.dtls) return;
+  auto dtls = net::DtlsContext::load(certificate, key);
+  if (!dtls) return errors.push_back(std::move(dtls.error()));
+  prepared.dtls.emplace(std::move(*dtls));
+}
+
 }  // namespace
 
 Prepared prepare(Config& config, std::vector<std::string>& errors) {
@@ -125,15 +137,7 @@ Prepared prepare(Config& config, std::vector<std::string>& errors) {
     ports.probe(listen, "operator.listen", false);
   }
   prepared.ipv6 = !ports.ipv6_missing();
-  if (!config.https.listen.empty() && errors.empty()) {
-    auto tls =
-        net::TlsContext::load(config.https.certificate.string(), config.https.private_key.string());
-    if (!tls) {
-      errors.push_back(tls.error());
-    } else {
-      prepared.tls.emplace(std::move(*tls));
-    }
-  }
+  if (config.https.has_certificate() && errors.empty()) load_certificate(config, prepared, errors);
   return prepared;
 }
 

@@ -9,14 +9,16 @@
 
 #include "server/config.h"
 #include "server/keys.h"
+#include "server/net/dtls.h"
 #include "server/net/tls.h"
 
 namespace bedside::server {
 
 struct Prepared {
   Keys keys;
-  std::optional<net::TlsContext> tls;  // when https is served
-  bool ipv6 = true;                    // false: this machine has none
+  std::optional<net::TlsContext> tls;    // when there is a certificate
+  std::optional<net::DtlsContext> dtls;  // the same, unless turn.dtls = false
+  bool ipv6 = true;                      // false: this machine has none
 };
 
 // Changes the configuration to what this machine has: wildcards are split by family, without IPv6

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "server/turn_stream.h"
+#include "server/turn_session.h"
 
 namespace bedside::server {
 namespace {
@@ -60,7 +60,7 @@ tl::expected<turn::RelayPort, turn::PortError> PortSockets::open(stun::Family fa
   const turn::RelayPort opened{id, {address->advertised, port}, {address->bind, port}};
   slots_[id.value] = std::make_unique<PortSocket>(PortSocket{opened, std::move(*socket), owner_});
   slots_[id.value]->socket.watch(loop_, [this, id] { on_readable_(id); });
-  if (owner_.stream != nullptr) owner_.stream->port_opened();
+  if (owner_.session != nullptr) owner_.session->port_opened();
   return opened;
 }
 
@@ -68,7 +68,7 @@ void PortSockets::close(turn::RelayPortId id, const turn::Now& now) {
   PortSocket* socket = find(id);
   if (socket == nullptr) return;
   outgoing_.flush();
-  if (socket->owner.stream != nullptr) socket->owner.stream->port_closed();
+  if (socket->owner.session != nullptr) socket->owner.session->port_closed();
   const stun::Endpoint local = socket->port.local;
   slots_[id.value].reset();
   free_ids_.push(id.value);

@@ -15,12 +15,12 @@
 
 namespace bedside::server {
 
-class TurnStream;
+class TurnSession;
 
 // How to reach the client that owns a relay port: the socket its request came in on.
 struct ClientLink {
   const net::UdpSocket* udp = nullptr;
-  TurnStream* stream = nullptr;
+  TurnSession* session = nullptr;  // when it is more than an address
 };
 
 // One open relay port.

@@ -120,7 +120,8 @@ std::vector<ListenerSpec> listener_specs(const Config& config) {
   };
   add(config.http.listen, {{}, "http", net::TlsMode::off, true, false});
   add(config.https.listen, {{}, "https", net::TlsMode::on, true, false});
-  add(config.turn.listen, {{}, "turn", net::TlsMode::off, false, true});
+  const auto turn_tls = config.https.has_certificate() ? net::TlsMode::detect : net::TlsMode::off;
+  add(config.turn.listen, {{}, "turn", turn_tls, false, true});
   return specs;
 }
 

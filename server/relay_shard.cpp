@@ -40,6 +40,7 @@ RelayShard::Core::Core(const RelayShardSettings& settings, const RelayShardShare
             turn::RelaySurroundings{with.credentials, with.participants, with.live_relays,
                                     with.ledger, &ports, &random},
             *with.peers),
+      sessions(settings.sessions),
       expiry(loop,
              [this] {
                relay.expire(now());
@@ -47,7 +48,9 @@ RelayShard::Core::Core(const RelayShardSettings& settings, const RelayShardShare
              }),
       event_retry(loop, [this] { settle(); }),
       commands(loop, kCommandQueue, [this](const ShardCommand& command) { on_command(command); }),
-      stop_bell(loop, [this] { close_all(); }) {}
+      stop_bell(loop, [this] { close_all(); }) {
+  if (with.dtls != nullptr) dtls.emplace(loop, *with.dtls, outgoing, sessions, *this);
+}
 
 turn::Now RelayShard::Core::now() const {
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
@@ -92,6 +95,7 @@ void RelayShard::Core::settle() {
                              std::memory_order_relaxed);
   stats.udp_receive_drops.store(received.dropped_truncated() + received.dropped_unusable(),
                                 std::memory_order_relaxed);
+  stats.streams.store(streams(), std::memory_order_relaxed);
   if (stopping) finish();
 }
 

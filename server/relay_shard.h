@@ -13,10 +13,12 @@
 
 #include "server/live_relay_table.h"
 #include "server/net/connection.h"
+#include "server/net/dtls.h"
 #include "server/net/loop.h"
 #include "server/net/mailbox.h"
 #include "server/net/socket_error.h"
 #include "server/relay_stats.h"
+#include "server/turn_session.h"
 #include "stun/endpoint.h"
 #include "turn/credentials.h"
 #include "turn/event.h"
@@ -33,6 +35,7 @@ struct RelayEvent {
 struct RelayShardSettings {
   turn::RelaySettings relay;           // relay.shard is this shard's number
   std::vector<stun::Endpoint> listen;  // UDP; wildcards already split by family
+  TurnSessionLimits sessions;
   bool first = true;  // the first shard on these endpoints makes sure nobody else has them
 };
 
@@ -43,13 +46,14 @@ struct RelayShardShared {
   LiveRelayTable* live_relays;
   SharedLedger* ledger;
   const turn::PeerPolicy* peers;
-  net::Mailbox<RelayEvent>* events;  // towards control
+  net::Mailbox<RelayEvent>* events;        // towards control
+  const net::DtlsContext* dtls = nullptr;  // null: DTLS is not spoken
 };
 
 // One relay thread: a loop, a turn::Relay, the UDP sockets of its clients and of its relay ports,
-// and the TCP and TLS connections whose first byte was STUN. Everything with "any thread" beside it
-// may be called from outside; the rest belongs to the shard's thread (or to the only thread of a
-// test that drives loop() itself instead of start()).
+// the TCP and TLS connections whose first byte was STUN, and the DTLS associations. Everything with
+// "any thread" beside it may be called from outside; the rest belongs to the shard's thread (or to
+// the only thread of a test that drives loop() itself instead of start()).
 //
 // Events go to the mailbox. When it is full nothing is lost: the events wait here, new allocations
 // are refused with 508 until they are delivered, media goes on.
@@ -69,8 +73,7 @@ class RelayShard {
   const RelayStats& stats() const;  // any thread
 
   // Takes over a TCP connection whose first bytes look like STUN. Shard's thread (the front door).
-  // Beyond kMaxStreams it is closed.
-  static constexpr std::size_t kMaxStreams = 4096;
+  // Beyond TurnSessionLimits::streams it is closed.
   void adopt(net::DetachedConnection connection);
 
   void start();  // runs the loop on a thread of its own

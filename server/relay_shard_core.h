@@ -2,11 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
+#include "server/dtls_clients.h"
 #include "server/net/loop.h"
 #include "server/net/mailbox.h"
 #include "server/net/timer.h"
@@ -15,6 +16,7 @@
 #include "server/relay_port_sockets.h"
 #include "server/relay_shard.h"
 #include "server/relay_stats.h"
+#include "server/turn_sessions.h"
 #include "server/turn_stream.h"
 #include "turn/relay.h"
 
@@ -37,20 +39,22 @@ struct SetDraining {
 };
 using ShardCommand = std::variant<RevokeParticipant, RevokeUser, SetDraining>;
 
-struct RelayShard::Core final : TurnStream::Owner {
+struct RelayShard::Core final : TurnSession::Owner {
   Core(const RelayShardSettings& settings, const RelayShardShared& with);
 
   turn::Now now() const;
   tl::expected<void, net::SocketError> listen(const RelayShardSettings& settings);
   void adopt(net::DetachedConnection connection);
+  std::size_t streams() const;
   void on_client_readable(net::UdpSocket& socket);
   void on_client_datagram(const net::UdpSocket& socket, const net::Datagram& datagram,
                           const turn::Now& time);
   void on_port_readable(turn::RelayPortId id);
   void on_port_datagram(PortSocket& port, const net::Datagram& datagram, const turn::Now& time);
-  void on_frame(TurnStream& stream, stun::Bytes frame) override;
-  void on_frames_done(TurnStream& stream) override;
-  void on_over(TurnStream& stream) override;
+  void on_frame(TurnSession& session, stun::Bytes frame) override;
+  void on_frames_done(TurnSession& session) override;
+  void on_proven(TurnSession& session) override;
+  void on_over(TurnSession& session) override;
   void to_peer(const turn::ToPeer& out, bool copy);
   void on_command(const ShardCommand& command);
   void settle();
@@ -69,7 +73,8 @@ struct RelayShard::Core final : TurnStream::Owner {
   PortSockets ports;
   turn::Relay relay;
   std::vector<std::unique_ptr<net::UdpSocket>> clients;
-  std::unordered_map<TurnStream*, std::unique_ptr<TurnStream>> streams;
+  std::optional<DtlsClients> dtls;  // before sessions: the associations among them leave it
+  TurnSessions sessions;
   net::Timer expiry;
   net::Timer event_retry;
   net::Mailbox<ShardCommand> commands;

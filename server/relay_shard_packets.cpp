@@ -14,7 +14,6 @@ constexpr int kBatchesPerWakeup = 4;  // then the other sockets have their turn
 
 void RelayShard::Core::on_client_readable(net::UdpSocket& socket) {
   const turn::Now time = now();
-  ports.set_owner({&socket, nullptr});
   for (int i = 0; i < kBatchesPerWakeup; ++i) {
     const auto datagrams = socket.receive(received);
     for (const net::Datagram& datagram : datagrams) on_client_datagram(socket, datagram, time);
@@ -26,6 +25,11 @@ void RelayShard::Core::on_client_readable(net::UdpSocket& socket) {
 
 void RelayShard::Core::on_client_datagram(const net::UdpSocket& socket,
                                           const net::Datagram& datagram, const turn::Now& time) {
+  if (datagram.size > 0 && net::is_dtls(datagram.payload()[0])) {
+    if (dtls) dtls->receive(socket, datagram, time);
+    return;
+  }
+  ports.set_owner({&socket, nullptr});
   const turn::FiveTuple tuple{turn::ClientTransport::udp, datagram.from, datagram.to};
   const turn::ClientVerdict verdict = relay.on_client(tuple, datagram.payload(), time);
   if (const auto* out = std::get_if<turn::ToPeer>(&verdict)) {
@@ -66,43 +70,46 @@ void RelayShard::Core::on_port_datagram(PortSocket& port, const net::Datagram& d
       relay.on_peer(port.port.id, shared.live_relays->as_relayed(datagram.from), from_peer, time);
   const auto* out = std::get_if<turn::ToOwner>(&verdict);
   if (out == nullptr) return;
-  if (owner.stream != nullptr) {
-    owner.stream->media(out->bytes);
+  if (owner.session != nullptr) {
+    owner.session->media(out->bytes);
   } else {
     outgoing.add(*owner.udp, out->client->client, out->bytes, &out->client->server.address);
   }
 }
 
 void RelayShard::Core::adopt(net::DetachedConnection connection) {
-  if (streams.size() >= kMaxStreams || stopping) return;  // destroying it closes it
-  auto stream =
-      std::make_unique<TurnStream>(loop, std::move(connection), accept_rfc5766_channels, *this);
-  TurnStream* key = stream.get();
-  streams.emplace(key, std::move(stream));
-  stats.streams.store(streams.size(), std::memory_order_relaxed);
+  // Destroying the connection closes it.
+  if (streams() >= sessions.limits().streams || stopping) return;
+  sessions.add(std::make_unique<TurnStream>(loop, std::move(connection), accept_rfc5766_channels,
+                                            sessions.limits(), *this));
+  stats.streams.store(streams(), std::memory_order_relaxed);
 }
 
-void RelayShard::Core::on_frame(TurnStream& stream, stun::Bytes frame) {
-  ports.set_owner({nullptr, &stream});
-  const turn::ClientVerdict verdict = relay.on_client(stream.tuple(), frame, now());
+std::size_t RelayShard::Core::streams() const {
+  return sessions.size() - (dtls ? dtls->size() : 0);
+}
+
+void RelayShard::Core::on_frame(TurnSession& session, stun::Bytes frame) {
+  ports.set_owner({nullptr, &session});
+  const turn::ClientVerdict verdict = relay.on_client(session.tuple(), frame, now());
   if (const auto* out = std::get_if<turn::ToPeer>(&verdict)) {
     // A frame does not stay until the batch is full. One too large to be copied leaves at once.
     const bool fits = out->payload.size() <= net::kUdpPayload;
     to_peer(*out, fits);
     if (!fits) outgoing.flush();
   } else if (const auto* reply = std::get_if<turn::ToClient>(&verdict)) {
-    stream.answer(reply->bytes);
+    session.answer(reply->bytes);
   }
 }
 
-void RelayShard::Core::on_frames_done(TurnStream& /*stream*/) { settle(); }
+void RelayShard::Core::on_frames_done(TurnSession& /*session*/) { settle(); }
 
-void RelayShard::Core::on_over(TurnStream& stream) {
-  const auto found = streams.find(&stream);
-  if (found == streams.end()) return;
-  relay.on_client_closed(stream.tuple(), now());
-  streams.erase(found);
-  stats.streams.store(streams.size(), std::memory_order_relaxed);
+void RelayShard::Core::on_proven(TurnSession& session) { sessions.prove(session); }
+
+void RelayShard::Core::on_over(TurnSession& session) {
+  if (!sessions.contains(session)) return;
+  relay.on_client_closed(session.tuple(), now());
+  sessions.remove(session);
   settle();
 }
 

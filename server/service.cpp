@@ -262,7 +262,8 @@ bool Service::open_lanes() {
   const std::vector<ListenerSpec> listeners = listener_specs(config_);
   const RelayShardShared shared{&relay_setup_->credentials, &live_participants_,
                                 live_relays_.get(),         &ledger_,
-                                &relay_setup_->peers,       relay_events_.get()};
+                                &relay_setup_->peers,       relay_events_.get(),
+                                prepared_.dtls ? &*prepared_.dtls : nullptr};
   RelayShardSettings settings;
   settings.relay = relay_setup_->settings;
   settings.listen = endpoints_to_bind(config_.turn.listen);

@@ -13,13 +13,11 @@ turn::FiveTuple tuple_of(const net::DetachedConnection& connection) {
 }  // namespace
 
 TurnStream::TurnStream(net::Loop& loop, net::DetachedConnection connection,
-                       bool accept_rfc5766_channels, Owner& owner)
-    : owner_(owner),
-      tuple_(tuple_of(connection)),
+                       bool accept_rfc5766_channels, const TurnSessionLimits& limits, Owner& owner)
+    : TurnSession(loop, tuple_of(connection), limits, owner),
       framer_(accept_rfc5766_channels),
-      idle_(loop, [this] { on_idle(); }),
       connection_(loop, std::move(connection), *this) {
-  idle_.arm(kIdle);
+  enter(Phase::unproven);
 }
 
 TurnStream::~TurnStream() {
@@ -40,29 +38,21 @@ void TurnStream::on_bytes(net::Connection& /*connection*/, stun::Bytes bytes) {
   destroyed_ = &destroyed;
   framer_.feed(bytes);
   while (const auto frame = framer_.next()) {
-    owner_.on_frame(*this, *frame);
+    owner().on_frame(*this, *frame);
     if (destroyed) return;
   }
   destroyed_ = nullptr;
   if (framer_.broken()) {
-    owner_.on_over(*this);
+    owner().on_over(*this);
   } else {
-    owner_.on_frames_done(*this);
+    owner().on_frames_done(*this);
   }
 }
 
-void TurnStream::on_peer_ended(net::Connection& /*connection*/) { owner_.on_over(*this); }
+void TurnStream::on_peer_ended(net::Connection& /*connection*/) { owner().on_over(*this); }
 
 void TurnStream::on_closed(net::Connection& /*connection*/, net::CloseReason /*reason*/) {
-  owner_.on_over(*this);
-}
-
-void TurnStream::on_idle() {
-  if (ports_ > 0) {
-    idle_.arm(kIdle);
-    return;
-  }
-  owner_.on_over(*this);
+  owner().on_over(*this);
 }
 
 }  // namespace bedside::server

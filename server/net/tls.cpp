@@ -2,38 +2,14 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <fstream>
 #include <string_view>
-#include <system_error>
+#include <utility>
+
+#include "server/net/certificate.h"
 
 namespace bedside::net {
 namespace {
-
-// The last reason OpenSSL gave, for operators; empties its queue.
-std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  ERR_clear_error();
-  const char* reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
-  return reason != nullptr ? reason : "unknown reason";
-}
-
-// Empty when the file can be read, otherwise the sentence that says why not.
-std::string unreadable(std::string_view what, const std::string& path) {
-  errno = 0;
-  std::ifstream file(path);
-  if (file.good() && file.peek() != std::ifstream::traits_type::eof()) return {};
-  const int code = errno;
-  const std::string reason =
-      code != 0 ? std::generic_category().message(code) : std::string("the file is empty");
-  return "cannot read the " + std::string(what) + " " + path + ": " + reason +
-         " (running as user id " + std::to_string(::geteuid()) + ")";
-}
-
-// Keys with a passphrase are refused: OpenSSL would ask for it on the terminal.
-int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*unused*/) { return 0; }
 
 int select_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
                 const unsigned char* offered, unsigned int size, void* /*unused*/) noexcept {
@@ -66,7 +42,6 @@ void configure(SSL_CTX* context) {
                                  kSessionContext.size());
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // resumption by tickets: stateless
   SSL_CTX_set_alpn_select_cb(context, &select_alpn, nullptr);
-  SSL_CTX_set_default_passwd_cb(context, &no_passphrase);
 }
 
 }  // namespace
@@ -76,32 +51,13 @@ void TlsContext::FreeContext::operator()(ssl_ctx_st* context) const { SSL_CTX_fr
 
 tl::expected<TlsContext, std::string> TlsContext::load(const std::string& certificate_path,
                                                        const std::string& private_key_path) {
-  if (auto why = unreadable("certificate", certificate_path); !why.empty()) {
-    return tl::unexpected(std::move(why));
-  }
-  if (auto why = unreadable("private key", private_key_path); !why.empty()) {
-    return tl::unexpected(std::move(why));
-  }
   ERR_clear_error();
   TlsContext result(SSL_CTX_new(TLS_server_method()));
   if (!result.context_) return tl::unexpected("cannot start TLS: " + openssl_reason());
   SSL_CTX* context = result.context_.get();
   configure(context);
-  if (SSL_CTX_use_certificate_chain_file(context, certificate_path.c_str()) != 1) {
-    return tl::unexpected("the certificate " + certificate_path + " is not usable: " +
-                          openssl_reason() + ". It must be PEM, the server's certificate first");
-  }
-  if (SSL_CTX_use_PrivateKey_file(context, private_key_path.c_str(), SSL_FILETYPE_PEM) != 1) {
-    // A key of another type or pair already fails here, against the certificate.
-    return tl::unexpected("the private key " + private_key_path +
-                          " is not usable: " + openssl_reason() +
-                          ". It must be PEM, without a passphrase, and belong to the certificate " +
-                          certificate_path);
-  }
-  if (SSL_CTX_check_private_key(context) != 1) {
-    return tl::unexpected("the private key " + private_key_path +
-                          " does not belong to the certificate " + certificate_path + ": " +
-                          openssl_reason());
+  if (auto used = use_certificate(context, certificate_path, private_key_path); !used) {
+    return tl::unexpected(std::move(used.error()));
   }
   return result;
 }

@@ -6,6 +6,7 @@
 
 #include "server/net/tcp_listener.h"
 #include "stun/bytes.h"
+#include "tests/net/test_certificate.h"
 #include "turn/channel_data.h"
 
 namespace bedside::server::testing {
@@ -32,6 +33,21 @@ turn::PeerPolicy make_policy(const RigOptions& options) {
   return turn::PeerPolicy::make(std::move(config)).value();
 }
 
+const tests::TestCertificate& certificate() {
+  static const tests::TestCertificate kCertificate;
+  return kCertificate;
+}
+const net::TlsContext& tls() {
+  static const auto kTls =
+      net::TlsContext::load(certificate().certificate(), certificate().key()).value();
+  return kTls;
+}
+const net::DtlsContext& dtls() {
+  static const auto kDtls =
+      net::DtlsContext::load(certificate().certificate(), certificate().key()).value();
+  return kDtls;
+}
+
 std::string_view as_text(const Packet& packet) { return stun::as_text(packet); }
 
 }  // namespace
@@ -43,6 +59,7 @@ ShardRig::ShardRig(const RigOptions& options)
       peers_(make_policy(options)),
       live_relays_(choose_relay_addresses(options.listen, options.external)) {
   settings_.listen = options.listen;
+  settings_.sessions = options.sessions;
   settings_.relay.first_port = 20000;  // below what the kernel gives to sockets bound to port 0
   settings_.relay.last_port = 29999;
   settings_.relay.accept_rfc5766_channels = options.accept_rfc5766_channels;
@@ -54,11 +71,22 @@ ShardRig::ShardRig(const RigOptions& options)
 RelayShard& ShardRig::add_shard() {
   settings_.relay.shard = static_cast<std::uint16_t>(shards_.size());
   settings_.first = shards_.empty();
-  auto shard = RelayShard::open(
-      settings_, {&credentials_, &participants_, &live_relays_, &ledger_, &peers_, &mailbox_});
+  auto shard = RelayShard::open(settings_, {&credentials_, &participants_, &live_relays_, &ledger_,
+                                            &peers_, &mailbox_, &dtls()});
   if (!shard) throw std::runtime_error(shard.error().message);
   shards_.push_back(std::move(*shard));
   return *shards_.back();
+}
+
+FrontDoor& ShardRig::open_door(const FrontDoorLimits& limits) {
+  const ListenerSpec spec{{server().address, 0}, "turn", net::TlsMode::detect, false, true};
+  auto door = FrontDoor::open(shard().loop(), {&spec, 1}, &tls(), limits);
+  if (!door) throw std::runtime_error(door.error().message);
+  door_ = std::move(*door);
+  door_->start([this](net::DetachedConnection connection,
+                      const ListenerSpec&) { shard().adopt(std::move(connection)); },
+               {});
+  return *door_;
 }
 
 UdpEnd::UdpEnd(ShardRig& rig, std::string_view bind)
@@ -145,18 +173,21 @@ TcpTurnEnd::TcpTurnEnd(ShardRig& rig, int receive_buffer) : rig_(rig) {
   rig.shard().adopt(std::move(connection));
 }
 
-void TcpTurnEnd::send(const Packet& packet) {
+namespace {
+
+void send_padded(tests::LoopbackClient& tcp, const Packet& packet) {
   Packet padded = packet;
   padded.resize(stun::padded(padded.size()));
-  tcp->send(as_text(padded));
+  tcp.send(as_text(padded));
 }
 
-std::optional<Packet> TcpTurnEnd::receive() {
+std::optional<Packet> receive_frame(ShardRig& rig, tests::LoopbackClient& tcp,
+                                    std::string& unread) {
   std::optional<Packet> frame;
   const auto complete = [&] {
-    unread_ += tcp->pump().take_received();
-    if (unread_.size() < 4) return false;
-    const Packet bytes(unread_.begin(), unread_.end());
+    unread += tcp.pump().take_received();
+    if (unread.size() < 4) return false;
+    const Packet bytes(unread.begin(), unread.end());
     const bool data = turn::classify(bytes[0]) == turn::PacketKind::channel_data;
     const std::size_t length = stun::load_u16(bytes, 2);
     const std::size_t size = stun::padded(length) + (data ? 4 : stun::kHeaderSize);
@@ -164,9 +195,33 @@ std::optional<Packet> TcpTurnEnd::receive() {
     frame.emplace(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
     return true;
   };
-  if (!rig_.run_until(complete)) return std::nullopt;
-  unread_.erase(0, frame->size());
+  if (!rig.run_until(complete)) return std::nullopt;
+  unread.erase(0, frame->size());
   return frame;
+}
+
+}  // namespace
+
+void TcpTurnEnd::send(const Packet& packet) { send_padded(*tcp, packet); }
+std::optional<Packet> TcpTurnEnd::receive() { return receive_frame(rig_, *tcp, unread_); }
+
+DoorTurnEnd::DoorTurnEnd(ShardRig& rig, turn::ClientTransport transport)
+    : tcp(std::make_unique<tests::LoopbackClient>(rig.door().listeners()[0].endpoint)), rig_(rig) {
+  if (transport == turn::ClientTransport::tls) tcp->start_tls();
+}
+
+void DoorTurnEnd::send(const Packet& packet) { send_padded(*tcp, packet); }
+std::optional<Packet> DoorTurnEnd::receive() { return receive_frame(rig_, *tcp, unread_); }
+
+std::optional<Packet> DtlsTurnEnd::receive() {
+  const bool came = rig_.run_until([this] {
+    for (std::string& message : dtls.pump().take_received()) inbox_.push_back(std::move(message));
+    return !inbox_.empty();
+  });
+  if (!came) return std::nullopt;
+  const Packet first(inbox_.front().begin(), inbox_.front().end());
+  inbox_.erase(inbox_.begin());
+  return first;
 }
 
 }  // namespace bedside::server::testing

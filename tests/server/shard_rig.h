@@ -8,12 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "server/front_door.h"
 #include "server/live_participants.h"
 #include "server/live_relay_table.h"
 #include "server/net/mailbox.h"
 #include "server/net/udp_batch.h"
 #include "server/net/udp_socket.h"
 #include "server/relay_shard.h"
+#include "tests/net/dtls_client.h"
 #include "tests/net/loopback_client.h"
 #include "tests/support/turn_wire.h"
 
@@ -30,6 +32,7 @@ struct RigOptions {
   bool allow_loopback_peers = true;
   bool accept_rfc5766_channels = false;
   std::size_t event_queue = 64;
+  TurnSessionLimits sessions;
 };
 
 // Binds and shares; the caller drives a shard's loop itself or starts its thread.
@@ -40,6 +43,10 @@ class ShardRig {
   // Another shard on the same endpoints (the first one has replaced port 0).
   RelayShard& add_shard();
   RelayShard& shard(std::size_t i = 0) { return *shards_.at(i); }
+  // A front door of the first shard for TCP and TLS, on the address of the first endpoint. Before
+  // the shard's thread is started.
+  FrontDoor& open_door(const FrontDoorLimits& limits = {});
+  FrontDoor& door() { return *door_; }
   const stun::Endpoint& server() const { return endpoints_.front(); }
   const std::vector<stun::Endpoint>& endpoints() const { return endpoints_; }
   LiveRelayTable& live_relays() { return live_relays_; }
@@ -73,6 +80,7 @@ class ShardRig {
   RelayShardSettings settings_;
   std::vector<stun::Endpoint> endpoints_;
   std::vector<std::unique_ptr<RelayShard>> shards_;
+  std::unique_ptr<FrontDoor> door_;
 };
 
 // A UDP socket of a client or a peer on the rig's loop.
@@ -137,6 +145,34 @@ class TcpTurnEnd final : public TurnEnd {
  private:
   ShardRig& rig_;
   std::string unread_;
+};
+
+// A TCP or TLS connection that comes in by the front door.
+class DoorTurnEnd final : public TurnEnd {
+ public:
+  DoorTurnEnd(ShardRig& rig, turn::ClientTransport transport);
+  void send(const Packet& packet) override;  // padded to four bytes
+  std::optional<Packet> receive() override;
+
+  std::unique_ptr<tests::LoopbackClient> tcp;
+
+ private:
+  ShardRig& rig_;
+  std::string unread_;
+};
+
+class DtlsTurnEnd final : public TurnEnd {
+ public:
+  explicit DtlsTurnEnd(ShardRig& rig, std::string_view from = "127.0.0.1")
+      : dtls(rig.server(), tests::DtlsTestClient::Version::dtls12, address(from)), rig_(rig) {}
+  void send(const Packet& packet) override { dtls.send(stun::as_text(packet)); }
+  std::optional<Packet> receive() override;
+
+  tests::DtlsTestClient dtls;
+
+ private:
+  ShardRig& rig_;
+  std::vector<std::string> inbox_;
 };
 
 }  // namespace bedside::server::testing

@@ -6,17 +6,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
-#include <memory>
+#include <future>
 #include <optional>
 #include <regex>
 #include <string>
 #include <vector>
 
-#include "server/net/tcp_listener.h"
 #include "tests/server/shard_rig.h"
 
 namespace bedside::server::testing {
@@ -41,7 +41,7 @@ Finished run(const std::vector<std::string>& command) {
   std::string line;
   for (const std::string& word : command) line += "'" + word + "' ";
   Finished finished;
-  FILE* pipe = ::popen((line + "2>&1").c_str(), "r");
+  FILE* pipe = ::popen((line + "2>&1").c_str(), "re");
   if (pipe == nullptr) return finished;
   std::array<char, 4096> piece{};
   while (const std::size_t got = std::fread(piece.data(), 1, piece.size(), pipe)) {
@@ -100,32 +100,23 @@ class Turnutils : public ::testing::Test {
       GTEST_SKIP() << "turnutils_uclient or turnutils_peer is not installed: the relay was NOT "
                       "checked against coturn's client (apt-get install coturn-utils or coturn)";
     }
-    RigOptions options;
-    options.accept_rfc5766_channels = true;  // this client picks channels up to 0x7FFF
-    rig_.emplace(options);
-    // What the front door does, on the one loop there is.
-    listener_ = net::TcpListener::open(rig_->server()).value();
-    listener_->start(rig_->shard().loop(), [this](net::AcceptedSocket socket) {
-      net::DetachedConnection connection;
-      connection.fd = std::move(socket.fd);
-      connection.peer = socket.peer;
-      connection.local = socket.local;
-      rig_->shard().adopt(std::move(connection));
-    });
-    rig_->shard().start();
   }
 
-  void TearDown() override {
-    if (rig_) rig_->shard().stop();
-    listener_.reset();
-  }
-
-  void expect_everything_back(const std::vector<std::string>& options) {
+  // Starts a relay on `listen` and lets the client send through it. Every message must come back.
+  void expect_everything_back(const std::vector<std::string>& options, std::string_view listen) {
+    RigOptions wanted;
+    wanted.listen = {endpoint(listen)};
+    wanted.accept_rfc5766_channels = true;  // this client picks channels up to 0x7FFF
+    ShardRig rig(wanted);
+    rig.open_door();
+    rig.shard().start();
+    const bool tcp = std::find(options.begin(), options.end(), "-t") != options.end();
+    const stun::Endpoint server = tcp ? rig.door().listeners()[0].endpoint : rig.server();
     std::vector<std::string> command{client_, "-u", "alice", "-w", "alice-password"};
     command.insert(command.end(), options.begin(), options.end());
-    const std::string port = std::to_string(rig_->server().port);
-    command.insert(command.end(), {"-p", port, "127.0.0.1"});
+    command.insert(command.end(), {"-p", std::to_string(server.port), server.address.to_string()});
     const Finished finished = run(command);
+    rig.shard().stop();
     const Totals seen = totals(finished.output);
     EXPECT_GT(seen.sent, 0) << finished.output;
     EXPECT_EQ(seen.sent, seen.received) << finished.output;
@@ -138,35 +129,48 @@ class Turnutils : public ::testing::Test {
 
   std::string client_;
   std::string peer_;
-  std::optional<ShardRig> rig_;
-  std::unique_ptr<net::TcpListener> listener_;
 };
 
-// -y: two clients in one process talk through two of our relay ports. -n: messages. -m: clients.
-TEST_F(Turnutils, Relay_to_relay_over_udp) {
-  expect_everything_back({"-y", "-n", "50", "-m", "4"});
-}
+// How the client reaches us, as its flags: -t TCP, -S with TLS over TCP or DTLS over UDP.
+const std::vector<std::vector<std::string>> kWays{{}, {"-t"}, {"-t", "-S"}, {"-S"}};
 
-TEST_F(Turnutils, Relay_to_relay_over_tcp) {
-  expect_everything_back({"-t", "-y", "-n", "50", "-m", "4"});
-}
+class EveryWay : public Turnutils {
+ protected:
+  // All ways at once: the client spends most of its time waiting for itself.
+  void send(const std::vector<std::string>& options, std::string_view listen = "127.0.0.1:0") {
+    std::vector<std::future<void>> runs;
+    for (std::vector<std::string> command : kWays) {
+      command.insert(command.end(), options.begin(), options.end());
+      command.insert(command.end(), {"-n", "50", "-m", "4"});  // messages, clients
+      runs.push_back(std::async(std::launch::async, [this, command, listen] {
+        expect_everything_back(command, listen);
+      }));
+    }
+  }
+};
 
-TEST_F(Turnutils, Relay_to_relay_with_send_indications) {
-  expect_everything_back({"-s", "-y", "-n", "50", "-m", "4"});
-}
+// -y: two clients in one process talk through two of our relay ports.
+TEST_F(EveryWay, Relay_to_relay) { send({"-y"}); }
 
-TEST_F(Turnutils, Port_pairs_towards_an_echoing_peer_over_udp) {
+TEST_F(EveryWay, Relay_to_relay_with_send_indications) { send({"-s", "-y"}); }
+
+// -c: without the RTCP port.
+TEST_F(EveryWay, Relay_to_relay_without_rtcp) { send({"-c", "-y"}); }
+
+TEST_F(EveryWay, Port_pairs_towards_an_echoing_peer) {
   const std::uint16_t port = free_port();
   const Peer peer(peer_, port);
-  expect_everything_back({"-e", "127.0.0.1", "-r", std::to_string(port), "-n", "50", "-m", "4"});
+  send({"-e", "127.0.0.1", "-r", std::to_string(port)});
 }
 
-TEST_F(Turnutils, An_echoing_peer_over_tcp) {
+TEST_F(EveryWay, An_echoing_peer_by_send_indications) {
   const std::uint16_t port = free_port();
   const Peer peer(peer_, port);
-  expect_everything_back(
-      {"-t", "-e", "127.0.0.1", "-r", std::to_string(port), "-n", "50", "-m", "4"});
+  send({"-s", "-e", "127.0.0.1", "-r", std::to_string(port)});
 }
+
+// -x: IPv6 relayed addresses.
+TEST_F(EveryWay, Relay_to_relay_over_ipv6) { send({"-x", "-y"}, "[::1]:0"); }
 
 }  // namespace
 }  // namespace bedside::server::testing

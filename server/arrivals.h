@@ -1,0 +1,65 @@
+// Newcomers by the source they come from, oldest first.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <random>
+#include <unordered_map>
+
+#include "stun/endpoint.h"
+
+namespace bedside::server {
+
+// Those of whom we know too little to let one source have many. Borrows its members; whoever limits
+// their number also bounds this. One thread.
+template <typename Member>
+class Arrivals {
+ public:
+  struct Place {
+    stun::IpAddress source;
+    typename std::list<Member*>::iterator at;
+  };
+
+  // Clients choose their IPv6 prefixes: the seed keeps them from choosing our buckets.
+  Arrivals() : by_source_(0, stun::EndpointHash{random_seed()}) {}
+
+  Place enter(const stun::IpAddress& client, Member& member) {
+    const stun::IpAddress source = source_of(client);
+    std::list<Member*>& line = by_source_[source];
+    return {source, line.insert(line.end(), &member)};
+  }
+  void leave(const Place& place) {
+    const auto line = by_source_.find(place.source);
+    line->second.erase(place.at);
+    if (line->second.empty()) by_source_.erase(line);
+  }
+  // The oldest of the client's source when there are `limit` of it, otherwise null: who means it
+  // decides within milliseconds, so the oldest is the likeliest to stay silent and makes room.
+  Member* oldest_beyond(const stun::IpAddress& client, std::size_t limit) const {
+    const auto line = by_source_.find(source_of(client));
+    return line != by_source_.end() && line->second.size() >= limit ? line->second.front()
+                                                                    : nullptr;
+  }
+  void clear() { by_source_.clear(); }
+
+ private:
+  // Whom a limit is counted against: an IPv4 address, or the /64 a household or server usually has.
+  static stun::IpAddress source_of(const stun::IpAddress& address) {
+    if (address.is_v4()) return address;
+    std::array<std::uint8_t, 16> prefix{};
+    std::copy_n(address.bytes().begin(), 8, prefix.begin());
+    return stun::IpAddress::v6(prefix);
+  }
+  static std::uint64_t random_seed() {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32) | device();
+  }
+
+  // Never empty lists.
+  std::unordered_map<stun::IpAddress, std::list<Member*>, stun::EndpointHash> by_source_;
+};
+
+}  // namespace bedside::server

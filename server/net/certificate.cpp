@@ -1,0 +1,70 @@
+#include "server/net/certificate.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace bedside::net {
+namespace {
+
+// Empty when the file can be read, otherwise the sentence that says why not.
+std::string unreadable(std::string_view what, const std::string& path) {
+  errno = 0;
+  std::ifstream file(path);
+  if (file.good() && file.peek() != std::ifstream::traits_type::eof()) return {};
+  const int code = errno;
+  const std::string reason =
+      code != 0 ? std::generic_category().message(code) : std::string("the file is empty");
+  return "cannot read the " + std::string(what) + " " + path + ": " + reason +
+         " (running as user id " + std::to_string(::geteuid()) + ")";
+}
+
+// Keys with a passphrase are refused: OpenSSL would ask for it on the terminal.
+int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*unused*/) { return 0; }
+
+}  // namespace
+
+std::string openssl_reason() {
+  const unsigned long code = ERR_peek_last_error();
+  ERR_clear_error();
+  const char* reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
+  return reason != nullptr ? reason : "unknown reason";
+}
+
+tl::expected<void, std::string> use_certificate(ssl_ctx_st* context,
+                                                const std::string& certificate_path,
+                                                const std::string& private_key_path) {
+  if (auto why = unreadable("certificate", certificate_path); !why.empty()) {
+    return tl::unexpected(std::move(why));
+  }
+  if (auto why = unreadable("private key", private_key_path); !why.empty()) {
+    return tl::unexpected(std::move(why));
+  }
+  ERR_clear_error();
+  SSL_CTX_set_default_passwd_cb(context, &no_passphrase);
+  if (SSL_CTX_use_certificate_chain_file(context, certificate_path.c_str()) != 1) {
+    return tl::unexpected("the certificate " + certificate_path + " is not usable: " +
+                          openssl_reason() + ". It must be PEM, the server's certificate first");
+  }
+  if (SSL_CTX_use_PrivateKey_file(context, private_key_path.c_str(), SSL_FILETYPE_PEM) != 1) {
+    // A key of another type or pair already fails here, against the certificate.
+    return tl::unexpected("the private key " + private_key_path +
+                          " is not usable: " + openssl_reason() +
+                          ". It must be PEM, without a passphrase, and belong to the certificate " +
+                          certificate_path);
+  }
+  if (SSL_CTX_check_private_key(context) != 1) {
+    return tl::unexpected("the private key " + private_key_path +
+                          " does not belong to the certificate " + certificate_path + ": " +
+                          openssl_reason());
+  }
+  return {};
+}
+
+}  // namespace bedside::net
