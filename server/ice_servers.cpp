@@ -45,8 +45,9 @@ std::array<std::uint8_t, 32> sha256(std::string_view text) {
 
 }  // namespace
 
-IceServers::IceServers(const turn::Credentials& credentials, const AdvertisedRelay& relay)
-    : credentials_(credentials) {
+IceServers::IceServers(const turn::Credentials& credentials, const AdvertisedRelay& relay,
+                       LiveParticipantSet* live)
+    : credentials_(credentials), live_(live) {
   for (const stun::Endpoint& udp : relay.udp) urls_.push_back("stun:" + udp.to_string());
   for (const stun::Endpoint& udp : relay.udp) {
     urls_.push_back("turn:" + udp.to_string() + "?transport=udp");
@@ -83,6 +84,7 @@ signaling::IceGrant IceServers::ice_grant(std::string_view room, std::string_vie
   if (!stun_urls.empty()) servers.push_back({{"urls", std::move(stun_urls)}});
   const auto issued =
       credentials_.issue_for_participant(room_hash, participant, turn_now, kLifetime);
+  if (issued && live_ != nullptr) live_->remember(*issued, credentials_.realm(), turn_now.wall);
   if (issued && !turn_urls.empty()) {
     servers.push_back({{"urls", std::move(turn_urls)},
                        {"username", issued->username},

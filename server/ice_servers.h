@@ -5,13 +5,14 @@
 //
 // Also the hub's source of ids and tokens, from the system's random generator.
 //
-// Control thread only; `credentials` is immutable and outlives this object.
+// Control thread only; `credentials` is immutable, and like `live` outlives this object.
 
 #include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/live_participants.h"
 #include "signaling/issuer.h"
 #include "stun/endpoint.h"
 #include "turn/credentials.h"
@@ -31,7 +32,10 @@ class IceServers final : public signaling::Issuer {
  public:
   static constexpr std::chrono::seconds kLifetime{600};
 
-  IceServers(const turn::Credentials& credentials, const AdvertisedRelay& relay);
+  // `live` is told every name that is issued, so that the relays find it by USERHASH. Null where
+  // nothing is issued to participants.
+  IceServers(const turn::Credentials& credentials, const AdvertisedRelay& relay,
+             LiveParticipantSet* live);
 
   std::string participant_id() override;
   std::string token() override;
@@ -44,6 +48,7 @@ class IceServers final : public signaling::Issuer {
 
  private:
   const turn::Credentials& credentials_;
+  LiveParticipantSet* live_;
   std::vector<std::string> urls_;
 };
 

@@ -183,7 +183,8 @@ bool Service::make_control() {
   live_relays_ = std::make_unique<LiveRelayTable>(relay_setup_->addresses);
   if (options_.assets) assets_ = Assets(*options_.assets);
   trail_ = std::make_unique<AuditTrail>(prepared_.keys.pseudonym, prepared_.keys.field);
-  ice_servers_ = std::make_unique<IceServers>(relay_setup_->credentials, relay_setup_->advertised);
+  ice_servers_ = std::make_unique<IceServers>(relay_setup_->credentials, relay_setup_->advertised,
+                                              &live_participants_);
 
   ControlOptions options;
   options.limits.max_participants = config_.signaling.max_participants;

@@ -48,7 +48,7 @@ tl::expected<std::string, std::string> make_turn_credential(const Config& config
   const auto issued = setup->credentials.issue_shared(subject, turn::Now{{}, now},
                                                       turn::limits::kMaxSharedCredentialTtl);
   if (!issued) return tl::unexpected(std::string("the relay refuses to sign for this subject"));
-  const IceServers servers(setup->credentials, setup->advertised);
+  const IceServers servers(setup->credentials, setup->advertised, nullptr);
   const nlohmann::ordered_json answer = {
       {"iceServers", nlohmann::ordered_json::array({{{"urls", servers.urls()},
                                                      {"username", issued->username},

@@ -114,6 +114,11 @@ LongTermKey LongTermKey::sha256(std::string_view username, std::string_view real
   return key;
 }
 
+LongTermKeys::LongTermKeys(std::string_view username, std::string_view realm,
+                           std::string_view password) noexcept
+    : md5_(LongTermKey::md5(username, realm, password)),
+      sha256_(LongTermKey::sha256(username, realm, password)) {}
+
 bool hmac_sha1(Bytes key, std::initializer_list<Bytes> parts, Sha1Digest& out) noexcept {
   thread_local Hmac hmac({"SHA1"});
   return hmac.compute(key, parts, out);
@@ -149,6 +154,13 @@ bool verify_integrity_sha256(const MessageView& message, Bytes key) noexcept {
   const Bytes body = message.bytes().subspan(kHeaderSize, found->offset - kHeaderSize);
   return hmac_sha256(key, {header, body}, expected) &&
          equal_in_constant_time(found->value, Bytes(expected).first(length));
+}
+
+bool verify_any_integrity(const MessageView& message, Bytes key) noexcept {
+  const bool sha1 = message.has(Attribute::message_integrity);
+  const bool sha256 = message.has(Attribute::message_integrity_sha256);
+  return (sha1 || sha256) && (!sha1 || verify_integrity(message, key)) &&
+         (!sha256 || verify_integrity_sha256(message, key));
 }
 
 Sha256Digest userhash(std::string_view username, std::string_view realm) noexcept {

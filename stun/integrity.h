@@ -14,6 +14,7 @@
 
 #include "stun/bytes.h"
 #include "stun/message.h"
+#include "stun/password_algorithm.h"
 
 namespace bedside::stun {
 
@@ -38,6 +39,21 @@ class LongTermKey {
   std::uint8_t size_ = 0;
 };
 
+// The keys of one user under every algorithm we offer: a client may choose another one with each
+// request, and the password is not kept to make the key then.
+class LongTermKeys {
+ public:
+  LongTermKeys(std::string_view username, std::string_view realm,
+               std::string_view password) noexcept;
+  [[nodiscard]] const LongTermKey& of(PasswordAlgorithm algorithm) const noexcept {
+    return algorithm == PasswordAlgorithm::sha256 ? sha256_ : md5_;
+  }
+
+ private:
+  LongTermKey md5_;
+  LongTermKey sha256_;
+};
+
 // HMAC over the concatenation of the parts. False: the crypto library failed, `out` is not a
 // digest.
 [[nodiscard]] bool hmac_sha1(Bytes key, std::initializer_list<Bytes> parts,
@@ -53,6 +69,9 @@ class LongTermKey {
 [[nodiscard]] bool verify_integrity(const MessageView& message, Bytes key) noexcept;
 // The same for MESSAGE-INTEGRITY-SHA256: 16 to 32 bytes in steps of 4, other sizes are refused.
 [[nodiscard]] bool verify_integrity_sha256(const MessageView& message, Bytes key) noexcept;
+// Of the two attributes at least one is there, and each that is there matches the key: nobody on
+// the way may pick the one that is checked.
+[[nodiscard]] bool verify_any_integrity(const MessageView& message, Bytes key) noexcept;
 
 // USERHASH (§14.4): SHA-256(username ":" realm).
 [[nodiscard]] Sha256Digest userhash(std::string_view username, std::string_view realm) noexcept;

@@ -43,8 +43,7 @@ struct AllocateReply {
 struct Allocation {
   AllocationSerial serial;
   FiveTuple client;
-  std::string username;  // of the request that made it; all later ones must use the same (§5)
-  Account account;       // the derived key, never the password
+  Account account;  // of the request that made it; all later ones must be of the same user (§5)
   std::array<std::optional<RelayedHalf>, 2> halves;  // IPv4, IPv6
   PermissionTable permissions;
   ChannelTable channels;

@@ -1,6 +1,10 @@
 #include "turn/authenticator.h"
 
+#include <utility>
+
 #include "stun/integrity.h"
+#include "stun/password_algorithm.h"
+#include "turn/limits.h"
 
 namespace bedside::turn {
 namespace {
@@ -11,13 +15,14 @@ tl::unexpected<AuthRefusal> refuse(Cause cause, int code) {
   return tl::make_unexpected(AuthRefusal{cause, code, std::nullopt});
 }
 
-// RFC 8489 §9.2.4: a request may be signed either way; the MD5 key is used with both, because we do
-// not offer PASSWORD-ALGORITHMS.
-bool signed_with(const stun::MessageView& message, const stun::LongTermKey& key) {
-  if (message.has(stun::Attribute::message_integrity)) {
-    return stun::verify_integrity(message, key.bytes());
-  }
-  return stun::verify_integrity_sha256(message, key.bytes());
+bool has_integrity(const stun::MessageView& message) {
+  return message.has(stun::Attribute::message_integrity) ||
+         message.has(stun::Attribute::message_integrity_sha256);
+}
+
+bool is_complete(const stun::MessageView& message) {
+  return (message.has(stun::Attribute::username) || message.has(stun::Attribute::userhash)) &&
+         message.has(stun::Attribute::realm) && message.has(stun::Attribute::nonce);
 }
 
 }  // namespace
@@ -27,32 +32,34 @@ tl::expected<Account, AuthRefusal> Authenticator::check(const stun::MessageView&
                                                         const Allocation* allocation,
                                                         const Now& now) {
   using stun::Attribute;
-  if (!message.has(Attribute::message_integrity) &&
-      !message.has(Attribute::message_integrity_sha256)) {
-    return refuse(Cause::no_integrity, 401);
-  }
-  const auto username = message.text(Attribute::username);
-  const auto realm = message.text(Attribute::realm);
+  if (!has_integrity(message)) return refuse(Cause::no_integrity, 401);
+  if (!is_complete(message)) return refuse(Cause::incomplete, 400);
   const auto nonce = message.text(Attribute::nonce);
-  if (!username || !realm || !nonce) return refuse(Cause::incomplete, 400);
-
   if (nonces_.check(*nonce, client.transport, client.client, now) != NonceVerdict::valid) {
     return refuse(Cause::stale_nonce, 438);
   }
-  if (*realm != credentials_.realm()) return refuse(Cause::wrong_realm, 401);
+  // Every nonce that is valid here has the "password algorithms" bit.
+  const auto choice = stun::algorithm_choice(message);
+  if (!choice) return refuse(Cause::tampered, 400);
+  if (message.text(Attribute::realm) != credentials_.realm()) {
+    return refuse(Cause::wrong_realm, 401);
+  }
+  const auto name = name_in(message, allocation);
+  if (!name) return refuse(Cause::unknown_user, 401);
 
-  if (allocation != nullptr && *username == allocation->username) {
+  const auto signed_with = [&](const stun::LongTermKeys& keys) {
+    return stun::verify_any_integrity(message, keys.of(choice->algorithm).bytes());
+  };
+  if (allocation != nullptr && *name == allocation->account.username) {
     const Account& owner = allocation->account;
     if (!owner.participant.empty() && !participants_.contains(owner.participant)) {
       return refuse(Cause::unknown_user, 401);
     }
-    if (!signed_with(message, owner.key)) return refuse(Cause::wrong_key, 401);
+    if (!signed_with(owner.keys)) return refuse(Cause::wrong_key, 401);
     return owner;
   }
 
-  auto account =
-      credentials_.find(*username, now, participants_,
-                        [&](const stun::LongTermKey& key) { return signed_with(message, key); });
+  auto account = credentials_.find(*name, now, participants_, signed_with);
   if (!account) {
     const bool wrong_key = account.error() == Refusal::wrong_key;
     return refuse(wrong_key ? Cause::wrong_key : Cause::unknown_user, 401);
@@ -63,6 +70,43 @@ tl::expected<Account, AuthRefusal> Authenticator::check(const stun::MessageView&
     return tl::make_unexpected(AuthRefusal{Cause::other_user, 441, std::move(*account)});
   }
   return std::move(*account);
+}
+
+std::optional<std::string> Authenticator::name_in(const stun::MessageView& message,
+                                                  const Allocation* allocation) const {
+  if (const auto username = message.text(stun::Attribute::username)) {
+    if (username->size() > limits::kMaxUsernameBytes) return std::nullopt;
+    return std::string(*username);
+  }
+  const auto userhash = message.find(stun::Attribute::userhash);
+  if (!userhash) return std::nullopt;
+  // The owner of the allocation first: that one is also found after the credential ran out.
+  if (allocation != nullptr) {
+    const std::string& owner = allocation->account.username;
+    if (stun::equal_in_constant_time(userhash->value,
+                                     stun::userhash(owner, credentials_.realm()))) {
+      return owner;
+    }
+  }
+  return credentials_.name_of(userhash->value, participants_);
+}
+
+void Authenticator::challenge(stun::MessageWriter& reply, const FiveTuple& client, const Now& now) {
+  reply.add_text(stun::Attribute::realm, credentials_.realm());
+  reply.add_text(stun::Attribute::nonce,
+                 nonces_.issue(client.transport, client.client, now).text());
+  reply.add_bytes(stun::Attribute::password_algorithms, stun::kOfferedAlgorithms);
+}
+
+void Authenticator::sign(stun::MessageWriter& reply, const stun::MessageView& request,
+                         const Account& account) {
+  const auto choice = stun::algorithm_choice(request).value_or(stun::AlgorithmChoice{});
+  const stun::Bytes key = account.keys.of(choice.algorithm).bytes();
+  if (choice.negotiated) {
+    reply.add_integrity_sha256(key);
+  } else {
+    reply.add_integrity(key);
+  }
 }
 
 }  // namespace bedside::turn

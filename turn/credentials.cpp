@@ -117,7 +117,8 @@ tl::expected<Credentials, CredentialsError> Credentials::make(CredentialsConfig 
   credentials.users_.reserve(config.users.size());
   for (UserPassword& user : config.users) {
     credentials.users_.push_back(
-        {user.name, stun::LongTermKey::md5(user.name, config.realm, user.password)});
+        {user.name, stun::LongTermKeys(user.name, config.realm, user.password)});
+    credentials.user_names_.emplace(stun::userhash(user.name, config.realm), user.name);
     OPENSSL_cleanse(user.password.data(), user.password.size());
   }
   std::vector<User>& users = credentials.users_;
@@ -135,6 +136,15 @@ tl::expected<Credentials, CredentialsError> Credentials::make(CredentialsConfig 
   return credentials;
 }
 
+std::optional<std::string> Credentials::name_of(stun::Bytes userhash,
+                                                const LiveParticipants& live) const {
+  stun::Sha256Digest wanted{};
+  if (userhash.size() != wanted.size()) return std::nullopt;
+  std::copy(userhash.begin(), userhash.end(), wanted.begin());
+  if (const auto user = user_names_.find(wanted); user != user_names_.end()) return user->second;
+  return live.name_of(wanted);
+}
+
 tl::expected<Account, Refusal> Credentials::find(std::string_view username, const Now& now,
                                                  const LiveParticipants& live,
                                                  const KeyCheck& signed_with) const {
@@ -144,23 +154,24 @@ tl::expected<Account, Refusal> Credentials::find(std::string_view username, cons
   if (!rest) {
     const User* user = find_user(username);
     if (user == nullptr) return tl::make_unexpected(Refusal::unknown_user);
-    if (!signed_with(user->key)) return tl::make_unexpected(Refusal::wrong_key);
-    return Account{AccountKind::user, user->key, user->name, {}, seconds::max()};
+    if (!signed_with(user->keys)) return tl::make_unexpected(Refusal::wrong_key);
+    return Account{AccountKind::user, user->keys, user->name, user->name, {}, seconds::max()};
   }
   if (rest->expiry <= now.wall) return tl::make_unexpected(Refusal::expired);
 
   Refusal refusal = Refusal::unknown_user;
-  // The key among those of `secrets` that signed the message; notes in `refusal` why there is none.
+  // The keys among those of `secrets` that signed the message; notes in `refusal` why there are
+  // none.
   const auto try_secrets = [&](const std::vector<std::string>& secrets, seconds max_ttl) {
-    std::optional<stun::LongTermKey> found;
+    std::optional<stun::LongTermKeys> found;
     if (secrets.empty()) return found;
     if (rest->expiry - now.wall > max_ttl + limits::kCredentialClockSkew) {
       refusal = std::max(refusal, Refusal::beyond_max_ttl);
       return found;
     }
     for (const std::string& secret : secrets) {
-      const auto key = rest_key(secret, username);
-      if (key && signed_with(*key)) return found = key;
+      const auto keys = rest_keys(secret, username);
+      if (keys && signed_with(*keys)) return found = keys;
     }
     refusal = std::max(refusal, Refusal::wrong_key);
     return found;
@@ -170,13 +181,15 @@ tl::expected<Account, Refusal> Credentials::find(std::string_view username, cons
       participant && !participant_secrets_.empty()) {
     if (!live.contains(*participant)) {
       refusal = Refusal::not_live;
-    } else if (const auto key = try_secrets(participant_secrets_, max_participant_ttl_)) {
-      return Account{AccountKind::participant, *key, std::string(rest->subject),
+    } else if (const auto keys = try_secrets(participant_secrets_, max_participant_ttl_)) {
+      return Account{AccountKind::participant,  *keys,
+                     std::string(username),     std::string(rest->subject),
                      std::string(*participant), rest->expiry};
     }
   }
-  if (const auto key = try_secrets(shared_secrets_, max_shared_ttl_)) {
-    return Account{AccountKind::shared, *key, std::string(rest->subject), {}, rest->expiry};
+  if (const auto keys = try_secrets(shared_secrets_, max_shared_ttl_)) {
+    return Account{AccountKind::shared,        *keys, std::string(username),
+                   std::string(rest->subject), {},    rest->expiry};
   }
   return tl::make_unexpected(refusal);
 }
@@ -209,11 +222,11 @@ std::optional<IssuedCredential> Credentials::issue_shared(std::string_view subje
   return issue(shared_secrets_, subject, now, ttl, max_shared_ttl_);
 }
 
-std::optional<stun::LongTermKey> Credentials::rest_key(std::string_view secret,
-                                                       std::string_view username) const {
+std::optional<stun::LongTermKeys> Credentials::rest_keys(std::string_view secret,
+                                                         std::string_view username) const {
   const std::string password = rest_password(secret, username);
   if (password.empty()) return std::nullopt;  // the crypto library failed; "" is not the password
-  return stun::LongTermKey::md5(username, realm_, password);
+  return stun::LongTermKeys(username, realm_, password);
 }
 
 const Credentials::User* Credentials::find_user(std::string_view name) const noexcept {

@@ -1,4 +1,4 @@
-// Who may use the relay: turns a USERNAME into an account with the key to check the message with.
+// Who may use the relay: turns a USERNAME into an account with the keys to check the message with.
 //
 // Three kinds of user, all of the long-term credential mechanism (RFC 8489 §9.2):
 //   participant  "<expiry>:<room hash>:<participant id>", minted by this server for an admitted
@@ -8,12 +8,17 @@
 //   user         a name and password from the configuration.
 // A TURN REST password is base64(HMAC-SHA1(secret, username)); expiry is Unix seconds in decimal.
 //
+// A client may hide its name behind USERHASH (§14.4). The names of users are configured and those
+// of participants were issued here, so both are found again; those of shared users are only known
+// to whoever minted them.
+//
 // Immutable after make(), so shards share one object without locks.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +35,8 @@ enum class AccountKind : std::uint8_t { participant, shared, user };
 
 struct Account {
   AccountKind kind{};
-  stun::LongTermKey key;
+  stun::LongTermKeys keys;
+  std::string username;  // as on the wire, or as found for its USERHASH
   // The subject of quotas: "<room hash>:<participant id>", the shared subject, or the user's name.
   std::string name;
   std::string participant;            // participant id; empty for the other kinds
@@ -43,6 +49,10 @@ class LiveParticipants {
  public:
   virtual ~LiveParticipants() = default;
   [[nodiscard]] virtual bool contains(std::string_view participant_id) const noexcept = 0;
+  // The USERNAME with this hash among those issued to participants, live or not; called only for
+  // requests that carry USERHASH.
+  [[nodiscard]] virtual std::optional<std::string> name_of(
+      const stun::Sha256Digest& userhash) const = 0;
 };
 
 // Every reason is answered alike, 401 with a fresh nonce (§9.2.4, checklist B.15), so that a
@@ -96,10 +106,18 @@ class Credentials {
 
   [[nodiscard]] const std::string& realm() const noexcept { return realm_; }
 
-  // Says whether a message was signed with this key: [&](const stun::LongTermKey& key) { return
-  // stun::verify_integrity(message, key.bytes()); }. Called for each key the name may have, at most
-  // 2 × kMaxSecrets times: secrets rotate, and a shared subject may look like a participant.
-  using KeyCheck = std::function<bool(const stun::LongTermKey&)>;
+  // Can every user be found by USERHASH? Only then may clients be told to hide their names: one
+  // that is told so sends nothing else (§9.2.5, checklist B.24). No as soon as there is a shared
+  // secret.
+  [[nodiscard]] bool names_can_be_hidden() const noexcept { return shared_secrets_.empty(); }
+  // The name behind a USERHASH; an attribute of another size than 32 bytes is nobody's.
+  [[nodiscard]] std::optional<std::string> name_of(stun::Bytes userhash,
+                                                   const LiveParticipants& live) const;
+
+  // Says whether a message was signed with one of these keys, the one its algorithm asks for.
+  // Called for each password the name may have, at most 2 × kMaxSecrets times: secrets rotate, and
+  // a shared subject may look like a participant.
+  using KeyCheck = std::function<bool(const stun::LongTermKeys&)>;
 
   // The account whose name and key both fit. Allocates (the account's strings): for requests that
   // change something, not for packets.
@@ -120,21 +138,22 @@ class Credentials {
  private:
   struct User {
     std::string name;
-    stun::LongTermKey key;
+    stun::LongTermKeys keys;
   };
 
   Credentials() = default;
   [[nodiscard]] static std::optional<IssuedCredential> issue(
       const std::vector<std::string>& secrets, std::string_view subject, const Now& now,
       std::chrono::seconds ttl, std::chrono::seconds max_ttl);
-  [[nodiscard]] std::optional<stun::LongTermKey> rest_key(std::string_view secret,
-                                                          std::string_view username) const;
+  [[nodiscard]] std::optional<stun::LongTermKeys> rest_keys(std::string_view secret,
+                                                            std::string_view username) const;
   [[nodiscard]] const User* find_user(std::string_view name) const noexcept;
 
   std::string realm_;
   std::vector<std::string> participant_secrets_;
   std::vector<std::string> shared_secrets_;
-  std::vector<User> users_;  // sorted by name
+  std::vector<User> users_;                               // sorted by name
+  std::map<stun::Sha256Digest, std::string> user_names_;  // by USERHASH
   std::chrono::seconds max_participant_ttl_{};
   std::chrono::seconds max_shared_ttl_{};
 };

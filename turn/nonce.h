@@ -5,6 +5,10 @@
 // B.18). The key of each hour is derived from a master key that is random per start, so it rotates
 // by itself, and all shards that share the master key accept each other's nonces.
 //
+// A nonce begins with the nonce cookie (stun/nonce_cookie.h). It is compared as a whole, so a
+// client that was shown other feature bits than ours comes back with a stale nonce, not with a
+// weaker algorithm.
+//
 // Not thread-safe (it caches the current keys): one object per relay.
 #pragma once
 
@@ -16,6 +20,7 @@
 #include "stun/bytes.h"
 #include "stun/endpoint.h"
 #include "stun/integrity.h"
+#include "stun/nonce_cookie.h"
 #include "turn/five_tuple.h"
 #include "turn/now.h"
 
@@ -30,11 +35,11 @@ enum class NonceVerdict : std::uint8_t {
           // (B.16)
 };
 
-// The text of a nonce, by value. 35 characters: "obMatJos2" and the security feature bits (RFC 8489
-// §9.2: none are on, "AAAA"), then 22 characters of base64: 4 bytes time and 12 bytes HMAC.
+// The text of a nonce, by value. 29 characters: the cookie and its feature bits, then 16 characters
+// of base64: 3 bytes time and 9 bytes HMAC. Short, because it is most of a 401.
 class Nonce {
  public:
-  static constexpr std::size_t kSize = 35;
+  static constexpr std::size_t kSize = stun::kNonceCookieSize + 16;
   [[nodiscard]] std::string_view text() const noexcept { return {text_.data(), text_.size()}; }
 
  private:
@@ -44,7 +49,7 @@ class Nonce {
 
 class Nonces {
  public:
-  explicit Nonces(const NonceKey& master) noexcept;
+  explicit Nonces(const NonceKey& master, stun::SecurityFeatures features = {}) noexcept;
 
   [[nodiscard]] Nonce issue(ClientTransport transport, const stun::Endpoint& client,
                             const Now& now) noexcept;
@@ -62,6 +67,7 @@ class Nonces {
                            const stun::Endpoint& client) noexcept;
 
   NonceKey master_;
+  stun::SecurityFeatures features_;
   std::array<PeriodKey, 2> keys_{};  // this period and the one before, by the lowest bit
 };
 

@@ -136,7 +136,6 @@ ClientVerdict Relay::allocate(const Request& request, const Account& account,
   Allocation allocation{
       .serial = {(std::uint64_t{settings_.shard} << 48) | opened_},
       .client = request.client,
-      .username = std::string(request.message.text(Attribute::username).value_or("")),
       .account = account,
       .halves = {},
       .permissions = {},

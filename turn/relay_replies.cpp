@@ -19,10 +19,12 @@ AuthFailure failure_of(AuthRefusal::Cause cause) {
   }
 }
 
-// The first two rounds of every honest conversation end with 401 or 438 too; those are no failures.
+// The first two rounds of every honest conversation end with 401 or 438 too; those are no failures,
+// and neither is a message that makes no sense.
 bool is_failure(AuthRefusal::Cause cause) {
-  return cause != AuthRefusal::Cause::no_integrity && cause != AuthRefusal::Cause::incomplete &&
-         cause != AuthRefusal::Cause::stale_nonce;
+  using Cause = AuthRefusal::Cause;
+  return cause == Cause::wrong_realm || cause == Cause::unknown_user || cause == Cause::wrong_key ||
+         cause == Cause::other_user;
 }
 
 stun::MessageWriter error_writer(stun::MutableBytes out, const stun::MessageView& request,
@@ -57,11 +59,7 @@ ClientVerdict Relay::refuse_stranger(const Request& request, const AuthRefusal& 
   if (refusal.account) return error(request, *refusal.account, refusal.code);
 
   stun::MessageWriter writer = error_writer(scratch_, request.message, refusal.code);
-  if (refusal.with_challenge()) {
-    writer.add_text(stun::Attribute::realm, authenticator_.realm());
-    const Nonce nonce = authenticator_.fresh_nonce(request.client, request.now);
-    writer.add_text(stun::Attribute::nonce, nonce.text());
-  }
+  if (refusal.with_challenge()) authenticator_.challenge(writer, request.client, request.now);
   finish(request, writer, nullptr);
   return sent(writer.finish());
 }
@@ -92,7 +90,7 @@ ClientVerdict Relay::quota_reached(const Request& request, const Account& accoun
 }
 
 void Relay::finish(const Request& request, stun::MessageWriter& writer, const Account* account) {
-  if (account != nullptr) writer.add_integrity(account->key.bytes());
+  if (account != nullptr) Authenticator::sign(writer, request.message, *account);
   if (request.message.has(stun::Attribute::fingerprint)) writer.add_fingerprint();
 }
 

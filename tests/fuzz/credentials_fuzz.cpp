@@ -18,8 +18,12 @@ void require(bool promise) {
 
 class OnlyAnn : public turn::LiveParticipants {
  public:
-  bool contains(std::string_view participant) const noexcept { return participant == "ann"; }
-  std::optional<std::string> name_of(const stun::Sha256Digest&) const { return std::nullopt; }
+  bool contains(std::string_view participant) const noexcept override {
+    return participant == "ann";
+  }
+  std::optional<std::string> name_of(const stun::Sha256Digest&) const override {
+    return std::nullopt;
+  }
 };
 
 const turn::Credentials& credentials() {
@@ -40,11 +44,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string name(data, data + size);
   const OnlyAnn live;
   const turn::Now now{seconds{1}, kWall};
-  const auto never = [](const auto&) { return false; };
-  const auto always = [](const auto&) { return true; };
+  const auto never = [](const stun::LongTermKeys&) { return false; };
+  const auto always = [](const stun::LongTermKeys&) { return true; };
   require(!credentials().find(name, now, live, never));
   const auto account = credentials().find(name, now, live, always);
   if (account) {
+    require(account->username == name);
     require(name.size() <= turn::limits::kMaxUsernameBytes && account->expires_wall > kWall);
     switch (account->kind) {
       case turn::AccountKind::participant:

@@ -159,8 +159,8 @@ class ControlRig {
   turn::Credentials credentials_ = test_credentials();
   AuditTrail trail_{kKey, kKey};
   Assets assets_;
-  IceServers ice_{credentials_, test_relay()};
   LiveParticipantSet live_;
+  IceServers ice_{credentials_, test_relay(), &live_};
   std::mutex mutex_;
   std::atomic<bool> accepts_ = true;  // whether relays may grant allocations
   std::vector<std::string> revoked_;

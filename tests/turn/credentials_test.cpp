@@ -20,6 +20,14 @@ class SomeParticipants : public LiveParticipants {
  public:
   explicit SomeParticipants(std::set<std::string, std::less<>> live) : live_(std::move(live)) {}
   bool contains(std::string_view id) const noexcept override { return live_.contains(id); }
+  std::optional<std::string> name_of(const stun::Sha256Digest& userhash) const override {
+    for (const std::string& name : issued) {
+      if (stun::userhash(name, kRealm) == userhash) return name;
+    }
+    return std::nullopt;
+  }
+
+  std::vector<std::string> issued;
 
  private:
   std::set<std::string, std::less<>> live_;
@@ -44,9 +52,14 @@ Credentials make(CredentialsConfig config) {
 // What a client that knows this password would have signed with.
 Credentials::KeyCheck signed_by(std::string username, std::string password) {
   return [username = std::move(username),
-          password = std::move(password)](const stun::LongTermKey& key) {
-    const auto own = stun::LongTermKey::md5(username, kRealm, password);
-    return stun::equal_in_constant_time(own.bytes(), key.bytes());
+          password = std::move(password)](const stun::LongTermKeys& keys) {
+    const stun::LongTermKeys own(username, kRealm, password);
+    for (const auto algorithm : {stun::PasswordAlgorithm::md5, stun::PasswordAlgorithm::sha256}) {
+      if (!stun::equal_in_constant_time(own.of(algorithm).bytes(), keys.of(algorithm).bytes())) {
+        return false;
+      }
+    }
+    return true;
   };
 }
 

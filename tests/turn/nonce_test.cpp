@@ -42,7 +42,7 @@ TEST(Nonce, from_the_future_is_stale) {
   EXPECT_EQ(check(nonces, nonce.text(), at(99)), NonceVerdict::stale);
 }
 
-TEST(Nonce, is_printable_and_says_that_no_security_feature_is_on) {
+TEST(Nonce, is_printable_and_says_by_default_that_no_security_feature_is_on) {
   Nonces nonces(kKey);
   const std::string text(nonces.issue(ClientTransport::udp, kClient, at(7)).text());
   EXPECT_EQ(text.size(), Nonce::kSize);

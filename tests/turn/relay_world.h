@@ -59,7 +59,12 @@ class FakeParticipants final : public LiveParticipants {
   bool contains(std::string_view participant) const noexcept override {
     return live.find(participant) != live.end();
   }
+  std::optional<std::string> name_of(const stun::Sha256Digest& userhash) const override {
+    const auto found = names.find(userhash);
+    return found == names.end() ? std::nullopt : std::optional(found->second);
+  }
   std::set<std::string, std::less<>> live{"p1", "p2"};
+  std::map<stun::Sha256Digest, std::string> names;  // what was issued, by USERHASH
 };
 
 struct WorldOptions {
