@@ -47,8 +47,10 @@ void Witness::saw_answer(const FiveTuple& client, const stun::MessageView& reque
         require(answer.xor_address(Attribute::xor_relayed_address) == promise->relayed,
                 "a retransmitted Allocate was answered differently");
       } else {
-        clients_[client.client] = {
-            answer.xor_address(Attribute::xor_relayed_address).value(), now.mono + lifetime, {}};
+        clients_[client.client] = {answer.xor_address(Attribute::xor_relayed_address).value(),
+                                   now.mono + lifetime,
+                                   {},
+                                   {}};
       }
       break;
     case Method::refresh:
@@ -61,13 +63,32 @@ void Witness::saw_answer(const FiveTuple& client, const stun::MessageView& reque
       break;
     default:
       require(promise != nullptr, "a permission without an allocation");
-      if (promise == nullptr) return;
-      for (const stun::AttributeView& attribute : request) {
-        if (attribute.type != Attribute::xor_peer_address) continue;
-        promise->permissions[request.decode_xor_address(attribute)->address] =
-            now.mono + limits::kPermissionLifetime;
-      }
+      if (promise != nullptr) promise_peers(*promise, request, now);
   }
+}
+
+void Witness::promise_peers(Promise& promise, const stun::MessageView& request, const Now& now) {
+  for (const stun::AttributeView& attribute : request) {
+    if (attribute.type != Attribute::xor_peer_address) continue;
+    const stun::Endpoint peer = request.decode_xor_address(attribute)->unmapped();
+    promise.permissions[peer.address] = now.mono + limits::kPermissionLifetime;
+    const auto number = request.u32(Attribute::channel_number);
+    if (request.method() != Method::channel_bind || !number) continue;
+    promise.channels[static_cast<std::uint16_t>(*number >> 16)] = {
+        peer, now.mono + limits::kChannelLifetime};
+    return;  // only the first counts there
+  }
+}
+
+void Witness::saw_channel(const FiveTuple& client, std::uint16_t number, const stun::Endpoint& peer,
+                          const Now& now) {
+  const Promise* promise = live(client, now);
+  if (promise == nullptr) return;  // saw_to_peer complains
+  const auto channel = promise->channels.find(number);
+  require(channel != promise->channels.end() && channel->second.peer == peer,
+          "ChannelData on a channel that is not bound to that peer");
+  require(channel == promise->channels.end() || now.mono < channel->second.expires,
+          "ChannelData on a channel that has ended");
 }
 
 void Witness::saw_to_peer(const FiveTuple& client, const stun::Endpoint& from,
@@ -101,6 +122,40 @@ void Witness::check(const World& world) {
     require(promise.expires <= world.now.mono + limits::kMaxLifetime, "a lifetime above the limit");
     require(world.ports.contains(promise.relayed), "a promised relay port is closed");
   }
+  check_limits(world);
+}
+
+// Every table and queue that a client can make grow.
+void Witness::check_limits(const World& world) {
+  for (auto& [client, promise] : clients_) {
+    std::erase_if(promise.permissions,
+                  [&](const auto& entry) { return entry.second <= world.now.mono; });
+    std::erase_if(promise.channels,
+                  [&](const auto& entry) { return entry.second.expires <= world.now.mono; });
+    require(promise.permissions.size() <= quotas_.permissions_per_allocation,
+            "more permissions than the limit");
+    require(promise.channels.size() <= quotas_.channels_per_allocation,
+            "more channels than the limit");
+  }
+  std::size_t lifecycle = 0;
+  for (const Event& event : world.relay.events()) {
+    lifecycle += std::holds_alternative<AllocationOpened>(event) ||
+                         std::holds_alternative<AllocationClosed>(event)
+                     ? 1U
+                     : 0U;
+  }
+  require(world.relay.events().size() - lifecycle <= limits::kMaxPendingAbuseEvents,
+          "more refusals wait than the limit");
+}
+
+RelaySimulation::Figures& RelaySimulation::Figures::operator+=(const Figures& other) {
+  to_peers += other.to_peers;
+  to_clients += other.to_clients;
+  answers += other.answers;
+  allocations += other.allocations;
+  by_channel += other.by_channel;
+  port_failures += other.port_failures;
+  return *this;
 }
 
 RelaySimulation::RelaySimulation(std::uint64_t seed)
@@ -127,11 +182,14 @@ bool RelaySimulation::step() {
   if (random_.below(200) == 0) disturb();
   for (const Parcel& parcel : network_.take(world_.now.mono)) deliver(parcel);
   world_.relay.expire(world_.now);
-  for (const Event& event : world_.relay.events()) {
-    if (std::holds_alternative<AllocationOpened>(event)) ++figures_.allocations;
-  }
-  world_.relay.drop_events(world_.relay.events().size());
   witness_.check(world_);
+  // Whoever reads the events is sometimes late.
+  if (random_.below(30) == 0) {
+    for (const Event& event : world_.relay.events()) {
+      if (std::holds_alternative<AllocationOpened>(event)) ++figures_.allocations;
+    }
+    world_.relay.drop_events(world_.relay.events().size());
+  }
   return problem().empty();
 }
 
@@ -206,10 +264,19 @@ void RelaySimulation::peer_speaks() {
 
 void RelaySimulation::disturb() {
   Actor& actor = actors_[random_.below(kClients)];
-  if (random_.below(2) == 0) {
-    world_.relay.on_client_closed(actor.client.tuple, world_.now);
-    witness_.saw_end(actor.client.tuple);
-    return;
+  switch (random_.below(5)) {
+    case 0:
+      world_.relay.on_client_closed(actor.client.tuple, world_.now);
+      witness_.saw_end(actor.client.tuple);
+      return;
+    case 1:  // the kernel gives no ports, for a while
+      world_.ports.exhausted = !world_.ports.exhausted;
+      if (world_.ports.exhausted) ++figures_.port_failures;
+      return;
+    case 2:  // drain, and the end of it
+      return world_.relay.set_accepting(!world_.relay.accepting());
+    default:
+      break;
   }
   world_.relay.revoke_user(actor.client.signer.username, world_.now);
   for (const Actor& other : actors_) {
@@ -239,6 +306,10 @@ void RelaySimulation::deliver_to_relay(const Parcel& parcel) {
   } else if (const auto* out = std::get_if<ToPeer>(&verdict)) {
     const stun::Endpoint from = world_.ports.open_ports().at(out->from.value).relayed;
     witness_.saw_to_peer(tuple, from, out->to, world_.now);
+    if (const auto number = read(parcel.bytes).channel) {
+      witness_.saw_channel(tuple, *number, out->to, world_.now);
+      ++figures_.by_channel;
+    }
     ++figures_.to_peers;
     network_.send({from, out->to, Packet(out->payload.begin(), out->payload.end())},
                   world_.now.mono);
@@ -255,6 +326,10 @@ void RelaySimulation::deliver_to_relay_port(const Parcel& parcel) {
   const auto* out = std::get_if<ToOwner>(&verdict);
   if (out == nullptr) return;
   witness_.saw_to_client(*out->client, parcel.to, parcel.from, world_.now);
+  if (const auto number = read(Packet(out->bytes.begin(), out->bytes.end())).channel) {
+    witness_.saw_channel(*out->client, *number, parcel.from, world_.now);
+    ++figures_.by_channel;
+  }
   ++figures_.to_clients;
 }
 

@@ -1,6 +1,7 @@
 // A relay in a bad world: clients that retransmit, peers, a network that loses, reorders and
-// duplicates, a clock that jumps. A witness at the relay's edge keeps its own books from what goes
-// in and comes out, and every packet and every step is held against them.
+// duplicates, a clock that jumps, ports that cannot be opened, revocation, drain. A witness at the
+// relay's edge keeps its own books from what goes in and comes out, and every packet and every step
+// is held against them.
 #pragma once
 
 #include <array>
@@ -28,6 +29,9 @@ class Witness {
                    const Now& now);
   void saw_to_client(const FiveTuple& client, const stun::Endpoint& relayed,
                      const stun::Endpoint& from, const Now& now);
+  // ChannelData towards a peer, and from it: the channel must be bound to that peer.
+  void saw_channel(const FiveTuple& client, std::uint16_t number, const stun::Endpoint& peer,
+                   const Now& now);
   void saw_end(const FiveTuple& client) { clients_.erase(client.client); }
   // After the relay has expired what is due: it holds exactly what it promised, within its limits.
   void check(const World& world);
@@ -35,12 +39,19 @@ class Witness {
   const std::string& problem() const { return problem_; }
 
  private:
+  struct BoundChannel {
+    stun::Endpoint peer;
+    std::chrono::nanoseconds expires{};
+  };
   struct Promise {
     stun::Endpoint relayed;
     std::chrono::nanoseconds expires{};
     std::map<stun::IpAddress, std::chrono::nanoseconds> permissions;
+    std::map<std::uint16_t, BoundChannel> channels;
   };
   Promise* live(const FiveTuple& client, const Now& now);
+  void promise_peers(Promise& promise, const stun::MessageView& request, const Now& now);
+  void check_limits(const World& world);
   void require(bool holds, const std::string& what);
 
   Quotas quotas_;
@@ -61,6 +72,10 @@ class RelaySimulation {
     std::uint64_t to_clients = 0;
     std::uint64_t answers = 0;
     std::uint64_t allocations = 0;
+    std::uint64_t by_channel = 0;     // of to_peers and to_clients
+    std::uint64_t port_failures = 0;  // times in which no port could be opened
+
+    Figures& operator+=(const Figures& other);
   };
   const Figures& figures() const { return figures_; }
 
