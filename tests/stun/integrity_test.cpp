@@ -44,6 +44,14 @@ TEST(LongTermKey, is_the_digest_of_name_realm_and_password) {
   EXPECT_EQ(LongTermKey::sha256("user", "realm", "pass").bytes().size(), 32U);
 }
 
+TEST(LongTermKeys, are_the_keys_of_both_algorithms) {
+  const LongTermKeys keys("user", "realm", "pass");
+  EXPECT_EQ(as_vector(keys.of(PasswordAlgorithm::md5).bytes()), as_vector(kKey.bytes()));
+  // printf 'user:realm:pass' | sha256sum
+  EXPECT_EQ(as_vector(keys.of(PasswordAlgorithm::sha256).bytes()),
+            from_hex("07e934117abd40836e7c6329b54731b2b2d2a5f9a71f544922d75e0730d8251b"));
+}
+
 TEST(ConstantTimeCompare, compares_length_and_content) {
   EXPECT_TRUE(equal_in_constant_time(as_bytes("abc"), as_bytes("abc")));
   EXPECT_FALSE(equal_in_constant_time(as_bytes("abc"), as_bytes("abd")));
@@ -131,6 +139,27 @@ TEST_F(Signed, both_kinds_stand_together_in_their_order) {
                          .finish();
   EXPECT_TRUE(holds(wire));
   EXPECT_TRUE(holds_sha256(wire));
+}
+
+TEST_F(Signed, any_integrity_is_enough_but_each_that_is_there_must_hold) {
+  const auto any = [](Bytes wire) {
+    const auto message = MessageView::parse(wire);
+    return message && verify_any_integrity(*message, kKey.bytes());
+  };
+  const std::vector<std::uint8_t> wrong(32, 7);
+  EXPECT_FALSE(any(writer().finish()));
+  EXPECT_TRUE(any(writer().add_integrity(kKey.bytes()).finish()));
+  EXPECT_TRUE(any(writer().add_integrity_sha256(kKey.bytes()).finish()));
+  EXPECT_TRUE(
+      any(writer().add_integrity(kKey.bytes()).add_integrity_sha256(kKey.bytes()).finish()));
+  EXPECT_FALSE(any(writer()
+                       .add_integrity(kKey.bytes())
+                       .add_bytes(Attribute::message_integrity_sha256, wrong)
+                       .finish()));
+  EXPECT_FALSE(any(writer()
+                       .add_bytes(Attribute::message_integrity, Bytes(wrong).first(20))
+                       .add_integrity_sha256(kKey.bytes())
+                       .finish()));
 }
 
 TEST(Userhash, is_the_one_of_rfc_8489_appendix_b) {

@@ -5,6 +5,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 namespace bedside::turn {
 namespace {
@@ -150,6 +151,7 @@ TEST(ConfiguredUser, logs_in_with_the_password_and_never_expires) {
   const auto account = log_in(credentials, "alice", "wonderland");
   ASSERT_TRUE(account);
   EXPECT_EQ(account->kind, AccountKind::user);
+  EXPECT_EQ(account->username, "alice");
   EXPECT_EQ(account->name, "alice");
   EXPECT_EQ(account->participant, "");
   EXPECT_EQ(account->expires_wall, seconds::max());
@@ -165,6 +167,39 @@ TEST(ConfiguredUser, is_refused_with_anything_else) {
   EXPECT_EQ(refusal_of(credentials, std::string(600, 'a')), Refusal::unknown_user);
 }
 
+TEST(HiddenName, is_found_for_configured_users_and_issued_names) {
+  const Credentials credentials = make(full_config());
+  SomeParticipants live({"p-1"});
+  const auto found = [&](std::string_view name, std::string_view realm = kRealm) {
+    return credentials.name_of(stun::userhash(name, realm), live);
+  };
+  EXPECT_EQ(found("alice"), "alice");
+  EXPECT_EQ(found("bob"), "bob");
+  EXPECT_EQ(found("carol"), std::nullopt);
+  EXPECT_EQ(found("alice", "elsewhere"), std::nullopt) << "the realm is part of the hash";
+  EXPECT_EQ(found("1700000600:f00d:p-1"), std::nullopt);
+  live.issued.emplace_back("1700000600:f00d:p-1");
+  EXPECT_EQ(found("1700000600:f00d:p-1"), "1700000600:f00d:p-1");
+}
+
+TEST(HiddenName, is_32_bytes_or_nobodys) {
+  const Credentials credentials = make(full_config());
+  const auto hash = stun::userhash("alice", kRealm);
+  for (std::size_t size = 0; size < hash.size(); ++size) {
+    EXPECT_FALSE(credentials.name_of(stun::Bytes(hash).first(size), kLive)) << size;
+  }
+  std::vector<std::uint8_t> longer(hash.begin(), hash.end());
+  longer.push_back(0);
+  EXPECT_FALSE(credentials.name_of(longer, kLive));
+}
+
+TEST(HiddenName, is_asked_for_only_where_every_name_can_be_listed) {
+  CredentialsConfig config = full_config();
+  EXPECT_FALSE(make(config).names_can_be_hidden());
+  config.shared_secrets.clear();
+  EXPECT_TRUE(make(config).names_can_be_hidden());
+}
+
 TEST(Participant, logs_in_with_what_was_issued_while_live) {
   const Credentials credentials = make(full_config());
   const auto issued = credentials.issue_for_participant("f00d", "p-1", kNow, seconds{600});
@@ -174,6 +209,7 @@ TEST(Participant, logs_in_with_what_was_issued_while_live) {
   const auto account = log_in(credentials, issued->username, issued->password);
   ASSERT_TRUE(account);
   EXPECT_EQ(account->kind, AccountKind::participant);
+  EXPECT_EQ(account->username, "1700000600:f00d:p-1");
   EXPECT_EQ(account->name, "f00d:p-1");
   EXPECT_EQ(account->participant, "p-1");
   EXPECT_EQ(account->expires_wall, issued->expires_wall);

@@ -52,6 +52,27 @@ TEST(Nonce, is_printable_and_says_by_default_that_no_security_feature_is_on) {
   }
 }
 
+TEST(Nonce, begins_with_the_features_and_is_stale_where_others_are_offered) {
+  const stun::SecurityFeatures both{.password_algorithms = true, .username_anonymity = true};
+  Nonces modern(kKey, both);
+  Nonces modern_too(kKey, both);
+  Nonces half(kKey, {.password_algorithms = true});
+  const Nonce nonce = modern.issue(ClientTransport::udp, kClient, at(7));
+  EXPECT_EQ(stun::features_of(nonce.text()), both);
+  EXPECT_EQ(check(modern_too, nonce.text(), at(8)), NonceVerdict::valid);
+  EXPECT_EQ(check(half, nonce.text(), at(8)), NonceVerdict::stale);
+}
+
+TEST(Nonce, stays_stale_when_its_24_bits_of_time_come_round_again) {
+  constexpr std::int64_t kRound = 1 << 24;
+  Nonces nonces(kKey);
+  const Nonce nonce = nonces.issue(ClientTransport::udp, kClient, at(100));
+  EXPECT_EQ(check(nonces, nonce.text(), at(kRound + 100)), NonceVerdict::stale);
+  EXPECT_EQ(check(nonces, nonce.text(), at(kRound + 3000)), NonceVerdict::stale);
+  const Nonce across = nonces.issue(ClientTransport::udp, kClient, at(kRound - 10));
+  EXPECT_EQ(check(nonces, across.text(), at(kRound + 10)), NonceVerdict::valid);
+}
+
 TEST(Nonce, replayed_from_anywhere_else_is_stale) {
   Nonces nonces(kKey);
   const Nonce nonce = nonces.issue(ClientTransport::udp, kClient, at(10));

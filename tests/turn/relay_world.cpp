@@ -8,11 +8,11 @@ namespace {
 
 using stun::Attribute;
 
-Credentials make_credentials() {
+Credentials make_credentials(const WorldOptions& options) {
   CredentialsConfig config;
   config.realm = World::kRealm;
   config.participant_secrets = {std::string(World::kParticipantSecret)};
-  config.shared_secrets = {std::string(World::kSharedSecret)};
+  if (options.shared_secret) config.shared_secrets = {std::string(World::kSharedSecret)};
   config.users = {{"alice", "alice-password"}, {"bob", "bob-password"}};
   return Credentials::make(std::move(config)).value();
 }
@@ -83,7 +83,7 @@ const RelayPort* FakePorts::find(const stun::Endpoint& relayed) const {
 }
 
 World::World(const WorldOptions& options)
-    : credentials(make_credentials()),
+    : credentials(make_credentials(options)),
       ledger(options.quotas.allocations_per_user),
       random(options.seed),
       relay(make_settings(options),

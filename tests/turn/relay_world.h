@@ -73,6 +73,7 @@ struct WorldOptions {
   std::uint16_t first_port = 50000;
   std::uint16_t last_port = 50999;
   bool accept_rfc5766_channels = false;
+  bool shared_secret = true;  // users nobody can list, hence no hidden names
   PeerPolicyConfig peers{};
 };
 
