@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "server/live_participants.h"
-
 namespace bedside::server {
 namespace {
 
@@ -107,18 +105,6 @@ TEST(InterfaceAddresses, Include_loopback) {
   const auto addresses = interface_addresses();
   EXPECT_NE(std::find(addresses.begin(), addresses.end(), stun::IpAddress::v4(127, 0, 0, 1)),
             addresses.end());
-}
-
-TEST(LiveParticipants, Are_who_was_added_and_not_removed) {
-  LiveParticipantSet live;
-  EXPECT_FALSE(live.contains("p1"));
-  live.add("p1");
-  live.add("p1");
-  EXPECT_TRUE(live.contains("p1"));
-  EXPECT_EQ(live.size(), 1U);
-  live.remove("p1");
-  live.remove("p2");
-  EXPECT_FALSE(live.contains("p1"));
 }
 
 }  // namespace
