@@ -47,6 +47,13 @@ class DtlsTestClient {
   }
 
   void send(std::string_view message) { unsent_.emplace_back(message); }
+  // A datagram beside the association, and how many came back (RFC 7983: STUN begins with 0 to 3).
+  void send_plain(stun::Bytes datagram) {
+    outgoing_.add_copy(socket_, server_, datagram);
+    outgoing_.flush();
+  }
+  std::size_t plain_received() const { return plain_received_; }
+  const stun::Endpoint& last_sender() const { return last_sender_; }
   void say_goodbye() {
     SSL_shutdown(ssl_.get());
     flush();
@@ -60,6 +67,11 @@ class DtlsTestClient {
     drive();
     for (const net::Datagram& datagram : socket_.receive(inbox_)) {
       bytes_in_ += datagram.size;
+      last_sender_ = datagram.from;
+      if (datagram.size > 0 && datagram.payload()[0] <= 3) {
+        ++plain_received_;
+        continue;
+      }
       if (deaf_ || (lose_second_ && is_second_flight(datagram.payload()))) continue;
       BIO_write(in_, datagram.payload().data(), static_cast<int>(datagram.size));
       drive();
@@ -150,6 +162,8 @@ class DtlsTestClient {
   std::vector<std::string> received_;
   std::vector<std::string> sent_;
   std::size_t bytes_in_ = 0;
+  std::size_t plain_received_ = 0;
+  stun::Endpoint last_sender_;
   int server_hellos_ = 0;
   bool deaf_ = false;
   bool lose_second_ = false;

@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <memory>
@@ -42,8 +43,16 @@ class LoopbackClient {
   bool connected() const { return connected_; }
   int fd() const { return fd_.get(); }
 
-  void start_tls(std::vector<unsigned char> alpn = {}, SSL_SESSION* resume = nullptr) {
+  // `only_version`: TLS1_1_VERSION …; 0 offers what the library offers.
+  void start_tls(std::vector<unsigned char> alpn = {}, SSL_SESSION* resume = nullptr,
+                 int only_version = 0) {
     context_.reset(SSL_CTX_new(TLS_client_method()));
+    if (only_version != 0) {
+      SSL_CTX_set_security_level(context_.get(), 0);
+      SSL_CTX_set_cipher_list(context_.get(), "ALL:@SECLEVEL=0");
+      SSL_CTX_set_min_proto_version(context_.get(), only_version);
+      SSL_CTX_set_max_proto_version(context_.get(), only_version);
+    }
     SSL_CTX_set_verify(context_.get(), SSL_VERIFY_NONE, nullptr);
     ssl_.reset(SSL_new(context_.get()));
     SSL_set_fd(ssl_.get(), fd_.get());
@@ -55,6 +64,16 @@ class LoopbackClient {
     set_nonblocking();
   }
   SSL* ssl() { return ssl_.get(); }
+  // In DER, after the handshake.
+  std::string server_certificate() const {
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+        SSL_get1_peer_certificate(ssl_.get()), &X509_free);
+    unsigned char* der = nullptr;
+    const int size = i2d_X509(certificate.get(), &der);
+    std::string copy(der, der + std::max(size, 0));
+    OPENSSL_free(der);
+    return copy;
+  }
 
   void send(std::string_view text) {
     unsent_ += text;
@@ -128,5 +147,19 @@ class LoopbackClient {
   std::string unsent_;
   std::string received_;
 };
+
+// What a client says first, as one TLS record.
+inline std::string client_hello() {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
+                                                                  &SSL_CTX_free);
+  const net::SslPtr ssl(SSL_new(context.get()));
+  BIO* out = BIO_new(BIO_s_mem());
+  SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
+  SSL_set_connect_state(ssl.get());
+  SSL_do_handshake(ssl.get());
+  char* bytes = nullptr;
+  const long size = BIO_get_mem_data(out, &bytes);
+  return {bytes, static_cast<std::size_t>(size)};
+}
 
 }  // namespace bedside::tests

@@ -37,7 +37,7 @@ const tests::TestCertificate& certificate() {
   static const tests::TestCertificate kCertificate;
   return kCertificate;
 }
-const net::TlsContext& tls() {
+const net::TlsContext& default_tls() {
   static const auto kTls =
       net::TlsContext::load(certificate().certificate(), certificate().key()).value();
   return kTls;
@@ -78,9 +78,10 @@ RelayShard& ShardRig::add_shard() {
   return *shards_.back();
 }
 
-FrontDoor& ShardRig::open_door(const FrontDoorLimits& limits) {
+FrontDoor& ShardRig::open_door(const FrontDoorLimits& limits, const net::TlsContext* tls) {
   const ListenerSpec spec{{server().address, 0}, "turn", net::TlsMode::detect, false, true};
-  auto door = FrontDoor::open(shard().loop(), {&spec, 1}, &tls(), limits);
+  auto door =
+      FrontDoor::open(shard().loop(), {&spec, 1}, tls != nullptr ? tls : &default_tls(), limits);
   if (!door) throw std::runtime_error(door.error().message);
   door_ = std::move(*door);
   door_->start([this](net::DetachedConnection connection,
@@ -187,7 +188,7 @@ std::optional<Packet> receive_frame(ShardRig& rig, tests::LoopbackClient& tcp,
   const auto complete = [&] {
     unread += tcp.pump().take_received();
     if (unread.size() < 4) return false;
-    const Packet bytes(unread.begin(), unread.end());
+    const stun::Bytes bytes = stun::as_bytes(unread);
     const bool data = turn::classify(bytes[0]) == turn::PacketKind::channel_data;
     const std::size_t length = stun::load_u16(bytes, 2);
     const std::size_t size = stun::padded(length) + (data ? 4 : stun::kHeaderSize);
@@ -205,8 +206,10 @@ std::optional<Packet> receive_frame(ShardRig& rig, tests::LoopbackClient& tcp,
 void TcpTurnEnd::send(const Packet& packet) { send_padded(*tcp, packet); }
 std::optional<Packet> TcpTurnEnd::receive() { return receive_frame(rig_, *tcp, unread_); }
 
-DoorTurnEnd::DoorTurnEnd(ShardRig& rig, turn::ClientTransport transport)
-    : tcp(std::make_unique<tests::LoopbackClient>(rig.door().listeners()[0].endpoint)), rig_(rig) {
+DoorTurnEnd::DoorTurnEnd(ShardRig& rig, turn::ClientTransport transport, int receive_buffer)
+    : tcp(std::make_unique<tests::LoopbackClient>(rig.door().listeners()[0].endpoint,
+                                                  receive_buffer)),
+      rig_(rig) {
   if (transport == turn::ClientTransport::tls) tcp->start_tls();
 }
 

@@ -45,7 +45,7 @@ class ShardRig {
   RelayShard& shard(std::size_t i = 0) { return *shards_.at(i); }
   // A front door of the first shard for TCP and TLS, on the address of the first endpoint. Before
   // the shard's thread is started.
-  FrontDoor& open_door(const FrontDoorLimits& limits = {});
+  FrontDoor& open_door(const FrontDoorLimits& limits = {}, const net::TlsContext* tls = nullptr);
   FrontDoor& door() { return *door_; }
   const stun::Endpoint& server() const { return endpoints_.front(); }
   const std::vector<stun::Endpoint>& endpoints() const { return endpoints_; }
@@ -150,7 +150,7 @@ class TcpTurnEnd final : public TurnEnd {
 // A TCP or TLS connection that comes in by the front door.
 class DoorTurnEnd final : public TurnEnd {
  public:
-  DoorTurnEnd(ShardRig& rig, turn::ClientTransport transport);
+  DoorTurnEnd(ShardRig& rig, turn::ClientTransport transport, int receive_buffer = 0);
   void send(const Packet& packet) override;  // padded to four bytes
   std::optional<Packet> receive() override;
 
