@@ -308,6 +308,17 @@ TEST(Fingerprint, must_be_right_when_present) {
   }
 }
 
+TEST(MessageView, is_read_by_forward_iterators) {
+  const auto wire = request("8022 0000 0006 0000");
+  const auto message = MessageView::parse(wire);
+  ASSERT_TRUE(message);
+  auto next = message->begin();
+  const auto first = next++;
+  EXPECT_EQ(first->type, Attribute::software);
+  EXPECT_EQ(next->type, Attribute::username);
+  EXPECT_TRUE(++next == message->end());
+}
+
 TEST(Fingerprint, must_come_last) {
   auto wire = with_fingerprint(request(""));
   const auto software = from_hex("8022 0000");
