@@ -7,28 +7,47 @@ std::int64_t whole_seconds(std::chrono::nanoseconds mono) {
   return std::chrono::duration_cast<std::chrono::seconds>(mono).count();
 }
 
+// A port is served by one of at most 64 shards, under one of at most 2 × 65536 ids.
+constexpr std::uint32_t kAlive = 1U << 31U;
+constexpr unsigned kIdBits = 17;
+
+std::uint32_t pack(const turn::LiveRelay& relay) {
+  return kAlive | std::uint32_t{relay.shard} << kIdBits | relay.port.value;
+}
+
+turn::LiveRelay unpack(std::uint32_t packed) {
+  return {static_cast<std::uint16_t>((packed & ~kAlive) >> kIdBits),
+          {packed & ((1U << kIdBits) - 1)}};
+}
+
 }  // namespace
 
 LiveRelayTable::LiveRelayTable(const RelayAddresses& addresses)
     : addresses_(addresses), reservations_(turn::limits::kMaxReservations) {
   for (const stun::Family family : {stun::Family::ipv4, stun::Family::ipv6}) {
-    if (addresses_.of(family)) ports_[index(family)].rests_until.resize(kPorts);
+    if (!addresses_.of(family)) continue;
+    ports_[index(family)].served_by = std::vector<std::atomic<std::uint32_t>>(kPorts);
+    ports_[index(family)].rests_until.resize(kPorts);
   }
 }
 
 bool LiveRelayTable::alive(stun::Family family, std::uint16_t port) const noexcept {
-  const std::uint64_t word =
-      ports_[index(family)].alive[port / 64U].load(std::memory_order_acquire);
-  return ((word >> (port % 64U)) & 1U) != 0;
+  return ports_[index(family)].served_by[port].load(std::memory_order_acquire) != 0;
 }
 
-bool LiveRelayTable::contains(const stun::Endpoint& relayed) const noexcept {
-  const auto& address = addresses_.of(relayed.address.family());
-  return address && address->advertised == relayed.address &&
-         alive(relayed.address.family(), relayed.port);
+std::optional<turn::LiveRelay> LiveRelayTable::locate(
+    const stun::Endpoint& relayed) const noexcept {
+  const stun::Family family = relayed.address.family();
+  const auto& address = addresses_.of(family);
+  if (!address || address->advertised != relayed.address) return std::nullopt;
+  const std::uint32_t packed =
+      ports_[index(family)].served_by[relayed.port].load(std::memory_order_acquire);
+  if (packed == 0) return std::nullopt;
+  return unpack(packed);
 }
 
-bool LiveRelayTable::take(stun::Family family, std::uint16_t port, const turn::Now& now) {
+bool LiveRelayTable::take(stun::Family family, std::uint16_t port, const turn::LiveRelay& owner,
+                          const turn::Now& now) {
   if (!addresses_.of(family)) return false;
   const std::lock_guard lock(mutex_);
   Ports& ports = ports_[index(family)];
@@ -36,7 +55,7 @@ bool LiveRelayTable::take(stun::Family family, std::uint16_t port, const turn::N
       reservations_.holds(family, port, now)) {
     return false;
   }
-  ports.alive[port / 64U].fetch_or(std::uint64_t{1} << (port % 64U), std::memory_order_release);
+  ports.served_by[port].store(pack(owner), std::memory_order_release);
   return true;
 }
 
@@ -44,7 +63,7 @@ void LiveRelayTable::release(stun::Family family, std::uint16_t port, Rest rest,
                              const turn::Now& now) {
   const std::lock_guard lock(mutex_);
   Ports& ports = ports_[index(family)];
-  ports.alive[port / 64U].fetch_and(~(std::uint64_t{1} << (port % 64U)), std::memory_order_release);
+  ports.served_by[port].store(0, std::memory_order_release);
   if (rest == Rest::yes) {
     // Rounded up: a port never rests for less than promised.
     ports.rests_until[port] = whole_seconds(now.mono + turn::limits::kRelayPortRest) + 1;
@@ -66,21 +85,6 @@ std::optional<turn::Reservation> LiveRelayTable::claim(const turn::ReservationTo
                                                        const turn::Now& now) {
   const std::lock_guard lock(mutex_);
   return reservations_.claim(token, now);
-}
-
-stun::Endpoint LiveRelayTable::as_local(const stun::Endpoint& relayed) const noexcept {
-  const auto& address = addresses_.of(relayed.address.family());
-  if (!address || address->advertised == address->bind || !contains(relayed)) return relayed;
-  return {address->bind, relayed.port};
-}
-
-stun::Endpoint LiveRelayTable::as_relayed(const stun::Endpoint& local) const noexcept {
-  const auto& address = addresses_.of(local.address.family());
-  if (!address || address->advertised == address->bind || local.address != address->bind) {
-    return local;
-  }
-  const stun::Endpoint relayed{address->advertised, local.port};
-  return contains(relayed) ? relayed : local;
 }
 
 }  // namespace bedside::server

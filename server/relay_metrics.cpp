@@ -22,6 +22,7 @@ RelayMetrics relay_metrics(const RelayStats& shard) {
   metrics.drops.push_back({"kernel_send", shard.udp_send_drops.load(std::memory_order_relaxed)});
   metrics.drops.push_back(
       {"kernel_receive", shard.udp_receive_drops.load(std::memory_order_relaxed)});
+  metrics.drops.push_back({"handover", shard.handover_drops.load(std::memory_order_relaxed)});
   return metrics;
 }
 

@@ -9,7 +9,8 @@ namespace bedside::server {
 namespace {
 
 // A relay port carries one call: a tenth of a second of the fastest permitted traffic fits.
-constexpr net::UdpOptions kPortOptions{.receive_buffer = 1 << 20, .send_buffer = 1 << 19};
+constexpr net::UdpOptions kPortOptions{
+    .faces_peers = true, .receive_buffer = 1 << 20, .send_buffer = 1 << 19};
 
 turn::PortError error_of(int code) {
   switch (code) {
@@ -25,9 +26,13 @@ turn::PortError error_of(int code) {
 
 }  // namespace
 
-PortSockets::PortSockets(net::Loop& loop, LiveRelayTable& table, net::SendBatch& outgoing,
-                         OnReadable on_readable)
-    : loop_(loop), table_(table), outgoing_(outgoing), on_readable_(std::move(on_readable)) {}
+PortSockets::PortSockets(net::Loop& loop, std::uint16_t shard, LiveRelayTable& table,
+                         net::SendBatch& outgoing, OnReadable on_readable)
+    : loop_(loop),
+      shard_(shard),
+      table_(table),
+      outgoing_(outgoing),
+      on_readable_(std::move(on_readable)) {}
 
 PortSockets::~PortSockets() = default;
 
@@ -50,13 +55,17 @@ tl::expected<turn::RelayPort, turn::PortError> PortSockets::open(stun::Family fa
                                                                  const turn::Now& now) {
   const auto& address = table_.addresses().of(family);
   if (!address) return tl::make_unexpected(turn::PortError::family_unavailable);
-  if (!table_.take(family, port, now)) return tl::make_unexpected(turn::PortError::in_use);
+  const turn::RelayPortId id = lowest_free_id();
+  if (!table_.take(family, port, {shard_, id}, now)) {
+    free_ids_.push(id.value);
+    return tl::make_unexpected(turn::PortError::in_use);
+  }
   auto socket = net::UdpSocket::bind({address->bind, port}, kPortOptions);
   if (!socket) {
     table_.release(family, port, LiveRelayTable::Rest::no, now);
+    free_ids_.push(id.value);
     return tl::make_unexpected(error_of(socket.error().code));
   }
-  const turn::RelayPortId id = lowest_free_id();
   const turn::RelayPort opened{id, {address->advertised, port}, {address->bind, port}};
   slots_[id.value] = std::make_unique<PortSocket>(PortSocket{opened, std::move(*socket), owner_});
   slots_[id.value]->socket.watch(loop_, [this, id] { on_readable_(id); });

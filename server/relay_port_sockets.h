@@ -37,7 +37,7 @@ class PortSockets final : public turn::RelayPorts {
 
   // `outgoing` is flushed before a port is closed: what waits in it names sockets by descriptor,
   // and the kernel may give the next socket the same one.
-  PortSockets(net::Loop& loop, LiveRelayTable& table, net::SendBatch& outgoing,
+  PortSockets(net::Loop& loop, std::uint16_t shard, LiveRelayTable& table, net::SendBatch& outgoing,
               OnReadable on_readable);
   ~PortSockets() override;
 
@@ -58,6 +58,7 @@ class PortSockets final : public turn::RelayPorts {
   turn::RelayPortId lowest_free_id();
 
   net::Loop& loop_;
+  const std::uint16_t shard_;
   LiveRelayTable& table_;
   net::SendBatch& outgoing_;
   OnReadable on_readable_;

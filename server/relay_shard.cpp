@@ -34,7 +34,7 @@ RelayShard::Core::Core(const RelayShardSettings& settings, const RelayShardShare
     : shared(with),
       number(settings.relay.shard),
       accept_rfc5766_channels(settings.relay.accept_rfc5766_channels),
-      ports(loop, *with.live_relays, outgoing,
+      ports(loop, number, *with.live_relays, outgoing,
             [this](turn::RelayPortId id) { on_port_readable(id); }),
       relay(settings.relay,
             turn::RelaySurroundings{with.credentials, with.participants, with.live_relays,
@@ -50,6 +50,11 @@ RelayShard::Core::Core(const RelayShardSettings& settings, const RelayShardShare
       commands(loop, kCommandQueue, [this](const ShardCommand& command) { on_command(command); }),
       stop_bell(loop, [this] { close_all(); }) {
   if (with.dtls != nullptr) dtls.emplace(loop, *with.dtls, outgoing, sessions, *this);
+  HandoverQueue* queue = with.handover != nullptr ? with.handover->queue(number) : nullptr;
+  if (queue == nullptr) return;
+  handover_bell = std::make_unique<net::FdWatch>(loop, queue->bell(), net::FdWatch::Direction::read,
+                                                 [this] { on_handed_over(); });
+  handover_bell->start();
 }
 
 turn::Now RelayShard::Core::now() const {
@@ -79,7 +84,9 @@ void RelayShard::Core::on_command(const ShardCommand& command) {
                         [this](const SetDraining& set) {
                           draining = set.draining;
                           relay.set_accepting(!draining && !backlogged);
-                        }},
+                        },
+                        [this](const SetPeerPolicy& set) { relay.set_peer_policy(set.peers); },
+                        [this](const SetQuotas& set) { relay.set_quotas(set.quotas); }},
              command);
   settle();
 }
@@ -87,12 +94,14 @@ void RelayShard::Core::on_command(const ShardCommand& command) {
 // After every wake-up: nothing waits to be sent, told, counted or timed.
 void RelayShard::Core::settle() {
   outgoing.flush();
+  ring();
   deliver_events();
   arm_expiry();
   stats.publish(relay.counters());
   const net::SendCounters& sent = outgoing.counters();
   stats.udp_send_drops.store(sent.dropped_error + sent.dropped_would_block,
                              std::memory_order_relaxed);
+  stats.handover_drops.store(handover_drops, std::memory_order_relaxed);
   stats.udp_receive_drops.store(received.dropped_truncated() + received.dropped_unusable(),
                                 std::memory_order_relaxed);
   stats.streams.store(streams(), std::memory_order_relaxed);
@@ -173,6 +182,14 @@ bool RelayShard::revoke_user(std::string name) {
 }
 
 bool RelayShard::set_draining(bool draining) { return core_->commands.post(SetDraining{draining}); }
+
+bool RelayShard::set_peer_policy(turn::PeerPolicy peers) {
+  return core_->commands.post(SetPeerPolicy{std::move(peers)});
+}
+
+bool RelayShard::set_quotas(const turn::Quotas& quotas) {
+  return core_->commands.post(SetQuotas{quotas});
+}
 
 void RelayShard::stop() {
   if (thread_.joinable()) {

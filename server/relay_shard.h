@@ -17,6 +17,7 @@
 #include "server/net/loop.h"
 #include "server/net/mailbox.h"
 #include "server/net/socket_error.h"
+#include "server/relay_handover.h"
 #include "server/relay_stats.h"
 #include "server/turn_session.h"
 #include "stun/endpoint.h"
@@ -48,6 +49,7 @@ struct RelayShardShared {
   const turn::PeerPolicy* peers;
   net::Mailbox<RelayEvent>* events;        // towards control
   const net::DtlsContext* dtls = nullptr;  // null: DTLS is not spoken
+  RelayHandover* handover = nullptr;       // null: this is the only shard
 };
 
 // One relay thread: a loop, a turn::Relay, the UDP sockets of its clients and of its relay ports,
@@ -81,7 +83,11 @@ class RelayShard {
   // Any thread. False: the command queue is full, try again.
   [[nodiscard]] bool revoke_participant(std::string participant);
   [[nodiscard]] bool revoke_user(std::string name);
-  [[nodiscard]] bool set_draining(bool draining);  // true: no new allocations
+  // True: no new allocations; clients are sent to the alternate server, if there is one.
+  [[nodiscard]] bool set_draining(bool draining);
+  // What exists is judged again at once: permissions and channels the policy refuses end.
+  [[nodiscard]] bool set_peer_policy(turn::PeerPolicy peers);
+  [[nodiscard]] bool set_quotas(const turn::Quotas& quotas);
 
   // Any thread but the shard's; blocks. Ends all allocations, delivers the last events while the
   // mailbox takes them (at most a second), then ends the thread. Idempotent.

@@ -1,6 +1,8 @@
 // Private to the relay_shard*.cpp files: what a relay thread consists of.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,7 +14,9 @@
 #include "server/net/mailbox.h"
 #include "server/net/timer.h"
 #include "server/net/udp_batch.h"
+#include "server/net/udp_errors.h"
 #include "server/net/udp_socket.h"
+#include "server/relay_handover.h"
 #include "server/relay_port_sockets.h"
 #include "server/relay_shard.h"
 #include "server/relay_stats.h"
@@ -37,7 +41,14 @@ struct RevokeUser {
 struct SetDraining {
   bool draining;
 };
-using ShardCommand = std::variant<RevokeParticipant, RevokeUser, SetDraining>;
+struct SetPeerPolicy {
+  turn::PeerPolicy peers;
+};
+struct SetQuotas {
+  turn::Quotas quotas;
+};
+using ShardCommand =
+    std::variant<RevokeParticipant, RevokeUser, SetDraining, SetPeerPolicy, SetQuotas>;
 
 struct RelayShard::Core final : TurnSession::Owner {
   Core(const RelayShardSettings& settings, const RelayShardShared& with);
@@ -50,12 +61,24 @@ struct RelayShard::Core final : TurnSession::Owner {
   void on_client_datagram(const net::UdpSocket& socket, const net::Datagram& datagram,
                           const turn::Now& time);
   void on_port_readable(turn::RelayPortId id);
-  void on_port_datagram(PortSocket& port, const net::Datagram& datagram, const turn::Now& time);
+  void from_peer(PortSocket& port, const stun::Endpoint& from, const turn::PeerDatagram& datagram,
+                 const turn::Now& time, bool stays);
+  void to_owner(const ClientLink& owner, const turn::ToOwner& out, bool stays);
   void on_frame(TurnSession& session, stun::Bytes frame) override;
   void on_frames_done(TurnSession& session) override;
   void on_proven(TurnSession& session) override;
   void on_over(TurnSession& session) override;
-  void to_peer(const turn::ToPeer& out, bool copy);
+  void to_peer(const turn::ToPeer& out, stun::MutableBytes room, const turn::Now& time);
+
+  // relay_shard_inside.cpp
+  void hand_over(const turn::ToPeer& out, const stun::Endpoint& from, stun::MutableBytes room,
+                 const turn::Now& time);
+  void to_port(turn::RelayPortId id, const stun::Endpoint& to, const stun::Endpoint& from,
+               const turn::PeerDatagram& datagram, const turn::Now& time, bool stays);
+  void on_handed_over();
+  void ring();
+  void on_port_errors(PortSocket& port, const turn::Now& time);
+
   void on_command(const ShardCommand& command);
   void settle();
   void deliver_events();
@@ -70,6 +93,11 @@ struct RelayShard::Core final : TurnSession::Owner {
   SystemRandom random;
   net::ReceiveBatch received;
   net::SendBatch outgoing;
+  net::ErrorBatch errors;
+  // A payload handed over within the shard, when it comes from a stream.
+  std::array<std::uint8_t, net::kUdpHeadroom + net::kUdpPayload + net::kUdpTailroom> inside{};
+  std::uint64_t to_ring = 0;  // shards something was handed over to, a bit each
+  std::uint64_t handover_drops = 0;
   PortSockets ports;
   turn::Relay relay;
   std::vector<std::unique_ptr<net::UdpSocket>> clients;
@@ -79,6 +107,7 @@ struct RelayShard::Core final : TurnSession::Owner {
   net::Timer event_retry;
   net::Mailbox<ShardCommand> commands;
   net::Wakeup stop_bell;
+  std::unique_ptr<net::FdWatch> handover_bell;  // null when there is no other shard
   RelayStats stats;
   bool draining = false;
   bool backlogged = false;  // events wait because the mailbox is full

@@ -18,6 +18,7 @@ void RelayShard::Core::on_client_readable(net::UdpSocket& socket) {
     const auto datagrams = socket.receive(received);
     for (const net::Datagram& datagram : datagrams) on_client_datagram(socket, datagram, time);
     outgoing.flush();  // what it borrows lies in `received`
+    ring();
     if (datagrams.size() < received.slots()) break;
   }
   settle();
@@ -33,47 +34,58 @@ void RelayShard::Core::on_client_datagram(const net::UdpSocket& socket,
   const turn::FiveTuple tuple{turn::ClientTransport::udp, datagram.from, datagram.to};
   const turn::ClientVerdict verdict = relay.on_client(tuple, datagram.payload(), time);
   if (const auto* out = std::get_if<turn::ToPeer>(&verdict)) {
-    to_peer(*out, false);
+    to_peer(*out, datagram.buffer, time);
   } else if (const auto* reply = std::get_if<turn::ToClient>(&verdict)) {
     outgoing.add_copy(socket, datagram.from, reply->bytes, &datagram.to.address);
   }
 }
 
-void RelayShard::Core::to_peer(const turn::ToPeer& out, bool copy) {
+// `room`: the slot the payload lies in until the next flush; empty when it does not stay that long.
+void RelayShard::Core::to_peer(const turn::ToPeer& out, stun::MutableBytes room,
+                               const turn::Now& time) {
   const PortSocket* port = ports.find(out.from);
   if (port == nullptr) return;
-  const stun::Endpoint to = shared.live_relays->as_local(out.to);
-  if (copy) {
-    outgoing.add_copy(port->socket, to, out.payload);
-  } else {
-    outgoing.add(port->socket, to, out.payload);
+  if (out.inside) return hand_over(out, port->port.relayed, room, time);
+  const auto fragments = out.dont_fragment ? net::Fragments::forbidden : net::Fragments::allowed;
+  if (room.empty() && out.payload.size() <= net::kUdpPayload) {
+    outgoing.add_copy(port->socket, out.to, out.payload, nullptr, fragments);
+    return;
   }
+  outgoing.add(port->socket, out.to, out.payload, nullptr, fragments);
+  if (room.empty()) outgoing.flush();  // too large to be copied: it leaves at once
 }
 
 void RelayShard::Core::on_port_readable(turn::RelayPortId id) {
   PortSocket* port = ports.find(id);
   if (port == nullptr) return;
   const turn::Now time = now();
-  for (const net::Datagram& datagram : port->socket.receive(received)) {
-    on_port_datagram(*port, datagram, time);
+  const auto datagrams = port->socket.receive(received);
+  if (datagrams.empty()) on_port_errors(*port, time);
+  for (const net::Datagram& datagram : datagrams) {
+    from_peer(*port, datagram.from, {datagram.buffer, datagram.offset, datagram.size}, time, true);
     if (ports.find(id) != port) break;  // its allocation has just expired
   }
   outgoing.flush();
   settle();
 }
 
-void RelayShard::Core::on_port_datagram(PortSocket& port, const net::Datagram& datagram,
-                                        const turn::Now& time) {
+void RelayShard::Core::from_peer(PortSocket& port, const stun::Endpoint& from,
+                                 const turn::PeerDatagram& datagram, const turn::Now& time,
+                                 bool stays) {
   const ClientLink owner = port.owner;
-  const turn::PeerDatagram from_peer{datagram.buffer, datagram.offset, datagram.size};
-  const turn::PortVerdict verdict =
-      relay.on_peer(port.port.id, shared.live_relays->as_relayed(datagram.from), from_peer, time);
-  const auto* out = std::get_if<turn::ToOwner>(&verdict);
-  if (out == nullptr) return;
+  const turn::PortVerdict verdict = relay.on_peer(port.port.id, from, datagram, time);
+  if (const auto* out = std::get_if<turn::ToOwner>(&verdict)) to_owner(owner, *out, stays);
+}
+
+// `stays`: the bytes lie where they are until the next flush.
+void RelayShard::Core::to_owner(const ClientLink& owner, const turn::ToOwner& out, bool stays) {
+  const turn::FiveTuple& client = *out.client;
   if (owner.session != nullptr) {
-    owner.session->media(out->bytes);
+    owner.session->media(out.bytes);
+  } else if (stays) {
+    outgoing.add(*owner.udp, client.client, out.bytes, &client.server.address);
   } else {
-    outgoing.add(*owner.udp, out->client->client, out->bytes, &out->client->server.address);
+    outgoing.add_copy(*owner.udp, client.client, out.bytes, &client.server.address);
   }
 }
 
@@ -91,12 +103,10 @@ std::size_t RelayShard::Core::streams() const {
 
 void RelayShard::Core::on_frame(TurnSession& session, stun::Bytes frame) {
   ports.set_owner({nullptr, &session});
-  const turn::ClientVerdict verdict = relay.on_client(session.tuple(), frame, now());
+  const turn::Now time = now();
+  const turn::ClientVerdict verdict = relay.on_client(session.tuple(), frame, time);
   if (const auto* out = std::get_if<turn::ToPeer>(&verdict)) {
-    // A frame does not stay until the batch is full. One too large to be copied leaves at once.
-    const bool fits = out->payload.size() <= net::kUdpPayload;
-    to_peer(*out, fits);
-    if (!fits) outgoing.flush();
+    to_peer(*out, {}, time);  // a frame does not stay until the batch is full
   } else if (const auto* reply = std::get_if<turn::ToClient>(&verdict)) {
     session.answer(reply->bytes);
   }

@@ -29,18 +29,21 @@ class RelayStats {
   // Of the sockets, not of the relay.
   std::atomic<std::uint64_t> udp_send_drops{0};     // the kernel did not take a datagram
   std::atomic<std::uint64_t> udp_receive_drops{0};  // truncated or without a usable source
-  std::atomic<std::uint64_t> streams{0};            // TCP and TLS clients now
+  // Between relay ports of ours: too large, the other shard too busy, or the port just closed.
+  std::atomic<std::uint64_t> handover_drops{0};
+  std::atomic<std::uint64_t> streams{0};  // TCP and TLS clients now
 
  private:
-  static constexpr std::size_t kPlain = 10;
+  static constexpr std::size_t kPlain = 13;
 
   // One list of the fields, for both directions.
   template <typename Self, typename Counters, typename Visit>
   static void visit_all(Self& self, Counters& c, Visit visit) {
     std::size_t i = 0;
-    for (auto* field : {&c.allocations, &c.allocations_opened, &c.packets_to_peer, &c.bytes_to_peer,
-                        &c.packets_to_client, &c.bytes_to_client, &c.bindings, &c.requests,
-                        &c.auth_failures, &c.events_lost}) {
+    for (auto* field :
+         {&c.allocations, &c.allocations_opened, &c.packets_to_peer, &c.bytes_to_peer,
+          &c.packets_to_client, &c.bytes_to_client, &c.bindings, &c.requests, &c.auth_failures,
+          &c.events_lost, &c.packets_inside, &c.icmp_to_client, &c.redirects}) {
       visit(self.plain_[i++], *field);
     }
     for (std::size_t d = 0; d < turn::kDropReasons; ++d) visit(self.drops_[d], c.drops[d]);

@@ -128,7 +128,8 @@ class Service {
   std::optional<RelaySetup> relay_setup_;
   LiveParticipantSet live_participants_;
   std::unique_ptr<LiveRelayTable> live_relays_;
-  SharedLedger ledger_{turn::Quotas{}.allocations_per_user};
+  SharedLedger ledger_{turn::Quotas{}};
+  std::unique_ptr<RelayHandover> handover_;
   Assets assets_;
   std::unique_ptr<AuditTrail> trail_;
   std::unique_ptr<IceServers> ice_servers_;
@@ -181,6 +182,7 @@ bool Service::make_control() {
   if (!setup) return fail(setup.error());
   relay_setup_.emplace(std::move(*setup));
   live_relays_ = std::make_unique<LiveRelayTable>(relay_setup_->addresses);
+  handover_ = std::make_unique<RelayHandover>(relay_threads(config_));
   if (options_.assets) assets_ = Assets(*options_.assets);
   trail_ = std::make_unique<AuditTrail>(prepared_.keys.pseudonym, prepared_.keys.field);
   ice_servers_ = std::make_unique<IceServers>(relay_setup_->credentials, relay_setup_->advertised,
@@ -261,10 +263,14 @@ bool Service::revoke(const std::string& participant) {
 
 bool Service::open_lanes() {
   const std::vector<ListenerSpec> listeners = listener_specs(config_);
-  const RelayShardShared shared{&relay_setup_->credentials, &live_participants_,
-                                live_relays_.get(),         &ledger_,
-                                &relay_setup_->peers,       relay_events_.get(),
-                                prepared_.dtls ? &*prepared_.dtls : nullptr};
+  const RelayShardShared shared{&relay_setup_->credentials,
+                                &live_participants_,
+                                live_relays_.get(),
+                                &ledger_,
+                                &relay_setup_->peers,
+                                relay_events_.get(),
+                                prepared_.dtls ? &*prepared_.dtls : nullptr,
+                                handover_.get()};
   RelayShardSettings settings;
   settings.relay = relay_setup_->settings;
   settings.listen = endpoints_to_bind(config_.turn.listen);

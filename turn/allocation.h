@@ -54,6 +54,7 @@ struct Allocation {
   RateMeter packet_rate;  // both directions together
   RateMeter bit_rate;     // both directions together
   RateMeter new_peer_rate;
+  RateMeter icmp_rate;
 
   static std::size_t index(stun::Family family) { return family == stun::Family::ipv4 ? 0 : 1; }
   const std::optional<RelayedHalf>& half(stun::Family family) const {

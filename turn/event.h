@@ -69,6 +69,7 @@ struct AuthFailed {
 
 enum class QuotaKind : std::uint8_t {
   user_allocations,
+  source_allocations,
   server_allocations,
   ports,
   permissions,  // per allocation, or new ones per second

@@ -72,6 +72,10 @@ inline constexpr SourceRate kNarrowSourceRate{50, 1000};  // one IPv4 address, o
 inline constexpr SourceRate kWideSourceRate{200, 4000};   // one IPv4 /24, one IPv6 /56
 inline constexpr std::size_t kSourceBuckets = 8192;       // per table, a power of two: 64 KiB
 
+// ICMP errors passed on to one client; a path that is broken says so for each datagram, and the
+// first few tell everything.
+inline constexpr SourceRate kIcmpRate{16, 32};
+
 }  // namespace limits
 
 // --- Quotas the operator can change (checklist A.10) ---------------------------------------------
@@ -80,7 +84,12 @@ struct Quotas {
   // Allocations of one account at a time; more are answered with 486. A browser in an eight-person
   // mesh opens up to 7 connections × 3 servers × its network interfaces.
   std::size_t allocations_per_user = 64;
-  // Allocations of one shard; more are answered with 508.
+  // Allocations of one source, an IPv4 address or an IPv6 /64, whatever their users; more are
+  // answered with 486. Wider than for a user: a clinic has one address for all of its browsers.
+  std::size_t allocations_per_source = 1024;
+  // Allocations of the whole server, and of one shard; more are answered with 508. As many as the
+  // range of relay ports has.
+  std::size_t allocations_total = 16'384;
   std::size_t allocations_per_shard = 4096;
   // Live permissions and channels of one allocation; more are answered with 508.
   std::size_t permissions_per_allocation = 64;

@@ -79,14 +79,6 @@ struct PeerJudgement {
   friend bool operator==(const PeerJudgement&, const PeerJudgement&) noexcept = default;
 };
 
-// The relayed transport addresses of this server that are alive, of every shard. Implemented by the
-// server; called on a relay's thread, so it must not block.
-class LiveRelayAddresses {
- public:
-  virtual ~LiveRelayAddresses() = default;
-  [[nodiscard]] virtual bool contains(const stun::Endpoint& relayed) const noexcept = 0;
-};
-
 struct PeerPolicyConfig {
   // Test mode: 127/8 and ::1 become ordinary peers (own_ports stay refused). Loud at start.
   bool allow_loopback = false;

@@ -45,6 +45,7 @@ Relay::Relay(const RelaySettings& settings, const RelaySurroundings& surrounding
       bit_rate_(settings.quotas.bits_per_second, settings.quotas.bits_per_second),
       shard_bit_rate_(settings.quotas.shard_bits_per_second, settings.quotas.shard_bits_per_second),
       new_peer_rate_(settings.quotas.new_peers_per_second, settings.quotas.new_peers_burst),
+      icmp_rate_(limits::kIcmpRate.per_second, limits::kIcmpRate.burst),
       data_seed_(random_word(*surroundings.random)) {}
 
 ClientVerdict Relay::on_client(const FiveTuple& client, stun::Bytes packet, const Now& now) {
@@ -134,7 +135,7 @@ void Relay::close_half(Allocation& allocation, stun::Family family, const Now& n
 void Relay::close(Allocation& allocation, CloseReason reason, const Now& now) {
   close_half(allocation, stun::Family::ipv4, now);
   close_half(allocation, stun::Family::ipv6, now);
-  around_.ledger->release(allocation.account.name);
+  around_.ledger->release(allocation.account.name, allocation.client.client.address);
   const auto age = std::chrono::duration_cast<std::chrono::seconds>(now.mono - allocation.opened);
   events_.emplace_back(AllocationClosed{
       allocation.serial,
@@ -177,6 +178,14 @@ void Relay::set_peer_policy(PeerPolicy peers) {
     allocation.channels.remove_if(
         [this](const stun::Endpoint& peer) { return peers_.judge(peer).is_denied(); });
   });
+}
+
+void Relay::set_quotas(const Quotas& quotas) {
+  settings_.quotas = quotas;
+  packet_rate_ = Rate(quotas.packets_per_second, quotas.packets_per_second);
+  bit_rate_ = Rate(quotas.bits_per_second, quotas.bits_per_second);
+  shard_bit_rate_ = Rate(quotas.shard_bits_per_second, quotas.shard_bits_per_second);
+  new_peer_rate_ = Rate(quotas.new_peers_per_second, quotas.new_peers_burst);
 }
 
 void Relay::drop_events(std::size_t count) {

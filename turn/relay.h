@@ -21,7 +21,9 @@
 #include "turn/credentials.h"
 #include "turn/event.h"
 #include "turn/five_tuple.h"
+#include "turn/icmp.h"
 #include "turn/limits.h"
+#include "turn/live_relays.h"
 #include "turn/nonce.h"
 #include "turn/now.h"
 #include "turn/peer_policy.h"
@@ -45,6 +47,11 @@ struct ToPeer {
   RelayPortId from;
   stun::Endpoint to;
   stun::Bytes payload;
+  // RFC 8656 §11.2: the DF bit is to be set, or a datagram that is too large not sent at all.
+  bool dont_fragment = false;
+  // `to` is a relayed transport address of this server: nothing is sent, the payload goes to
+  // on_peer of the Relay that serves it, as if it had come from the relayed address of `from`.
+  std::optional<LiveRelay> inside;
 };
 using ClientVerdict = std::variant<Drop, ToClient, ToPeer>;
 
@@ -75,6 +82,8 @@ struct RelaySettings {
   // RFC 5766 channel numbers up to 0x7FFF: for tests with old clients only.
   bool accept_rfc5766_channels = false;
   NonceKey nonce_key{};  // random per start, the same for all shards
+  // IPv4, IPv6: where clients of that family are sent while no new allocations are accepted.
+  std::array<std::optional<stun::Endpoint>, 2> alternate_server;
 };
 
 // What a Relay works with. Borrowed; everything outlives the Relay.
@@ -110,6 +119,11 @@ class Relay {
   PortVerdict on_peer(RelayPortId port, const stun::Endpoint& from, const PeerDatagram& datagram,
                       const Now& now);
 
+  // An ICMP error about a datagram that had left an open relay port for `destination` (the one in
+  // the error's payload, not its sender). Becomes a Data indication in the relay's scratch.
+  PortVerdict on_icmp(RelayPortId port, const stun::Endpoint& destination, const IcmpError& error,
+                      const Now& now);
+
   // The client's connection ended: its allocation is deleted at once (RFC 8656 §3.1).
   void on_client_closed(const FiveTuple& client, const Now& now);
 
@@ -127,7 +141,11 @@ class Relay {
   // A changed policy applies at once: permissions and channels it refuses are removed.
   void set_peer_policy(PeerPolicy peers);
 
-  // False: new allocations are refused with 508; existing ones go on (drain, audit mailbox full).
+  // Rates apply from now on; what exists above a changed limit stays, but gets no more of it.
+  void set_quotas(const Quotas& quotas);
+
+  // False: new allocations are refused, with 300 towards the alternate server of the client's
+  // family or else with 508; existing ones go on (drain, audit mailbox full).
   void set_accepting(bool accepting) { accepting_ = accepting; }
   bool accepting() const { return accepting_; }
 
@@ -160,6 +178,7 @@ class Relay {
   ClientVerdict on_allocate(const Request& request, const Account& account);
   ClientVerdict allocate(const Request& request, const Account& account, const AllocateWish& wish);
   ClientVerdict allocate_reply(const Request& request, const Allocation& allocation);
+  ClientVerdict redirect(const Request& request, const Account& account);
   int open_ports(const AllocateWish& wish, OpenedPorts& opened, const Now& now);
   int open_reserved(const ReservationToken& token, OpenedPorts& opened, const Now& now);
   int open_pair(OpenedPorts& opened, stun::Family family, const Now& now);
@@ -179,8 +198,8 @@ class Relay {
   // relay_data.cpp: the packet path
   ClientVerdict on_channel_data(const FiveTuple& client, stun::Bytes packet, const Now& now);
   ClientVerdict on_send(const FiveTuple& client, const stun::MessageView& message, const Now& now);
-  ClientVerdict to_peer(Allocation& allocation, const stun::Endpoint& peer, stun::Bytes payload,
-                        const Now& now);
+  ClientVerdict to_peer(Allocation& allocation, const ToPeer& wish, bool own, const Now& now);
+  stun::TransactionId data_transaction();
   stun::Bytes data_indication(const stun::Endpoint& from, const PeerDatagram& datagram);
   bool within_bandwidth(Allocation& allocation, std::size_t payload, const Now& now);
 
@@ -211,6 +230,7 @@ class Relay {
   Rate bit_rate_;
   Rate shard_bit_rate_;
   Rate new_peer_rate_;
+  Rate icmp_rate_;
   RateMeter shard_bits_;
   std::uint64_t data_seed_;  // of the transaction ids of Data indications
   std::uint64_t data_transactions_ = 0;

@@ -82,6 +82,16 @@ int read_port_wishes(const stun::MessageView& message, bool& even, bool& reserve
   return 0;
 }
 
+// RFC 8489 §14.15: in the form of MAPPED-ADDRESS (§14.1), without XOR.
+void add_alternate_server(stun::MessageWriter& writer, const stun::Endpoint& server) {
+  const stun::Bytes address = server.address.bytes();
+  std::array<std::uint8_t, 20> value{};
+  value[1] = static_cast<std::uint8_t>(server.address.family());
+  stun::store_u16(value, 2, server.port);
+  std::copy(address.begin(), address.end(), value.begin() + 4);
+  writer.add_bytes(Attribute::alternate_server, stun::Bytes(value).first(4 + address.size()));
+}
+
 }  // namespace
 
 std::chrono::seconds granted_lifetime(std::optional<std::uint32_t> requested) {
@@ -101,10 +111,6 @@ ClientVerdict Relay::on_allocate(const Request& request, const Account& account)
   const auto transport = message.u8(Attribute::requested_transport);
   if (!transport) return error(request, account, 400);
   if (*transport != kUdp) return error(request, account, 442);
-  if (message.has(Attribute::dont_fragment)) {
-    const std::array<std::uint16_t, 1> types{static_cast<std::uint16_t>(Attribute::dont_fragment)};
-    return unknown_attributes(request, account, types);
-  }
   AllocateWish wish;
   if (const int code = read_port_wishes(message, wish.even, wish.reserve_next, wish.token)) {
     return error(request, account, code);
@@ -113,14 +119,36 @@ ClientVerdict Relay::on_allocate(const Request& request, const Account& account)
   if (broken_u32(message, Attribute::lifetime)) return error(request, account, 400);
   wish.lifetime = granted_lifetime(message.u32(Attribute::lifetime));
 
-  if (!accepting_) return quota_reached(request, account, QuotaKind::not_accepting);
+  if (!accepting_) return redirect(request, account);
   if (allocations_.size() >= settings_.quotas.allocations_per_shard) {
     return quota_reached(request, account, QuotaKind::server_allocations);
   }
-  if (!around_.ledger->acquire(account.name)) {
-    return quota_reached(request, account, QuotaKind::user_allocations);
+  switch (around_.ledger->acquire(account.name, request.client.client.address)) {
+    case AllocationLedger::Answer::user_full:
+      return quota_reached(request, account, QuotaKind::user_allocations);
+    case AllocationLedger::Answer::source_full:
+      return quota_reached(request, account, QuotaKind::source_allocations);
+    case AllocationLedger::Answer::server_full:
+      return quota_reached(request, account, QuotaKind::server_allocations);
+    case AllocationLedger::Answer::granted:
+      break;
   }
   return allocate(request, account, wish);
+}
+
+// RFC 8489 §10: the alternate server has the family of the client's address. The reply is signed:
+// clients must not follow an unsigned one.
+ClientVerdict Relay::redirect(const Request& request, const Account& account) {
+  const auto& alternate =
+      settings_.alternate_server[Allocation::index(request.client.client.address.family())];
+  if (!alternate) return quota_reached(request, account, QuotaKind::not_accepting);
+  ++counters_.redirects;
+  stun::MessageWriter writer(scratch_, stun::Class::error, stun::Method::allocate,
+                             request.message.transaction());
+  writer.add_error(300);
+  add_alternate_server(writer, *alternate);
+  finish(request, writer, &account);
+  return sent(writer.finish());
 }
 
 ClientVerdict Relay::allocate(const Request& request, const Account& account,
@@ -128,7 +156,7 @@ ClientVerdict Relay::allocate(const Request& request, const Account& account,
   const Now& now = request.now;
   OpenedPorts opened;
   if (const int code = open_ports(wish, opened, now)) {
-    around_.ledger->release(account.name);
+    around_.ledger->release(account.name, request.client.client.address);
     if (code == 508 && !wish.token) return quota_reached(request, account, QuotaKind::ports);
     return error(request, account, code);
   }
@@ -148,6 +176,7 @@ ClientVerdict Relay::allocate(const Request& request, const Account& account,
       .packet_rate = {},
       .bit_rate = {},
       .new_peer_rate = {},
+      .icmp_rate = {},
   };
   AllocationOpened event{allocation.serial,
                          Party{request.client, account.name, account.participant},

@@ -28,6 +28,8 @@ std::string_view to_string(DropReason reason) {
       return "over_bandwidth";
     case DropReason::too_large:
       return "too_large";
+    case DropReason::icmp_withheld:
+      return "icmp_withheld";
     case DropReason::count_:
       break;
   }

@@ -18,9 +18,10 @@ enum class DropReason : std::uint8_t {
   no_permission,
   peer_refused,  // peer policy, or our own address without a live relay port
   wrong_family,
-  incomplete_send,  // Send without DATA or XOR-PEER-ADDRESS, or with DONT-FRAGMENT
+  incomplete_send,  // Send without DATA or XOR-PEER-ADDRESS
   over_bandwidth,
-  too_large,  // does not fit a UDP datagram or the reply buffer
+  too_large,      // does not fit a UDP datagram or the reply buffer
+  icmp_withheld,  // an ICMP error of a kind that is not passed on, or one too many
   count_,
 };
 inline constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason::count_);
@@ -36,6 +37,10 @@ struct RelayCounters {
   std::uint64_t bytes_to_peer = 0;
   std::uint64_t packets_to_client = 0;
   std::uint64_t bytes_to_client = 0;
+  std::uint64_t packets_inside =
+      0;  // of packets_to_peer, those handed over to a relay port of ours
+  std::uint64_t icmp_to_client = 0;
+  std::uint64_t redirects = 0;  // Allocates answered with an alternate server
   std::uint64_t bindings = 0;
   std::uint64_t requests = 0;
   std::uint64_t auth_failures = 0;

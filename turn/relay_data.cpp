@@ -21,11 +21,8 @@ ClientVerdict Relay::on_channel_data(const FiveTuple& client, stun::Bytes packet
   const auto number = ChannelNumber::from(data->number, settings_.accept_rfc5766_channels);
   const Channel* channel = number ? allocation->channels.find(*number, now) : nullptr;
   if (channel == nullptr) return drop(DropReason::no_channel);
-  // The port behind one of our own addresses may have been closed since the channel was bound.
-  if (channel->own_relay && !around_.live_relays->contains(channel->peer)) {
-    return drop(DropReason::peer_refused);
-  }
-  return to_peer(*allocation, channel->peer, data->payload, now);
+  return to_peer(*allocation, {{}, channel->peer, data->payload, false, {}}, channel->own_relay,
+                 now);
 }
 
 ClientVerdict Relay::on_send(const FiveTuple& client, const stun::MessageView& message,
@@ -35,32 +32,34 @@ ClientVerdict Relay::on_send(const FiveTuple& client, const stun::MessageView& m
   if (message.has_unknown_required()) return drop(DropReason::malformed);
   const auto address = message.xor_address(stun::Attribute::xor_peer_address);
   const auto data = message.find(stun::Attribute::data);
-  // RFC 8656 §11.2: DONT-FRAGMENT that cannot be honoured means the data is not sent.
-  if (!address || !data || message.has(stun::Attribute::dont_fragment)) {
-    return drop(DropReason::incomplete_send);
-  }
+  if (!address || !data) return drop(DropReason::incomplete_send);
   const stun::Endpoint peer = address->unmapped();
   const PeerJudgement judgement = peers_.judge(peer);
   const bool own = judgement.outcome == PeerJudgement::Outcome::own_relay_only;
-  if (judgement.is_denied() || (own && !around_.live_relays->contains(peer))) {
-    return drop(DropReason::peer_refused);
-  }
-  return to_peer(*allocation, peer, data->value, now);
+  if (judgement.is_denied()) return drop(DropReason::peer_refused);
+  const bool dont_fragment = message.has(stun::Attribute::dont_fragment);
+  return to_peer(*allocation, {{}, peer, data->value, dont_fragment, {}}, own, now);
 }
 
-ClientVerdict Relay::to_peer(Allocation& allocation, const stun::Endpoint& peer,
-                             stun::Bytes payload, const Now& now) {
+// `own`: the peer has one of our own addresses, of which only live relayed ones are peers.
+ClientVerdict Relay::to_peer(Allocation& allocation, const ToPeer& wish, bool own, const Now& now) {
+  const stun::Endpoint& peer = wish.to;
   const std::optional<RelayedHalf>& half = allocation.half(peer.address.family());
   if (!half) return drop(DropReason::wrong_family);
+  // Asked for each packet: the port may have been closed since the channel was bound.
+  const std::optional<LiveRelay> inside = around_.live_relays->locate(peer);
+  if (own && !inside) return drop(DropReason::peer_refused);
   // A channel outlives its permission unless the client refreshes both. We stop at the permission:
   // it is what the client promised to keep alive (checklist B.55).
   if (!allocation.permissions.allows(peer.address, now)) return drop(DropReason::no_permission);
-  if (!within_bandwidth(allocation, payload.size(), now)) return drop(DropReason::over_bandwidth);
+  const std::size_t size = wish.payload.size();
+  if (!within_bandwidth(allocation, size, now)) return drop(DropReason::over_bandwidth);
   ++allocation.to_peer.packets;
-  allocation.to_peer.bytes += payload.size();
+  allocation.to_peer.bytes += size;
   ++counters_.packets_to_peer;
-  counters_.bytes_to_peer += payload.size();
-  return ToPeer{half->port.id, peer, payload};
+  counters_.bytes_to_peer += size;
+  counters_.packets_inside += inside ? 1 : 0;
+  return ToPeer{half->port.id, peer, wish.payload, wish.dont_fragment, inside};
 }
 
 PortVerdict Relay::on_peer(RelayPortId port, const stun::Endpoint& sender,
@@ -101,16 +100,8 @@ stun::Bytes Relay::data_indication(const stun::Endpoint& from, const PeerDatagra
   const std::size_t start = datagram.offset - head;
   const stun::MutableBytes out = datagram.buffer.subspan(start);
 
-  // Unpredictable enough for a message nobody answers, and cheaper than the random generator.
-  ++data_transactions_;
-  const std::uint64_t word = stun::SeededMix(data_seed_).add(data_transactions_).value();
-  stun::TransactionId id{};
-  stun::store_u32(id, 0, static_cast<std::uint32_t>(word >> 32));
-  stun::store_u32(id, 4, static_cast<std::uint32_t>(word));
-  stun::store_u32(id, 8, static_cast<std::uint32_t>(data_transactions_));
-
   stun::MessageWriter writer(out.first(head - stun::kAttributeHeaderSize), stun::Class::indication,
-                             stun::Method::data, id);
+                             stun::Method::data, data_transaction());
   writer.add_xor_address(stun::Attribute::xor_peer_address, from);
 
   const std::size_t data_at = head - stun::kAttributeHeaderSize;
@@ -121,6 +112,41 @@ stun::Bytes Relay::data_indication(const stun::Endpoint& from, const PeerDatagra
             out.begin() + static_cast<std::ptrdiff_t>(end), std::uint8_t{0});
   stun::store_u16(out, 2, static_cast<std::uint16_t>(end - stun::kHeaderSize));
   return out.first(end);
+}
+
+// Unpredictable enough for a message nobody answers, and cheaper than the random generator.
+stun::TransactionId Relay::data_transaction() {
+  ++data_transactions_;
+  const std::uint64_t word = stun::SeededMix(data_seed_).add(data_transactions_).value();
+  stun::TransactionId id{};
+  stun::store_u32(id, 0, static_cast<std::uint32_t>(word >> 32));
+  stun::store_u32(id, 4, static_cast<std::uint32_t>(word));
+  stun::store_u32(id, 8, static_cast<std::uint32_t>(data_transactions_));
+  return id;
+}
+
+// RFC 8656 §11.5. Always a Data indication, also for a peer with a channel: ChannelData has no room
+// for it.
+PortVerdict Relay::on_icmp(RelayPortId port, const stun::Endpoint& destination,
+                           const IcmpError& error, const Now& now) {
+  expire(now);
+  Allocation* allocation = allocations_.find(port);
+  if (allocation == nullptr) return drop(DropReason::no_allocation);
+  const stun::Endpoint peer = destination.unmapped();
+  const stun::Family family = peer.address.family();
+  if (!allocation->half(family) || allocation->half(family)->port.id != port) {
+    return drop(DropReason::wrong_family);
+  }
+  if (!is_passed_on(family, error)) return drop(DropReason::icmp_withheld);
+  if (!allocation->permissions.allows(peer.address, now)) return drop(DropReason::no_permission);
+  if (!allocation->icmp_rate.take(icmp_rate_, 1, now)) return drop(DropReason::icmp_withheld);
+
+  stun::MessageWriter writer(scratch_, stun::Class::indication, stun::Method::data,
+                             data_transaction());
+  writer.add_xor_address(stun::Attribute::xor_peer_address, peer);
+  writer.add_bytes(stun::Attribute::icmp, icmp_attribute(family, error));
+  ++counters_.icmp_to_client;
+  return ToOwner{&allocation->client, writer.finish()};
 }
 
 bool Relay::within_bandwidth(Allocation& allocation, std::size_t payload, const Now& now) {

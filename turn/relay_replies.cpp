@@ -86,7 +86,10 @@ ClientVerdict Relay::unknown_attributes(const Request& request, const Account& a
 
 ClientVerdict Relay::quota_reached(const Request& request, const Account& account, QuotaKind kind) {
   note(QuotaReached{Party{request.client, account.name, account.participant}, kind});
-  return error(request, account, kind == QuotaKind::user_allocations ? 486 : 508);
+  // RFC 8656 §7.2: 486 for a quota of our own, 508 when there is nothing left to give.
+  const bool personal =
+      kind == QuotaKind::user_allocations || kind == QuotaKind::source_allocations;
+  return error(request, account, personal ? 486 : 508);
 }
 
 void Relay::finish(const Request& request, stun::MessageWriter& writer, const Account* account) {

@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "server/net/socket_address.h"
 
@@ -61,6 +62,16 @@ std::size_t write_source(const stun::IpAddress& source, ControlBuffer& control) 
   item->cmsg_len = CMSG_LEN(sizeof info);
   std::memcpy(CMSG_DATA(item), &info, sizeof info);
   return CMSG_SPACE(sizeof info);
+}
+
+// IPv4 has no such option for a single datagram, so it is one of the socket for a moment. PROBE:
+// what the kernel has heard of the path is ignored, because the client is the one who probes it.
+bool forbid_fragments(int fd, bool v4, bool forbid) {
+  const int usual = v4 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_WANT;
+  const int probe = v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE;
+  const int wanted = forbid ? probe : usual;
+  return ::setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
+                      &wanted, sizeof wanted) == 0;
 }
 
 }  // namespace
@@ -145,6 +156,7 @@ struct SendBatch::Slots {
     iovec payload{};
     ControlBuffer control{};
     std::size_t control_size = 0;
+    Fragments fragments = Fragments::allowed;
   };
   static constexpr std::size_t kCopySpace = std::size_t{32} * 1024;
 
@@ -161,7 +173,7 @@ SendBatch::~SendBatch() = default;
 bool SendBatch::empty() const { return slots_->count == 0; }
 
 void SendBatch::add(const UdpSocket& socket, const stun::Endpoint& to, stun::Bytes payload,
-                    const stun::IpAddress* source) {
+                    const stun::IpAddress* source, Fragments fragments) {
   if (slots_->count == kUdpBatch) flush();
   Slots::Entry& entry = slots_->entries[slots_->count++];
   entry.fd = socket.fd();
@@ -169,13 +181,14 @@ void SendBatch::add(const UdpSocket& socket, const stun::Endpoint& to, stun::Byt
   // sendmmsg reads only; iovec serves readv too and so has no const.
   entry.payload = {const_cast<std::uint8_t*>(payload.data()), payload.size()};
   entry.control_size = 0;
+  entry.fragments = fragments;
   if (source != nullptr && socket.wildcard() && !source->is_unspecified()) {
     entry.control_size = write_source(*source, entry.control);
   }
 }
 
 void SendBatch::add_copy(const UdpSocket& socket, const stun::Endpoint& to, stun::Bytes payload,
-                         const stun::IpAddress* source) {
+                         const stun::IpAddress* source, Fragments fragments) {
   if (payload.size() > kUdpPayload + kUdpHeadroom) {
     ++counters_.dropped_error;
     return;
@@ -184,7 +197,7 @@ void SendBatch::add_copy(const UdpSocket& socket, const stun::Endpoint& to, stun
   std::uint8_t* copy = slots_->copies.data() + slots_->copied;
   std::copy(payload.begin(), payload.end(), copy);
   slots_->copied += payload.size();
-  add(socket, to, {copy, payload.size()}, source);
+  add(socket, to, {copy, payload.size()}, source, fragments);
 }
 
 void SendBatch::flush() {
@@ -192,10 +205,13 @@ void SendBatch::flush() {
   for (std::size_t i = 0; i < slots_->count; ++i) {
     const int fd = slots_->entries[i].fd;
     if (fd == kSent) continue;
+    const Fragments fragments = slots_->entries[i].fragments;
+    const bool v4 = slots_->entries[i].to.any.sa_family == AF_INET;
     std::size_t run = 0;
     for (std::size_t j = i; j < slots_->count; ++j) {
       Slots::Entry& entry = slots_->entries[j];
       if (entry.fd != fd) continue;
+      if (entry.fragments != fragments) break;  // the next run, so that the order is kept
       entry.fd = kSent;
       msghdr& header = slots_->run[run++].msg_hdr;
       header.msg_name = &entry.to;
@@ -206,7 +222,14 @@ void SendBatch::flush() {
       header.msg_controllen = entry.control_size;
       header.msg_flags = 0;
     }
-    send_run(fd, run);
+    if (fragments == Fragments::allowed) {
+      send_run(fd, run);
+    } else if (forbid_fragments(fd, v4, true)) {
+      send_run(fd, run);
+      forbid_fragments(fd, v4, false);
+    } else {
+      counters_.dropped_error += run;
+    }
   }
   slots_->count = 0;
   slots_->copied = 0;
@@ -214,6 +237,7 @@ void SendBatch::flush() {
 
 void SendBatch::send_run(int fd, std::size_t count) {
   std::size_t done = 0;
+  std::size_t retried = count;
   while (done < count) {
     const int sent = ::sendmmsg(fd, slots_->run.data() + done, static_cast<unsigned>(count - done),
                                 MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -224,7 +248,10 @@ void SendBatch::send_run(int fd, std::size_t count) {
       counters_.dropped_would_block += count - done;  // the others would not fit either
       return;
     } else if (errno != EINTR) {
-      ++counters_.dropped_error;  // the first one is at fault, the rest may go
+      // Where ICMP errors are kept, one about an earlier datagram is reported here, once. Otherwise
+      // the first one is at fault, and the rest may go.
+      if (std::exchange(retried, done) != done) continue;
+      ++counters_.dropped_error;
       ++done;
     }
   }

@@ -60,6 +60,10 @@ struct SendCounters {
   std::uint64_t dropped_error = 0;        // unreachable, refused by a firewall, too large …
 };
 
+// Forbidden: the DF bit is set, and what does not fit the interface is not sent. Costs two system
+// calls for each run of such datagrams. Only for sockets that face peers.
+enum class Fragments : bool { forbidden, allowed };
+
 // Datagrams on their way out, of any number of sockets. flush() sends one sendmmsg a socket and
 // keeps the order of each socket. A datagram that cannot be sent is dropped and counted and does
 // not hold up the others. Adding to a full batch flushes first.
@@ -73,12 +77,12 @@ class SendBatch {
   // Borrows `payload` and `socket` until flush(). `source` is used by wildcard sockets only: the
   // address the datagram shall leave from (Datagram::to of what it answers); default: the kernel's.
   void add(const UdpSocket& socket, const stun::Endpoint& to, stun::Bytes payload,
-           const stun::IpAddress* source = nullptr);
+           const stun::IpAddress* source = nullptr, Fragments fragments = Fragments::allowed);
 
   // Copies `payload` (at most kUdpPayload + kUdpHeadroom bytes, longer ones are dropped and
   // counted): for an answer that lives in a scratch buffer only until the next one.
   void add_copy(const UdpSocket& socket, const stun::Endpoint& to, stun::Bytes payload,
-                const stun::IpAddress* source = nullptr);
+                const stun::IpAddress* source = nullptr, Fragments fragments = Fragments::allowed);
 
   void flush();
   bool empty() const;

@@ -18,6 +18,17 @@ void set_buffer(int fd, int forced, int ordinary, int bytes) {
   ::setsockopt(fd, SOL_SOCKET, ordinary, &bytes, sizeof bytes);
 }
 
+// DF is never set unless a datagram asks for it (RFC 8656 §14). IP_PMTUDISC_OMIT instead of DONT:
+// with DONT the kernel would keep "fragmentation needed" to itself. IPv6 has no DF bit, its default
+// fragments here and hears "packet too big".
+void prepare_for_peers(int fd, bool v4) {
+  const int on = 1;
+  ::setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof on);
+  if (!v4) return;
+  const int omit = IP_PMTUDISC_OMIT;
+  ::setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
+}
+
 }  // namespace
 
 tl::expected<UdpSocket, SocketError> UdpSocket::bind(const stun::Endpoint& endpoint,
@@ -33,6 +44,7 @@ tl::expected<UdpSocket, SocketError> UdpSocket::bind(const stun::Endpoint& endpo
     ::setsockopt(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on,
                  sizeof on);
   }
+  if (options.faces_peers) prepare_for_peers(fd->get(), endpoint.address.is_v4());
   const stun::Endpoint local = local_endpoint(fd->get());
   return UdpSocket(std::move(*fd), local, wildcard);
 }

@@ -15,14 +15,19 @@
 
 namespace bedside::net {
 
+class ErrorBatch;
 class ReceiveBatch;
 struct Datagram;
+struct UdpError;
 
 struct UdpOptions {
   // The first socket of this process on the endpoint: refused when another process has it, which
   // SO_REUSEPORT alone would permit to a process of the same user. The other shards say false.
   bool first = true;
   bool reuse_port = false;  // several sockets on one endpoint, one a thread; the kernel spreads
+  // Strangers' hosts at the other end, with paths we know nothing of: datagrams may be fragmented
+  // unless one says otherwise, and ICMP errors about them are kept for take_errors().
+  bool faces_peers = false;
   int receive_buffer = 4 << 20;  // bytes; forced past net.core.rmem_max where we are permitted to,
   int send_buffer = 4 << 20;     // otherwise what the system allows. 0 leaves the default
 };
@@ -45,6 +50,11 @@ class UdpSocket {
   // nothing waits. Truncated datagrams and those without a usable source are dropped and counted in
   // the batch. Errors that belong to an earlier send (ECONNREFUSED …) are swallowed.
   std::span<Datagram> receive(ReceiveBatch& batch);
+
+  // ICMP errors about datagrams this socket has sent, oldest first, with the destination each of
+  // them had; at most a batch, the rest at the next call. Only sockets that face peers have any.
+  // Call it when receive() brought nothing: until they are taken the socket stays readable.
+  std::span<const UdpError> take_errors(ErrorBatch& batch);
 
   // Calls back on `loop` while datagrams wait (level triggered): read a bounded number of batches
   // a call, other sockets want their turn. The socket must not move afterwards.

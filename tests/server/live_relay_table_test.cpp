@@ -12,6 +12,7 @@ using stun::Family;
 using turn::Now;
 
 constexpr Now kStart{1000s, 0s};
+constexpr turn::LiveRelay kOwner{2, {7}};
 
 Now after(std::chrono::nanoseconds time) { return {kStart.mono + time, 0s}; }
 
@@ -26,28 +27,28 @@ TEST(LiveRelayTable, A_taken_port_is_alive_until_it_is_released) {
   LiveRelayTable table(mapped());
   const stun::Endpoint relayed{stun::IpAddress::v4(203, 0, 113, 5), 50000};
   EXPECT_FALSE(table.contains(relayed));
-  ASSERT_TRUE(table.take(Family::ipv4, 50000, kStart));
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, kOwner, kStart));
   EXPECT_TRUE(table.contains(relayed));
   EXPECT_FALSE(table.contains({relayed.address, 50001}));
   EXPECT_FALSE(table.contains({stun::IpAddress::v4(10, 0, 0, 5), 50000}));
-  EXPECT_FALSE(table.take(Family::ipv4, 50000, kStart));
+  EXPECT_FALSE(table.take(Family::ipv4, 50000, kOwner, kStart));
   table.release(Family::ipv4, 50000, LiveRelayTable::Rest::yes, kStart);
   EXPECT_FALSE(table.contains(relayed));
 }
 
 TEST(LiveRelayTable, A_used_port_rests_and_one_that_could_not_be_bound_does_not) {
   LiveRelayTable table(mapped());
-  ASSERT_TRUE(table.take(Family::ipv4, 50000, kStart));
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, kOwner, kStart));
   table.release(Family::ipv4, 50000, LiveRelayTable::Rest::no, kStart);
-  ASSERT_TRUE(table.take(Family::ipv4, 50000, kStart));
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, kOwner, kStart));
   table.release(Family::ipv4, 50000, LiveRelayTable::Rest::yes, kStart);
-  EXPECT_FALSE(table.take(Family::ipv4, 50000, after(turn::limits::kRelayPortRest)));
-  EXPECT_TRUE(table.take(Family::ipv4, 50000, after(turn::limits::kRelayPortRest + 2s)));
+  EXPECT_FALSE(table.take(Family::ipv4, 50000, kOwner, after(turn::limits::kRelayPortRest)));
+  EXPECT_TRUE(table.take(Family::ipv4, 50000, kOwner, after(turn::limits::kRelayPortRest + 2s)));
 }
 
 TEST(LiveRelayTable, A_family_without_addresses_has_no_ports) {
   LiveRelayTable table(mapped());
-  EXPECT_FALSE(table.take(Family::ipv6, 50000, kStart));
+  EXPECT_FALSE(table.take(Family::ipv6, 50000, kOwner, kStart));
   EXPECT_FALSE(table.reserve({{}, Family::ipv6, 50000, after(30s).mono}, kStart));
 }
 
@@ -55,13 +56,13 @@ TEST(LiveRelayTable, A_reserved_port_is_for_the_bearer_of_the_token_only) {
   LiveRelayTable table(mapped());
   const turn::Reservation reservation{{1, 2, 3}, Family::ipv4, 50001, after(30s).mono};
   ASSERT_TRUE(table.reserve(reservation, kStart));
-  EXPECT_FALSE(table.take(Family::ipv4, 50001, kStart));
+  EXPECT_FALSE(table.take(Family::ipv4, 50001, kOwner, kStart));
   EXPECT_FALSE(table.claim({9}, kStart));
   const auto claimed = table.claim({1, 2, 3}, kStart);
   ASSERT_TRUE(claimed);
   EXPECT_EQ(claimed->port, 50001);
   EXPECT_FALSE(table.claim({1, 2, 3}, kStart));
-  EXPECT_TRUE(table.take(Family::ipv4, 50001, kStart));
+  EXPECT_TRUE(table.take(Family::ipv4, 50001, kOwner, kStart));
   EXPECT_FALSE(table.reserve(reservation, kStart)) << "alive ports cannot be reserved";
 }
 
@@ -69,21 +70,19 @@ TEST(LiveRelayTable, An_unused_reservation_ends_by_itself) {
   LiveRelayTable table(mapped());
   ASSERT_TRUE(table.reserve({{1}, Family::ipv4, 50001, after(30s).mono}, kStart));
   EXPECT_FALSE(table.claim({1}, after(30s)));
-  EXPECT_TRUE(table.take(Family::ipv4, 50001, after(30s)));
+  EXPECT_TRUE(table.take(Family::ipv4, 50001, kOwner, after(30s)));
 }
 
-TEST(LiveRelayTable, Translates_between_the_mapping_and_the_socket_for_live_ports_only) {
+TEST(LiveRelayTable, Names_the_shard_and_the_port_that_serve_an_address) {
   LiveRelayTable table(mapped());
-  const stun::Endpoint relayed{stun::IpAddress::v4(203, 0, 113, 5), 50000};
-  const stun::Endpoint local{stun::IpAddress::v4(10, 0, 0, 5), 50000};
-  EXPECT_EQ(table.as_local(relayed), relayed);
-  EXPECT_EQ(table.as_relayed(local), local);
-  ASSERT_TRUE(table.take(Family::ipv4, 50000, kStart));
-  EXPECT_EQ(table.as_local(relayed), local);
-  EXPECT_EQ(table.as_relayed(local), relayed);
-  const stun::Endpoint stranger{stun::IpAddress::v4(8, 8, 8, 8), 50000};
-  EXPECT_EQ(table.as_local(stranger), stranger);
-  EXPECT_EQ(table.as_relayed(stranger), stranger);
+  const stun::Endpoint relayed{stun::IpAddress::v4(203, 0, 113, 5), 65535};
+  const turn::LiveRelay last{63, {131071}};  // the largest of both
+  EXPECT_FALSE(table.locate(relayed));
+  ASSERT_TRUE(table.take(Family::ipv4, 65535, last, kStart));
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, {0, {0}}, kStart));
+  EXPECT_EQ(table.locate(relayed), last);
+  EXPECT_EQ(table.locate({relayed.address, 50000}), (turn::LiveRelay{0, {0}}));
+  EXPECT_FALSE(table.locate({stun::IpAddress::v4(10, 0, 0, 5), 65535})) << "not the bound address";
 }
 
 TEST(RelayAddresses, Relay_ports_live_on_the_listening_address_and_show_the_external_one) {

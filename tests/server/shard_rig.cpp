@@ -72,7 +72,7 @@ RelayShard& ShardRig::add_shard() {
   settings_.relay.shard = static_cast<std::uint16_t>(shards_.size());
   settings_.first = shards_.empty();
   auto shard = RelayShard::open(settings_, {&credentials_, &participants_, &live_relays_, &ledger_,
-                                            &peers_, &mailbox_, &dtls()});
+                                            &peers_, &mailbox_, &dtls(), &handover_});
   if (!shard) throw std::runtime_error(shard.error().message);
   shards_.push_back(std::move(*shard));
   return *shards_.back();

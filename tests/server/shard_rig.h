@@ -76,7 +76,8 @@ class ShardRig {
   turn::Credentials credentials_;
   turn::PeerPolicy peers_;
   LiveRelayTable live_relays_;
-  SharedLedger ledger_{64};
+  SharedLedger ledger_{turn::Quotas{}};
+  RelayHandover handover_{4};
   RelayShardSettings settings_;
   std::vector<stun::Endpoint> endpoints_;
   std::vector<std::unique_ptr<RelayShard>> shards_;
@@ -89,6 +90,7 @@ class UdpEnd {
   explicit UdpEnd(ShardRig& rig, std::string_view bind = "127.0.0.1:0");
 
   const stun::Endpoint& local() const { return socket_.local(); }
+  int fd() const { return socket_.fd(); }
   void send(const stun::Endpoint& to, stun::Bytes packet);
   // The next datagram, with where it came from; nothing after ten seconds of the loop.
   std::optional<std::pair<Packet, stun::Endpoint>> receive();

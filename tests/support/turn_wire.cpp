@@ -95,13 +95,14 @@ Packet channel_data(std::uint16_t channel, std::string_view payload) {
   return packet;
 }
 
-Packet send_indication(const stun::Endpoint& peer, std::string_view payload) {
+Packet send_indication(const stun::Endpoint& peer, std::string_view payload, bool dont_fragment) {
   Packet buffer(payload.size() + 128);
   stun::TransactionId id{};
   id.fill(7);
   stun::MessageWriter writer(buffer, stun::Class::indication, stun::Method::send, id);
   writer.add_xor_address(Attribute::xor_peer_address, peer);
   writer.add_bytes(Attribute::data, stun::as_bytes(payload));
+  if (dont_fragment) writer.add_flag(Attribute::dont_fragment);
   buffer.resize(writer.finish().size());
   return buffer;
 }

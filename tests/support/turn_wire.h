@@ -83,6 +83,7 @@ struct Received {
 Received read(const Packet& packet);
 
 Packet channel_data(std::uint16_t channel, std::string_view payload);
-Packet send_indication(const stun::Endpoint& peer, std::string_view payload);
+Packet send_indication(const stun::Endpoint& peer, std::string_view payload,
+                       bool dont_fragment = false);
 
 }  // namespace bedside::turn::testing

@@ -46,17 +46,6 @@ TEST(Allocate, B30_the_transport_is_required_and_must_be_udp) {
   EXPECT_EQ(world.ports.open_count(), 0U);
 }
 
-TEST(Allocate, B30_dont_fragment_is_refused_by_name) {
-  World world;
-  Client alice(world, "192.0.2.7:4000");
-  const Reply reply =
-      alice.allocate([](MessageWriter& writer) { writer.add_flag(Attribute::dont_fragment); });
-  EXPECT_EQ(reply.code(), 420);
-  const auto listed = reply.view().find(Attribute::unknown_attributes).value().value;
-  ASSERT_EQ(listed.size(), 2U);
-  EXPECT_EQ(stun::load_u16(listed, 0), static_cast<std::uint16_t>(Attribute::dont_fragment));
-}
-
 TEST(Allocate, B31_a_retransmission_within_forty_seconds_gets_the_identical_answer) {
   World world;
   Client alice(world, "192.0.2.7:4000");

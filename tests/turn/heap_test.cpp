@@ -99,6 +99,45 @@ TEST_F(HeapTest, ChannelData_to_another_client_of_ours_asks_for_nothing) {
   EXPECT_EQ(wrong_, 0);
 }
 
+// The way of a datagram from one relay port to another of the same shard, in the slot it came in.
+TEST_F(HeapTest, A_hand_over_inside_the_process_asks_for_nothing_in_both_forms) {
+  bob_.permit({relayed_.to_string()});
+  const std::string payload(1200, 'x');
+  for (const Packet& packet : {channel_data(0x4001, payload), send_indication(bob_at_, payload)}) {
+    Packet slot(PeerDatagram::kHeadroom + packet.size() + PeerDatagram::kTailroom);
+    const stun::MutableBytes room(slot);
+    const std::uint64_t before = allocations.load();
+    for (int i = 0; i < kPackets; ++i) {
+      world_.now.mono += 1ms;
+      std::copy(packet.begin(), packet.end(), slot.begin() + PeerDatagram::kHeadroom);
+      const ClientVerdict verdict = world_.relay.on_client(
+          alice_.tuple, room.subspan(PeerDatagram::kHeadroom, packet.size()), world_.now);
+      const auto* out = std::get_if<ToPeer>(&verdict);
+      ASSERT_TRUE(out != nullptr && out->inside);
+      const auto offset = static_cast<std::size_t>(out->payload.data() - room.data());
+      const PeerDatagram datagram{room, offset, out->payload.size()};
+      const PortVerdict arrived =
+          world_.relay.on_peer(out->inside->port, relayed_, datagram, world_.now);
+      wrong_ += std::holds_alternative<ToOwner>(arrived) ? 0 : 1;
+    }
+    EXPECT_EQ(allocations.load() - before, 0U);
+  }
+  EXPECT_EQ(wrong_, 0);
+}
+
+TEST_F(HeapTest, An_ICMP_error_asks_for_nothing) {
+  const RelayPortId port = world_.ports.find(relayed_)->id;
+  const std::uint64_t before = allocations.load();
+  for (int i = 0; i < kPackets; ++i) {
+    world_.now.mono += 100ms;
+    const PortVerdict verdict =
+        world_.relay.on_icmp(port, endpoint("8.8.8.8:9000"), {3, 3, 0}, world_.now);
+    wrong_ += std::holds_alternative<ToOwner>(verdict) ? 0 : 1;
+  }
+  EXPECT_EQ(allocations.load() - before, 0U);
+  EXPECT_EQ(wrong_, 0);
+}
+
 TEST_F(HeapTest, A_Send_indication_asks_for_nothing) {
   const Packet packet = send_indication(endpoint("8.8.8.8:9001"), std::string(1200, 'x'));
   EXPECT_EQ(asked_by_client(packet, kToPeer), 0U);

@@ -173,17 +173,6 @@ TEST(Send, B45_never_creates_a_permission) {
   EXPECT_FALSE(world.from_peer(world.relayed, kPeer, "x"));
 }
 
-TEST(Send, B46_dont_fragment_is_not_sent_fragmented) {
-  Setting world;
-  world.alice.permit({kPeer});
-  EXPECT_FALSE(world.alice.sent(
-      world.from_client(world.alice.tuple, send_with([](MessageWriter& writer) {
-                          writer.add_xor_address(Attribute::xor_peer_address, endpoint(kPeer));
-                          writer.add_text(Attribute::data, "x");
-                          writer.add_flag(Attribute::dont_fragment);
-                        }))));
-}
-
 TEST(Send, B2_with_unknown_required_attributes_is_dropped) {
   Setting world;
   world.alice.permit({kPeer});

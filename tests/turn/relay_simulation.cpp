@@ -107,6 +107,13 @@ void Witness::saw_to_client(const FiveTuple& client, const stun::Endpoint& relay
   saw_to_peer(client, relayed, from, now);  // the same rules the other way round
 }
 
+void Witness::saw_inside(const stun::Endpoint& to, bool inside, const Now& now) {
+  const bool alive = std::any_of(clients_.begin(), clients_.end(), [&](const auto& entry) {
+    return entry.second.relayed == to && now.mono < entry.second.expires;
+  });
+  require(inside == alive, "only what goes to a live relayed address stays inside, and all of it");
+}
+
 void Witness::check(const World& world) {
   std::erase_if(clients_,
                 [&](const auto& entry) { return entry.second.expires <= world.now.mono; });
@@ -311,8 +318,10 @@ void RelaySimulation::deliver_to_relay(const Parcel& parcel) {
       ++figures_.by_channel;
     }
     ++figures_.to_peers;
-    network_.send({from, out->to, Packet(out->payload.begin(), out->payload.end())},
-                  world_.now.mono);
+    const Parcel onwards{from, out->to, Packet(out->payload.begin(), out->payload.end())};
+    witness_.saw_inside(out->to, out->inside.has_value(), world_.now);
+    if (out->inside) return deliver_to_relay_port(onwards);
+    network_.send(onwards, world_.now.mono);
   }
 }
 

@@ -32,6 +32,7 @@ class Witness {
   // ChannelData towards a peer, and from it: the channel must be bound to that peer.
   void saw_channel(const FiveTuple& client, std::uint16_t number, const stun::Endpoint& peer,
                    const Now& now);
+  void saw_inside(const stun::Endpoint& to, bool inside, const Now& now);
   void saw_end(const FiveTuple& client) { clients_.erase(client.client); }
   // After the relay has expired what is due: it holds exactly what it promised, within its limits.
   void check(const World& world);

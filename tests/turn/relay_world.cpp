@@ -26,12 +26,13 @@ PeerPolicyConfig with_own_addresses(PeerPolicyConfig config) {
 
 RelaySettings make_settings(const WorldOptions& options) {
   RelaySettings settings;
-  settings.shard = 3;
+  settings.shard = World::kShard;
   settings.first_port = options.first_port;
   settings.last_port = options.last_port;
   settings.quotas = options.quotas;
   settings.accept_rfc5766_channels = options.accept_rfc5766_channels;
   settings.nonce_key.fill(0x5a);
+  settings.alternate_server = options.alternate_server;
   return settings;
 }
 
@@ -71,8 +72,10 @@ std::optional<Reservation> FakePorts::claim(const ReservationToken& token, const
   return reservations_.claim(token, now);
 }
 
-bool FakePorts::contains(const stun::Endpoint& relayed) const noexcept {
-  return find(relayed) != nullptr;
+std::optional<LiveRelay> FakePorts::locate(const stun::Endpoint& relayed) const noexcept {
+  const RelayPort* port = find(relayed);
+  if (port == nullptr) return std::nullopt;
+  return LiveRelay{World::kShard, port->id};
 }
 
 const RelayPort* FakePorts::find(const stun::Endpoint& relayed) const {
@@ -84,7 +87,7 @@ const RelayPort* FakePorts::find(const stun::Endpoint& relayed) const {
 
 World::World(const WorldOptions& options)
     : credentials(make_credentials(options)),
-      ledger(options.quotas.allocations_per_user),
+      ledger(options.quotas),
       random(options.seed),
       relay(make_settings(options),
             RelaySurroundings{&credentials, &participants, &ports, &ledger, &ports, &random},
@@ -107,7 +110,25 @@ std::optional<Packet> World::from_peer(const stun::Endpoint& relayed, std::strin
   Packet buffer(PeerDatagram::kHeadroom + payload.size() + PeerDatagram::kTailroom, 0xEE);
   std::copy(payload.begin(), payload.end(), buffer.begin() + PeerDatagram::kHeadroom);
   const PeerDatagram datagram{buffer, PeerDatagram::kHeadroom, payload.size()};
-  const PortVerdict verdict = relay.on_peer(port->id, endpoint(from), datagram, now);
+  return to_owner(relay.on_peer(port->id, endpoint(from), datagram, now));
+}
+
+std::optional<Packet> World::hand_over(const ToPeer& out) {
+  const RelayPort& from = ports.open_ports().at(out.from.value);
+  const std::string payload(out.payload.begin(), out.payload.end());
+  if (!out.inside || out.inside->shard != kShard) return std::nullopt;
+  const RelayPort& to = ports.open_ports().at(out.inside->port.value);
+  return from_peer(to.relayed, from.relayed.to_string(), payload);
+}
+
+std::optional<Packet> World::icmp(const stun::Endpoint& relayed, std::string_view destination,
+                                  const IcmpError& error) {
+  const RelayPort* port = ports.find(relayed);
+  if (port == nullptr) return std::nullopt;
+  return to_owner(relay.on_icmp(port->id, endpoint(destination), error, now));
+}
+
+std::optional<Packet> World::to_owner(const PortVerdict& verdict) {
   if (const Drop* drop = std::get_if<Drop>(&verdict)) {
     last_drop_ = drop->reason;
     return std::nullopt;
@@ -185,7 +206,17 @@ std::optional<Sent> Client::sent(const ClientVerdict& verdict) const {
   const ToPeer* out = std::get_if<ToPeer>(&verdict);
   if (out == nullptr) return std::nullopt;
   const stun::Endpoint from = world.ports.open_ports().at(out->from.value).relayed;
-  return Sent{from, out->to, std::string(out->payload.begin(), out->payload.end())};
+  return Sent{from, out->to, std::string(out->payload.begin(), out->payload.end()),
+              out->dont_fragment, out->inside};
+}
+
+std::optional<Received> Client::heard_inside(const Packet& packet) {
+  const ClientVerdict verdict = world.from_client(tuple, packet);
+  const ToPeer* out = std::get_if<ToPeer>(&verdict);
+  if (out == nullptr) return std::nullopt;
+  const auto heard = world.hand_over(*out);
+  if (!heard) return std::nullopt;
+  return read(*heard);
 }
 
 std::optional<Sent> Client::send_data(std::string_view peer, std::string_view payload) {

@@ -38,7 +38,7 @@ class FakePorts final : public RelayPorts, public LiveRelayAddresses {
   void close(RelayPortId id, const Now& now) override;
   bool reserve(const Reservation& reservation, const Now& now) override;
   std::optional<Reservation> claim(const ReservationToken& token, const Now& now) override;
-  bool contains(const stun::Endpoint& relayed) const noexcept override;
+  std::optional<LiveRelay> locate(const stun::Endpoint& relayed) const noexcept override;
 
   std::size_t open_count() const { return open_.size(); }
   const std::map<std::uint32_t, RelayPort>& open_ports() const { return open_; }
@@ -75,10 +75,12 @@ struct WorldOptions {
   bool accept_rfc5766_channels = false;
   bool shared_secret = true;  // users nobody can list, hence no hidden names
   PeerPolicyConfig peers{};
+  std::array<std::optional<stun::Endpoint>, 2> alternate_server{};
 };
 
 class World {
  public:
+  static constexpr std::uint16_t kShard = 3;
   static constexpr std::string_view kRealm = "clinic.example";
   static constexpr std::string_view kParticipantSecret = "participant-secret-0123456789";
   static constexpr std::string_view kSharedSecret = "shared-secret-0123456789abcdef";
@@ -89,6 +91,11 @@ class World {
   // A datagram from a peer; what reaches the client, if anything.
   std::optional<Packet> from_peer(const stun::Endpoint& relayed, std::string_view from,
                                   std::string_view payload);
+  // Gives a datagram that stays inside to the relay port it is for, as a server does.
+  std::optional<Packet> hand_over(const ToPeer& out);
+  // An ICMP error about a datagram that had left this relayed address.
+  std::optional<Packet> icmp(const stun::Endpoint& relayed, std::string_view destination,
+                             const IcmpError& error);
   void advance(std::chrono::nanoseconds by);
   DropReason last_drop() const { return last_drop_; }
 
@@ -111,6 +118,8 @@ class World {
   Relay relay;
 
  private:
+  std::optional<Packet> to_owner(const PortVerdict& verdict);
+
   DropReason last_drop_ = DropReason::count_;
 };
 
@@ -119,6 +128,8 @@ struct Sent {
   stun::Endpoint from;  // the relayed address
   stun::Endpoint to;
   std::string payload;
+  bool dont_fragment = false;
+  std::optional<LiveRelay> inside;
 };
 
 class Client {
@@ -142,6 +153,8 @@ class Client {
   std::optional<Sent> send_data(std::string_view peer, std::string_view payload);
   std::optional<Sent> send_channel(std::uint16_t channel, std::string_view payload);
   std::optional<Sent> sent(const ClientVerdict& verdict) const;
+  // What the client at the other end reads when `packet` goes to a relay port of this server.
+  std::optional<Received> heard_inside(const Packet& packet);
 
   World& world;
   FiveTuple tuple;
