@@ -313,8 +313,9 @@ void RelaySimulation::deliver_to_relay(const Parcel& parcel) {
   } else if (const auto* out = std::get_if<ToPeer>(&verdict)) {
     const stun::Endpoint from = world_.ports.open_ports().at(out->from.value).relayed;
     witness_.saw_to_peer(tuple, from, out->to, world_.now);
-    if (const auto number = read(parcel.bytes).channel) {
-      witness_.saw_channel(tuple, *number, out->to, world_.now);
+    if (const auto data = parse_channel_data(parcel.bytes);
+        data && classify(parcel.bytes[0]) == PacketKind::channel_data) {
+      witness_.saw_channel(tuple, data->number, out->to, world_.now);
       ++figures_.by_channel;
     }
     ++figures_.to_peers;
