@@ -92,7 +92,9 @@ TEST(ChecklistB, Line21_TheOfferMustComeBackUnchangedWithAChoiceFromIt) {
   EXPECT_EQ(alice.offer, (Packet{0, 2, 0, 0, 0, 1, 0, 0})) << "SHA-256 is preferred";
   const auto code = [&](const Manner& manner) {
     const Reply reply = alice.allocate(manner);
-    if (reply.code() == 400) EXPECT_EQ(reply.bytes().size(), stun::kHeaderSize + 8) << "bare";
+    if (reply.code() == 400) {
+      EXPECT_EQ(reply.bytes().size(), stun::kHeaderSize + 8) << "bare";
+    }
     return reply.code();
   };
   Manner lone_choice;

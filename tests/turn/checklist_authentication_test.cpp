@@ -192,10 +192,15 @@ TEST(ChecklistB, Line27_ErrorsToAProvenUserCarryIntegrity) {
     Fill fill;
   };
   const Fill tcp = [](MessageWriter& w) { w.add_u32(Attribute::requested_transport, 6U << 24); };
+  const Fill no_family = [](MessageWriter& w) {
+    udp_transport()(w);
+    family(Attribute::requested_address_family, 3)(w);
+  };
   const Fill unknown = [](MessageWriter& w) { w.add_flag(static_cast<Attribute>(0x7A00)); };
   const std::vector<Case> before{{437, Method::refresh, {}},
                                  {400, Method::allocate, {}},
                                  {442, Method::allocate, tcp},
+                                 {440, Method::allocate, no_family},
                                  {420, Method::allocate, unknown}};
   const std::vector<Case> after{{437, Method::allocate, udp_transport()},
                                 {400, Method::create_permission, {}},

@@ -107,7 +107,9 @@ TEST(ChecklistA, Line9_AnAnswerToAStrangerIsSmall) {
       EXPECT_LE(out, 100U) << exchange.name << " with a realm of 14 characters";
       EXPECT_FALSE(reply.has(Attribute::software));
       EXPECT_FALSE(reply.has(Attribute::mapped_address));
-      if (const auto error = reply.view().error_code()) EXPECT_EQ(error->reason, "");
+      if (const auto error = reply.view().error_code()) {
+        EXPECT_EQ(error->reason, "");
+      }
     }
   }
 }
@@ -125,7 +127,7 @@ TEST(ChecklistA, Line9_RepliesToStrangersAreLimitedPerPrefix) {
     std::size_t count = 0;
     for (const std::string& at : sources) {
       Client stranger(world, at);
-      count += stranger.send(stranger.unsigned_request(Method::allocate)).has_value() ? 1 : 0;
+      count += stranger.send(stranger.unsigned_request(Method::allocate)).has_value() ? 1U : 0U;
     }
     return count;
   };
