@@ -236,6 +236,8 @@ void read_turn(Section turn, const std::filesystem::path& folder, TurnConfig& ou
       "external_ip", out.external_ip,
       [](std::string_view text) { return stun::IpAddress::parse(text); },
       "an IP address without a port", "\"203.0.113.5\"");
+  turn.read_list<stun::Endpoint>("alternate_server", out.alternate_server, kListening,
+                                 "an address with a port", "\"203.0.113.9:3478\"");
   turn.read("realm", out.realm);
   turn.read("shared_secret_file", out.shared_secret_file, folder);
   turn.read("allow_loopback_peers", out.allow_loopback_peers);

@@ -60,6 +60,8 @@ struct TurnConfig {
   bool dtls = true;
   PortRange relay_ports;
   std::vector<stun::IpAddress> external_ip;  // at most one per family
+  // Where clients are sent while this server accepts no new allocations; at most one per family.
+  std::vector<stun::Endpoint> alternate_server;
   std::string realm;
   std::filesystem::path shared_secret_file;
   std::string shared_secret;  // content of the file; empty: no shared secret

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "server/config_text.h"
@@ -122,6 +123,22 @@ void check_relay_addresses(const TurnConfig& turn, Findings& findings) {
   }
 }
 
+void check_alternate_server(const TurnConfig& turn, Findings& findings) {
+  std::array<int, 2> of_family{};
+  for (const stun::Endpoint& server : turn.alternate_server) {
+    ++of_family[server.address.is_v4() ? 0 : 1];
+    if (server.address.is_unspecified()) {
+      findings.error("turn.alternate_server",
+                     "turn.alternate_server must be where clients reach the other server",
+                     "write alternate_server = [\"203.0.113.9:3478\"]");
+    }
+  }
+  if (of_family[0] > 1 || of_family[1] > 1) {
+    findings.error("turn.alternate_server", "turn.alternate_server names two servers of one family",
+                   "keep one IPv4 and one IPv6 server at most");
+  }
+}
+
 void check_peers(const TurnConfig& turn, Findings& findings) {
   turn::PeerPolicyConfig policy;
   policy.allowed = turn.allowed_peers;
@@ -228,6 +245,7 @@ void check_config(Config& config, Findings& findings) {
   check_https(config, findings);
   check_ports(config, findings);
   check_relay_addresses(config.turn, findings);
+  check_alternate_server(config.turn, findings);
   check_peers(config.turn, findings);
   check_credentials(config.turn, findings);
   check_access(config, findings);

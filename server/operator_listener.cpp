@@ -24,6 +24,25 @@ void answer_health(const Health& health, httplib::Response& response) {
   response.set_content(text, "text/plain; charset=utf-8");
 }
 
+void answer_drain(bool told, bool draining, httplib::Response& response) {
+  response.status = told ? 200 : 503;
+  const std::string state = draining ? "draining\n" : "accepting\n";
+  response.set_content(told ? state : "a relay thread is busy; try again\n",
+                       "text/plain; charset=utf-8");
+}
+
+// PUT and DELETE: a page in a browser on this machine cannot send them here without being asked
+// first (CORS), and it is told no.
+void serve_drain(httplib::Server& server, std::function<bool(bool)> drain) {
+  server.Put("/drain", [drain](const httplib::Request&, httplib::Response& response) {
+    answer_drain(drain(true), true, response);
+  });
+  server.Delete("/drain",
+                [drain = std::move(drain)](const httplib::Request&, httplib::Response& response) {
+                  answer_drain(drain(false), false, response);
+                });
+}
+
 }  // namespace
 
 struct OperatorListener::Running {
@@ -70,6 +89,7 @@ tl::expected<std::unique_ptr<OperatorListener>, std::string> OperatorListener::s
                                                                 httplib::Response& response) {
     response.set_content(render_prometheus(metrics()), "text/plain; version=0.0.4; charset=utf-8");
   });
+  if (sources.drain) serve_drain(server, std::move(sources.drain));
 
   const std::string host = listen.address.to_string();
   if (listen.port == 0) {

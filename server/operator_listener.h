@@ -1,8 +1,8 @@
 #pragma once
 
-// /healthz and /metrics for the operator's own machine: cpp-httplib's stock server on a loopback
-// address, on threads of its own. It must never meet the internet (README.md says why), so start()
-// refuses any other address.
+// /healthz, /metrics and /drain for the operator's own machine: cpp-httplib's stock server on a
+// loopback address, on threads of its own. It must never meet the internet (README.md says why), so
+// start() refuses any other address.
 //
 // Started and destroyed by the service; the callbacks run on the listener's threads.
 
@@ -26,6 +26,8 @@ struct Health {
 struct OperatorSources {
   std::function<Health()> health;
   std::function<Metrics()> metrics;
+  // True: no new allocations from now on. False when a relay thread was too busy to be told.
+  std::function<bool(bool)> drain = nullptr;  // null: there is no /drain
 };
 
 class OperatorListener {

@@ -105,6 +105,9 @@ tl::expected<RelaySetup, std::string> make_relay_setup(const Config& config, con
   if (!fill_random(setup.settings.nonce_key.data(), setup.settings.nonce_key.size())) {
     return tl::unexpected(std::string("the system gives no random numbers"));
   }
+  for (const stun::Endpoint& server : config.turn.alternate_server) {
+    setup.settings.alternate_server[server.address.is_v4() ? 0 : 1] = server;
+  }
   setup.advertised.udp = advertised_endpoints(listen, setup.addresses);
   setup.advertised.tcp = setup.advertised.udp;
   return setup;

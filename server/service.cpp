@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -98,6 +99,8 @@ class Service {
   void make_demo_room();
   bool revoke(const std::string& participant);
   void accept_allocations(bool accept);
+  bool drain(bool draining);
+  bool tell_lanes();
 
   // Runs `task` on the control thread; false when that thread is too busy to take it.
   bool on_control(Task task) { return tasks_ && tasks_->post(std::move(task)); }
@@ -140,6 +143,9 @@ class Service {
   std::unique_ptr<net::Mailbox<Task>> tasks_;
   std::unique_ptr<net::Mailbox<RelayEvent>> relay_events_;
   std::vector<Lane> lanes_;
+  std::mutex accepting_mutex_;
+  bool accepting_ = true;  // the audit log can take more; told by the control thread
+  bool draining_ = false;  // the operator's wish
   std::thread control_thread_;
   std::unique_ptr<OperatorListener> operator_listener_;
 };
@@ -248,10 +254,24 @@ bool Service::restore_and_record() {
 }
 
 void Service::accept_allocations(bool accept) {
-  for (Lane& lane : lanes_) {
-    // A shard too busy to be told keeps its events: its mailbox fills, and it refuses by itself.
-    [[maybe_unused]] const bool told = lane.shard->set_draining(!accept);
-  }
+  const std::lock_guard lock(accepting_mutex_);
+  accepting_ = accept;
+  // A shard too busy to be told keeps its events: its mailbox fills, and it refuses by itself.
+  [[maybe_unused]] const bool told = tell_lanes();
+}
+
+bool Service::drain(bool draining) {
+  const std::lock_guard lock(accepting_mutex_);
+  log::info("new allocations", {{"accepted", !draining}});
+  draining_ = draining;
+  return tell_lanes();
+}
+
+// Under accepting_mutex_: the control thread and the operator's may have opposite wishes.
+bool Service::tell_lanes() {
+  bool all_told = true;
+  for (Lane& lane : lanes_) all_told &= lane.shard->set_draining(draining_ || !accepting_);
+  return all_told;
 }
 
 bool Service::revoke(const std::string& participant) {
@@ -295,9 +315,9 @@ bool Service::open_lanes() {
 
 bool Service::open_operator_listener() {
   if (!config_.operator_listener.listen) return true;
-  auto started =
-      OperatorListener::start(*config_.operator_listener.listen,
-                              {[this] { return health(); }, [this] { return metrics(); }});
+  auto started = OperatorListener::start(*config_.operator_listener.listen,
+                                         {[this] { return health(); }, [this] { return metrics(); },
+                                          [this](bool draining) { return drain(draining); }});
   if (!started) return fail(started.error());
   operator_listener_ = std::move(*started);
   return true;

@@ -80,6 +80,7 @@ listen = ["127.0.0.1:8080", "[::1]:8080"]
 listen = ["[::]:3478"]
 relay_ports = "50000-50999"
 external_ip = ["203.0.113.5", "2001:db8::5"]
+alternate_server = ["203.0.113.9:3478", "[2001:db8::9]:3479"]
 realm = "practice"
 shared_secret_file = "secret"
 allowed_peers = ["10.1.0.0/16"]
@@ -108,6 +109,8 @@ listen = "[::1]:9000"
   EXPECT_EQ(config.http.listen.size(), 2U);
   EXPECT_EQ(config.turn.relay_ports.last, 50999);
   EXPECT_EQ(config.turn.external_ip.size(), 2U);
+  ASSERT_EQ(config.turn.alternate_server.size(), 2U);
+  EXPECT_EQ(config.turn.alternate_server[1].port, 3479);
   EXPECT_EQ(config.turn.realm, "practice");
   EXPECT_EQ(config.turn.shared_secret, "a secret of good length");
   ASSERT_EQ(config.turn.users.size(), 2U);

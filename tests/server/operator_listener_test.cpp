@@ -52,6 +52,28 @@ TEST(OperatorListener, MetricsAreTheFiguresOfThisMoment) {
   EXPECT_EQ(client.Get("/")->status, 404);
 }
 
+TEST(OperatorListener, DrainsByPutAndAcceptsAgainByDelete) {
+  std::atomic<bool> draining{false};
+  std::atomic<bool> busy{false};
+  OperatorSources sources;
+  sources.drain = [&](bool wanted) {
+    draining = wanted;
+    return !busy;
+  };
+  auto listener = OperatorListener::start(loopback(0), std::move(sources));
+  ASSERT_TRUE(listener) << listener.error();
+  httplib::Client client("127.0.0.1", (*listener)->port());
+  EXPECT_EQ(client.Post("/drain", "", "text/plain")->status, 404) << "what any web page can send";
+  EXPECT_EQ(client.Get("/drain")->status, 404);
+  EXPECT_FALSE(draining);
+  EXPECT_EQ(client.Put("/drain", "", "text/plain")->status, 200);
+  EXPECT_TRUE(draining);
+  EXPECT_EQ(client.Delete("/drain")->status, 200);
+  EXPECT_FALSE(draining);
+  busy = true;
+  EXPECT_EQ(client.Put("/drain", "", "text/plain")->status, 503);
+}
+
 TEST(OperatorListener, RefusesAddressesOthersCanReach) {
   for (const char* address : {"0.0.0.0:0", "192.0.2.1:0", "[::]:0"}) {
     const auto listener = OperatorListener::start(*stun::Endpoint::parse(address), {});

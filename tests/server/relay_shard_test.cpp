@@ -239,6 +239,38 @@ TEST(RelayShard, Revoking_and_draining_work_from_outside) {
   EXPECT_EQ(late.ask(Method::allocate, udp_transport()).code(), 508);
 }
 
+TEST(RelayShard, A_draining_shard_names_the_alternate_server_until_it_accepts_again) {
+  RigOptions options;
+  options.alternate_server = endpoint("203.0.113.9:3478");
+  ShardRig rig(options);
+  UdpTurnEnd before(rig);
+  UdpTurnEnd late(rig);
+  before.allocate();
+  ASSERT_TRUE(rig.shard().set_draining(true));
+  const Reply reply = late.ask(Method::allocate, udp_transport());
+  EXPECT_EQ(reply.code(), 300);
+  EXPECT_TRUE(reply.has(Attribute::alternate_server));
+  EXPECT_TRUE(stun::verify_integrity(reply.view(), late.signer.key.bytes()));
+  EXPECT_TRUE(before.ask(Method::refresh).ok());
+  EXPECT_EQ(rig.shard().stats().read().redirects, 1U);
+  ASSERT_TRUE(rig.shard().set_draining(false));
+  late.allocate();
+}
+
+TEST(RelayShard, A_stricter_policy_ends_a_call_at_once) {
+  ShardRig rig;
+  UdpTurnEnd alice(rig);
+  UdpEnd peer(rig);
+  const stun::Endpoint relayed = alice.allocate();
+  ASSERT_TRUE(alice.ask(Method::channel_bind, channel(0x4000, peer.local())).ok());
+  ASSERT_TRUE(rig.shard().set_peer_policy(turn::PeerPolicy::make({}).value()));  // no loopback
+  EXPECT_EQ(alice.ask(Method::channel_bind, channel(0x4000, peer.local())).code(), 403);
+  alice.send(channel_data(0x4000, "x"));
+  peer.send(relayed, packet_of("y"));
+  EXPECT_TRUE(alice.udp.silent());
+  EXPECT_EQ(rig.shard().stats().read().packets_to_peer, 0U);
+}
+
 TEST(RelayShard, Stopping_ends_every_allocation_and_tells_it) {
   ShardRig rig;
   UdpTurnEnd alice(rig);

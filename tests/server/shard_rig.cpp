@@ -64,6 +64,7 @@ ShardRig::ShardRig(const RigOptions& options)
   settings_.relay.last_port = 29999;
   settings_.relay.accept_rfc5766_channels = options.accept_rfc5766_channels;
   settings_.relay.nonce_key.fill(0x33);
+  settings_.relay.alternate_server[0] = options.alternate_server;
   endpoints_ = add_shard().listening();
   settings_.listen = endpoints_;
 }

@@ -29,6 +29,7 @@ inline constexpr std::string_view kSharedSecret = "shared-secret-0123456789abcde
 struct RigOptions {
   std::vector<stun::Endpoint> listen{endpoint("127.0.0.1:0")};
   std::vector<stun::IpAddress> external;
+  std::optional<stun::Endpoint> alternate_server;
   bool allow_loopback_peers = true;
   bool accept_rfc5766_channels = false;
   std::size_t event_queue = 64;
