@@ -71,6 +71,13 @@ void render_relays(std::string& out, const std::vector<RelayMetrics>& relays) {
       {"bedside_stun_bindings_total", "counter", "STUN Binding requests.", &RelayMetrics::bindings},
       {"bedside_turn_auth_failures_total", "counter", "TURN requests with a wrong credential.",
        &RelayMetrics::auth_failures},
+      {"bedside_turn_packets_inside_total", "counter",
+       "Packets to a peer that is a relay port of this server, handed over inside the process.",
+       &RelayMetrics::packets_inside},
+      {"bedside_turn_icmp_errors_total", "counter", "ICMP errors passed on to clients.",
+       &RelayMetrics::icmp_to_client},
+      {"bedside_turn_redirects_total", "counter", "Allocations answered with the alternate server.",
+       &RelayMetrics::redirects},
   };
   for (const Column& column : kColumns) {
     Family family(out, column.name, column.type, column.help);

@@ -26,6 +26,9 @@ struct RelayMetrics {
   std::uint64_t bytes_to_client = 0;
   std::uint64_t bindings = 0;
   std::uint64_t auth_failures = 0;
+  std::uint64_t packets_inside = 0;  // of packets_to_peer: from one relay port to another
+  std::uint64_t icmp_to_client = 0;
+  std::uint64_t redirects = 0;
   std::uint64_t streams = 0;  // TCP clients now
   std::vector<LabelledCount> drops;
 };

@@ -15,6 +15,9 @@ RelayMetrics relay_metrics(const RelayStats& shard) {
   metrics.bytes_to_client = counters.bytes_to_client;
   metrics.bindings = counters.bindings;
   metrics.auth_failures = counters.auth_failures;
+  metrics.packets_inside = counters.packets_inside;
+  metrics.icmp_to_client = counters.icmp_to_client;
+  metrics.redirects = counters.redirects;
   metrics.streams = shard.streams.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < turn::kDropReasons; ++i) {
     metrics.drops.push_back({turn::to_string(static_cast<turn::DropReason>(i)), counters.drops[i]});
