@@ -38,6 +38,7 @@ class BedsideProcess {
   bool wait_for_errors(const std::string& text) { return read_until(errors_, text); }
 
   void signal(int number) const;
+  pid_t pid() const { return pid_; }
   // Waits for the end; kills the process after 30 s.
   Ended wait();
 

@@ -1,0 +1,163 @@
+// What strangers cost the real binary: no memory, and never much more than they spend themselves.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "tests/server/bedside_process.h"
+#include "tests/support/stranger.h"
+
+namespace bedside::server {
+namespace {
+
+using std::chrono::milliseconds;
+using stun::Attribute;
+using stun::Class;
+using stun::Method;
+using testing_support::Datagram;
+using testing_support::Stranger;
+using testing_support::unsigned_message;
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kSanitized = true;  // its own memory grows with what is sent
+#else
+constexpr bool kSanitized = false;
+#endif
+#else
+constexpr bool kSanitized = false;
+#endif
+
+constexpr milliseconds kPatience{10'000};
+
+long resident_kilobytes(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmRSS:")) return std::stol(line.substr(6));
+  }
+  return 0;
+}
+
+// Binding, Allocate and garbage from `count` source ports.
+void flood(std::uint16_t port, std::uint32_t count) {
+  const Datagram binding = testing_support::binding_request();
+  const Datagram allocate = testing_support::allocate_request();
+  Datagram garbage(200, 0x2A);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Stranger stranger(port, i);
+    ASSERT_TRUE(stranger.ok()) << i;
+    garbage[0] =
+        static_cast<std::uint8_t>(i);  // every first byte there is, ChannelData and DTLS too
+    stranger.send(binding);
+    stranger.send(allocate);
+    stranger.send(garbage);
+  }
+}
+
+void expect_answers(std::uint16_t port) {
+  // Of a network of its own, so that the flood has not used up what it may ask for. The kernel may
+  // have dropped the question behind the flood: it is asked again.
+  const Stranger stranger(port, 62'000);
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    stranger.send(testing_support::binding_request());
+    if (stranger.receive(milliseconds{100})) return;
+  }
+  ADD_FAILURE() << "a Binding is not answered any more";
+}
+
+TEST(Flood, Sixty_thousand_sources_cost_no_memory) {
+  TestServer server;
+  const BedsideProcess& process = server.start();
+  flood(server.turn(), 3'000);  // first uses of code and buffers
+  expect_answers(server.turn());
+  const long before = resident_kilobytes(process.pid());
+  flood(server.turn(), 60'000);
+  expect_answers(server.turn());
+  const long grown = resident_kilobytes(process.pid()) - before;
+  std::printf("resident: %ld KiB, grown by %ld KiB\n", before, grown);
+  if (!kSanitized) {
+    EXPECT_LT(grown, 1024);
+  }
+  EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+}
+
+struct Exchange {
+  const char* what;
+  Datagram question;
+  std::size_t most;  // bytes of the answer; 0: none
+};
+
+std::vector<Exchange> exchanges() {
+  const auto nothing = [](auto&) {};
+  const auto unknown = [](auto& writer) {
+    for (std::uint16_t type = 0x7000; type < 0x7020; ++type) {
+      writer.add_bytes(static_cast<Attribute>(type), {});
+    }
+  };
+  const auto half_signed = [](auto& writer) {
+    writer.add_present(Attribute::message_integrity, 20);
+  };
+  const auto wrong_nonce = [](auto& writer) {
+    writer.add_text(Attribute::username, "somebody");
+    writer.add_text(Attribute::realm, "somewhere");
+    writer.add_text(Attribute::nonce, "obMatJos2AAAAxxxxxxxxxxxxxxxxxxxxxx");
+    writer.add_present(Attribute::message_integrity, 20);
+  };
+  Datagram channel{0x40, 0x00, 0x00, 0x04, 1, 2, 3, 4};
+  return {
+      {"Binding", testing_support::binding_request(), 32},
+      {"Binding with FINGERPRINT",
+       unsigned_message(Class::request, Method::binding,
+                        [](auto& writer) { writer.add_fingerprint(); }),
+       40},
+      {"Binding with unknown attributes",
+       unsigned_message(Class::request, Method::binding, unknown), 128},
+      {"Binding indication", unsigned_message(Class::indication, Method::binding, nothing), 0},
+      {"Allocate", testing_support::allocate_request(), 128},
+      {"Allocate without anything", unsigned_message(Class::request, Method::allocate, nothing),
+       128},
+      {"Allocate, incomplete", unsigned_message(Class::request, Method::allocate, half_signed), 32},
+      {"Allocate with a wrong nonce",
+       unsigned_message(Class::request, Method::allocate, wrong_nonce), 128},
+      {"Refresh", unsigned_message(Class::request, Method::refresh, nothing), 128},
+      {"CreatePermission", unsigned_message(Class::request, Method::create_permission, nothing),
+       128},
+      {"ChannelBind", unsigned_message(Class::request, Method::channel_bind, nothing), 128},
+      {"Send", unsigned_message(Class::indication, Method::send, nothing), 0},
+      {"an answer", unsigned_message(Class::success, Method::binding, nothing), 0},
+      {"an unknown method", unsigned_message(Class::request, static_cast<Method>(0x777), nothing),
+       0},
+      {"ChannelData", channel, 0},
+      {"garbage", Datagram(100, 0xAA), 0},
+      {"an empty datagram", {}, 0},
+  };
+}
+
+TEST(Flood, What_strangers_draw_is_small) {
+  TestServer server;
+  server.start();
+  std::printf("%-34s %5s %5s %6s\n", "unauthenticated exchange", "in", "out", "ratio");
+  std::uint32_t number = 0;
+  for (const Exchange& exchange : exchanges()) {
+    const Stranger stranger(server.turn(), 250 * ++number);
+    stranger.send(exchange.question);
+    // Silence is proven by the answer to a Binding of 20 bytes sent behind it.
+    const bool silent = exchange.most == 0;
+    if (silent) stranger.send(testing_support::binding_request());
+    const auto answer = stranger.receive(kPatience);
+    ASSERT_TRUE(answer) << exchange.what;
+    const std::size_t out = silent ? answer->size() - 32 : answer->size();
+    std::printf("%-34s %5zu %5zu %6.2f\n", exchange.what, exchange.question.size(), out,
+                exchange.question.empty()
+                    ? 0.0
+                    : static_cast<double>(out) / static_cast<double>(exchange.question.size()));
+    EXPECT_LE(out, exchange.most) << exchange.what;
+    EXPECT_FALSE(stranger.receive(milliseconds{0})) << exchange.what << ": a second answer";
+  }
+  EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace bedside::server
