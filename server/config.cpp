@@ -246,6 +246,7 @@ void read_turn(Section turn, const std::filesystem::path& folder, TurnConfig& ou
   turn.read_list<AddressBlock>("denied_peers", out.denied_peers, AddressBlock::parse,
                                "an address or a block of addresses", "\"198.51.100.0/24\"");
   turn.read("threads", out.threads, 0, 64);
+  turn.read("mobility", out.mobility);
   turn.read("accept_rfc5766_channels", out.accept_rfc5766_channels);
   read_turn_users(turn, folder, out, findings, file_is_open);
   turn.refuse_unknown();

@@ -70,6 +70,7 @@ struct TurnConfig {
   std::vector<AddressBlock> denied_peers;
   unsigned threads = 0;  // relay threads; 0: one per core
   std::vector<TurnUser> users;
+  bool mobility = false;                 // RFC 8016; needs threads = 1
   bool accept_rfc5766_channels = false;  // tests with old clients only
 };
 

@@ -113,6 +113,12 @@ void check_relay_addresses(const TurnConfig& turn, Findings& findings) {
       }
     }
   }
+  if (turn.mobility && turn.threads != 1) {
+    // The kernel may give the new address of a client to another relay thread than its
+    // allocation's.
+    findings.error("turn.mobility", "turn.mobility needs a single relay thread",
+                   "write threads = 1 under [turn], or leave mobility out");
+  }
   for (const stun::Endpoint& endpoint : turn.listen) {
     if (endpoint.port >= turn.relay_ports.first && endpoint.port <= turn.relay_ports.last) {
       findings.error(

@@ -84,6 +84,14 @@ void PortSockets::close(turn::RelayPortId id, const turn::Now& now) {
   table_.release(local.address.family(), local.port, LiveRelayTable::Rest::yes, now);
 }
 
+void PortSockets::hand_over(turn::RelayPortId id) {
+  PortSocket* socket = find(id);
+  if (socket == nullptr) return;
+  if (socket->owner.session != nullptr) socket->owner.session->port_closed();
+  socket->owner = owner_;
+  if (owner_.session != nullptr) owner_.session->port_opened();
+}
+
 bool PortSockets::reserve(const turn::Reservation& reservation, const turn::Now& now) {
   return table_.reserve(reservation, now);
 }

@@ -50,6 +50,7 @@ class PortSockets final : public turn::RelayPorts {
   tl::expected<turn::RelayPort, turn::PortError> open(stun::Family family, std::uint16_t port,
                                                       const turn::Now& now) override;
   void close(turn::RelayPortId id, const turn::Now& now) override;
+  void hand_over(turn::RelayPortId id) override;
   bool reserve(const turn::Reservation& reservation, const turn::Now& now) override;
   std::optional<turn::Reservation> claim(const turn::ReservationToken& token,
                                          const turn::Now& now) override;

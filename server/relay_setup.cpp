@@ -101,6 +101,7 @@ tl::expected<RelaySetup, std::string> make_relay_setup(const Config& config, con
                    {}};
   setup.settings.first_port = config.turn.relay_ports.first;
   setup.settings.last_port = config.turn.relay_ports.last;
+  setup.settings.mobility = config.turn.mobility;
   setup.settings.accept_rfc5766_channels = config.turn.accept_rfc5766_channels;
   if (!fill_random(setup.settings.nonce_key.data(), setup.settings.nonce_key.size())) {
     return tl::unexpected(std::string("the system gives no random numbers"));

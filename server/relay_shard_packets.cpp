@@ -82,6 +82,8 @@ void RelayShard::Core::to_owner(const ClientLink& owner, const turn::ToOwner& ou
   const turn::FiveTuple& client = *out.client;
   if (owner.session != nullptr) {
     owner.session->media(out.bytes);
+  } else if (owner.udp == nullptr) {
+    return;  // a mobile client between two connections
   } else if (stays) {
     outgoing.add(*owner.udp, client.client, out.bytes, &client.server.address);
   } else {
@@ -118,6 +120,7 @@ void RelayShard::Core::on_proven(TurnSession& session) { sessions.prove(session)
 
 void RelayShard::Core::on_over(TurnSession& session) {
   if (!sessions.contains(session)) return;
+  ports.set_owner({});  // of a mobile allocation: nobody, until its client is back
   relay.on_client_closed(session.tuple(), now());
   sessions.remove(session);
   settle();

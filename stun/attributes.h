@@ -39,6 +39,7 @@ enum class Attribute : std::uint16_t {
   software = 0x8022,
   alternate_server = 0x8023,
   fingerprint = 0x8028,
+  mobility_ticket = 0x8030,
 };
 
 struct AttributeRow {
@@ -46,10 +47,10 @@ struct AttributeRow {
   std::string_view name;  // as IANA spells it
 };
 
-// Every attribute of RFC 8489 and RFC 8656. A comprehension-required number that is not listed here
+// Every attribute of RFC 8489, RFC 8656 and RFC 8016. A comprehension-required number that is not listed here
 // is unknown to us (RFC 8489 §6.3.1): ACCESS-TOKEN (RFC 7635), CONNECTION-ID (RFC 6062),
 // CHANGE-REQUEST and RESPONSE-PORT (RFC 5780) are left out on purpose, those services are absent.
-inline constexpr std::array<AttributeRow, 29> kAttributes{{
+inline constexpr std::array<AttributeRow, 30> kAttributes{{
     {Attribute::mapped_address, "MAPPED-ADDRESS"},
     {Attribute::username, "USERNAME"},
     {Attribute::message_integrity, "MESSAGE-INTEGRITY"},
@@ -79,6 +80,7 @@ inline constexpr std::array<AttributeRow, 29> kAttributes{{
     {Attribute::software, "SOFTWARE"},
     {Attribute::alternate_server, "ALTERNATE-SERVER"},
     {Attribute::fingerprint, "FINGERPRINT"},
+    {Attribute::mobility_ticket, "MOBILITY-TICKET"},
 }};
 
 // A receiver that does not know such an attribute must refuse the message (RFC 8489 §6.3).

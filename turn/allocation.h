@@ -13,6 +13,7 @@
 #include "turn/credentials.h"
 #include "turn/event.h"
 #include "turn/five_tuple.h"
+#include "turn/mobility.h"
 #include "turn/now.h"
 #include "turn/permission.h"
 #include "turn/rate_meter.h"
@@ -55,6 +56,9 @@ struct Allocation {
   RateMeter bit_rate;     // both directions together
   RateMeter new_peer_rate;
   RateMeter icmp_rate;
+  std::uint32_t slot = 0;                   // its place in the AllocationTable
+  stun::IpAddress source;                   // whose quota it counts against, also after a move
+  std::optional<MobilityTickets> mobility;  // when the client asked for it (RFC 8016)
 
   static std::size_t index(stun::Family family) { return family == stun::Family::ipv4 ? 0 : 1; }
   const std::optional<RelayedHalf>& half(stun::Family family) const {

@@ -24,6 +24,7 @@ Allocation& AllocationTable::insert(Allocation allocation) {
     free_slots_.pop_back();
   }
   by_client_.emplace(allocation.client, slot);
+  allocation.slot = slot;
   Allocation& placed = slots_[slot].emplace(std::move(allocation));
   for (const auto& half : placed.halves) {
     if (!half) continue;
@@ -36,7 +37,7 @@ Allocation& AllocationTable::insert(Allocation allocation) {
 }
 
 void AllocationTable::reschedule(const Allocation& allocation) {
-  deadlines_.set(slot_of(allocation), allocation.deadline());
+  deadlines_.set(allocation.slot, allocation.deadline());
 }
 
 void AllocationTable::forget_port(RelayPortId port) {
@@ -44,9 +45,8 @@ void AllocationTable::forget_port(RelayPortId port) {
 }
 
 void AllocationTable::erase(const Allocation& allocation) {
-  const auto found = by_client_.find(allocation.client);
-  const Slot slot = found->second;
-  by_client_.erase(found);
+  const Slot slot = allocation.slot;
+  detach(allocation);
   deadlines_.clear(slot);
   slots_[slot].reset();
   free_slots_.push_back(slot);
@@ -57,8 +57,20 @@ Allocation* AllocationTable::pop_due(std::chrono::nanoseconds now) {
   return slot ? &*slots_[*slot] : nullptr;
 }
 
-AllocationTable::Slot AllocationTable::slot_of(const Allocation& allocation) const {
-  return by_client_.at(allocation.client);
+Allocation* AllocationTable::at(std::uint32_t slot) {
+  return slot < slots_.size() && slots_[slot] ? &*slots_[slot] : nullptr;
+}
+
+void AllocationTable::rebind(Allocation& allocation, const FiveTuple& client) {
+  detach(allocation);
+  allocation.client = client;
+  by_client_.emplace(client, allocation.slot);
+}
+
+void AllocationTable::detach(const Allocation& allocation) {
+  // After it was left behind, somebody else may be at the same five-tuple.
+  const auto found = by_client_.find(allocation.client);
+  if (found != by_client_.end() && found->second == allocation.slot) by_client_.erase(found);
 }
 
 }  // namespace bedside::turn

@@ -27,6 +27,12 @@ class AllocationTable {
 
   // Precondition: no allocation has this five-tuple, and at least one half is present.
   Allocation& insert(Allocation allocation);
+  // By its place (Allocation::slot), or null.
+  Allocation* at(std::uint32_t slot);
+  // The client is at another five-tuple now, which has no allocation yet.
+  void rebind(Allocation& allocation, const FiveTuple& client);
+  // Nobody is at its five-tuple any more.
+  void detach(const Allocation& allocation);
   // To be called after a half of an allocation was added, refreshed or removed.
   void reschedule(const Allocation& allocation);
   // A port that no longer belongs to anybody.
@@ -37,7 +43,7 @@ class AllocationTable {
   std::optional<std::chrono::nanoseconds> next_deadline() const { return deadlines_.earliest(); }
   // An allocation of which at least one half has ended by now. Reschedule or erase it.
   Allocation* pop_due(std::chrono::nanoseconds now);
-  std::size_t size() const { return by_client_.size(); }
+  std::size_t size() const { return slots_.size() - free_slots_.size(); }
 
   // Visits every allocation; the visitor must not insert or erase.
   template <typename Visitor>
@@ -50,8 +56,6 @@ class AllocationTable {
  private:
   using Slot = std::uint32_t;
   static constexpr Slot kNobody = UINT32_MAX;
-
-  Slot slot_of(const Allocation& allocation) const;
 
   std::deque<std::optional<Allocation>> slots_;  // a deque: growing does not move the others
   std::vector<Slot> free_slots_;

@@ -80,6 +80,10 @@ ClientVerdict Relay::on_message(const FiveTuple& client, stun::Bytes packet, con
 
 ClientVerdict Relay::on_request(const Request& request) {
   Allocation* allocation = allocations_.find(request.client);
+  const bool elsewhere = allocation == nullptr && settings_.mobility &&
+                         request.message.method() == stun::Method::refresh &&
+                         request.message.has(stun::Attribute::mobility_ticket);
+  if (elsewhere) allocation = arriving(request.message);
   const auto account =
       authenticator_.check(request.message, request.client, allocation, request.now);
   if (!account) return refuse_stranger(request, account.error());
@@ -87,7 +91,8 @@ ClientVerdict Relay::on_request(const Request& request) {
     return unknown_attributes(request, *account, request.message.unknown_required().view());
   }
   if (request.message.method() == stun::Method::allocate) return on_allocate(request, *account);
-  if (allocation == nullptr) return error(request, *account, 437);
+  if (allocation == nullptr) return error(request, *account, elsewhere ? 400 : 437);
+  if (elsewhere) move(*allocation, request);
   switch (request.message.method()) {
     case stun::Method::refresh:
       return on_refresh(request, *allocation);
@@ -100,6 +105,7 @@ ClientVerdict Relay::on_request(const Request& request) {
 
 void Relay::on_client_closed(const FiveTuple& client, const Now& now) {
   if (Allocation* allocation = allocations_.find(client)) {
+    if (allocation->mobility) return leave_behind(*allocation);
     close(*allocation, CloseReason::connection_closed, now);
   }
 }
@@ -135,7 +141,7 @@ void Relay::close_half(Allocation& allocation, stun::Family family, const Now& n
 void Relay::close(Allocation& allocation, CloseReason reason, const Now& now) {
   close_half(allocation, stun::Family::ipv4, now);
   close_half(allocation, stun::Family::ipv6, now);
-  around_.ledger->release(allocation.account.name, allocation.client.client.address);
+  around_.ledger->release(allocation.account.name, allocation.source);
   const auto age = std::chrono::duration_cast<std::chrono::seconds>(now.mono - allocation.opened);
   events_.emplace_back(AllocationClosed{
       allocation.serial,
@@ -147,11 +153,11 @@ void Relay::close(Allocation& allocation, CloseReason reason, const Now& now) {
 
 template <typename Predicate>
 std::size_t Relay::close_where(Predicate matches, CloseReason reason, const Now& now) {
-  std::vector<FiveTuple> doomed;
+  std::vector<std::uint32_t> doomed;
   allocations_.for_each([&](const Allocation& allocation) {
-    if (matches(allocation.account)) doomed.push_back(allocation.client);
+    if (matches(allocation.account)) doomed.push_back(allocation.slot);
   });
-  for (const FiveTuple& client : doomed) close(*allocations_.find(client), reason, now);
+  for (const std::uint32_t slot : doomed) close(*allocations_.at(slot), reason, now);
   return doomed.size();
 }
 

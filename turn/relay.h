@@ -81,6 +81,9 @@ struct RelaySettings {
   Quotas quotas;
   // RFC 5766 channel numbers up to 0x7FFF: for tests with old clients only.
   bool accept_rfc5766_channels = false;
+  // RFC 8016. An allocation can only follow its client within its shard: with several shards the
+  // kernel would often give the new address to another one.
+  bool mobility = false;
   NonceKey nonce_key{};  // random per start, the same for all shards
   // IPv4, IPv6: where clients of that family are sent while no new allocations are accepted.
   std::array<std::optional<stun::Endpoint>, 2> alternate_server;
@@ -124,7 +127,8 @@ class Relay {
   PortVerdict on_icmp(RelayPortId port, const stun::Endpoint& destination, const IcmpError& error,
                       const Now& now);
 
-  // The client's connection ended: its allocation is deleted at once (RFC 8656 §3.1).
+  // The client's connection ended: its allocation is deleted at once (RFC 8656 §3.1), or waits for
+  // its client until it expires when it is mobile (RFC 8016).
   void on_client_closed(const FiveTuple& client, const Now& now);
 
   // When expire() has something to do next (mono).
@@ -194,6 +198,11 @@ class Relay {
   bool admit_peers(Allocation& allocation, std::span<const stun::IpAddress> peers, const Now& now);
   ClientVerdict peer_denied(const Request& request, const Allocation& allocation,
                             DeniedRange range);
+
+  // relay_mobility.cpp
+  Allocation* arriving(const stun::MessageView& message);
+  void move(Allocation& allocation, const Request& request);
+  void leave_behind(Allocation& allocation);
 
   // relay_data.cpp: the packet path
   ClientVerdict on_channel_data(const FiveTuple& client, stun::Bytes packet, const Now& now);

@@ -117,6 +117,8 @@ ClientVerdict Relay::on_allocate(const Request& request, const Account& account)
   }
   if (const int code = read_families(message, wish.families)) return error(request, account, code);
   if (broken_u32(message, Attribute::lifetime)) return error(request, account, 400);
+  const auto ticket = message.find(Attribute::mobility_ticket);
+  if (settings_.mobility && ticket && !ticket->value.empty()) return error(request, account, 400);
   wish.lifetime = granted_lifetime(message.u32(Attribute::lifetime));
 
   if (!accepting_) return redirect(request, account);
@@ -177,6 +179,9 @@ ClientVerdict Relay::allocate(const Request& request, const Account& account,
       .bit_rate = {},
       .new_peer_rate = {},
       .icmp_rate = {},
+      .slot = 0,
+      .source = request.client.client.address,
+      .mobility = {},
   };
   AllocationOpened event{allocation.serial,
                          Party{request.client, account.name, account.participant},
@@ -187,7 +192,11 @@ ClientVerdict Relay::allocate(const Request& request, const Account& account,
     allocation.halves[i] = RelayedHalf{*opened.ports[i], now.mono + wish.lifetime};
     event.relayed[i] = opened.ports[i]->relayed;
   }
-  const Allocation& placed = allocations_.insert(std::move(allocation));
+  Allocation& placed = allocations_.insert(std::move(allocation));
+  if (settings_.mobility && request.message.has(Attribute::mobility_ticket)) {
+    placed.mobility.emplace(
+        MobilityTickets{MobilityTicket::make(placed.slot, *around_.random), {}});
+  }
   ++counters_.allocations;
   ++counters_.allocations_opened;
   events_.emplace_back(std::move(event));
@@ -204,6 +213,9 @@ ClientVerdict Relay::allocate_reply(const Request& request, const Allocation& al
   }
   writer.add_u32(Attribute::lifetime, static_cast<std::uint32_t>(reply.lifetime.count()));
   if (reply.token) writer.add_bytes(Attribute::reservation_token, *reply.token);
+  if (allocation.mobility) {
+    writer.add_text(Attribute::mobility_ticket, allocation.mobility->current.text());
+  }
   writer.add_xor_address(Attribute::xor_mapped_address, request.client.client);
   if (reply.other_family_error != 0) {  // RFC 8656 §18.12: family, class, number
     const bool ipv4_missing = !allocation.halves[0];

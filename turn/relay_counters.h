@@ -41,6 +41,7 @@ struct RelayCounters {
       0;  // of packets_to_peer, those handed over to a relay port of ours
   std::uint64_t icmp_to_client = 0;
   std::uint64_t redirects = 0;  // Allocates answered with an alternate server
+  std::uint64_t moved = 0;      // allocations that followed their client (RFC 8016)
   std::uint64_t bindings = 0;
   std::uint64_t requests = 0;
   std::uint64_t auth_failures = 0;

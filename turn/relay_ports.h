@@ -49,6 +49,10 @@ class RelayPorts {
   // `open` returns it again.
   virtual void close(RelayPortId id, const Now& now) = 0;
 
+  // The port belongs to whoever sent the request being handled now: its client has moved (RFC
+  // 8016), or its connection ended and nobody can be reached until it moves.
+  virtual void hand_over(RelayPortId id) = 0;
+
   // Keeps a number free for whoever presents `token`. False when it is taken or the table is full.
   virtual bool reserve(const Reservation& reservation, const Now& now) = 0;
 

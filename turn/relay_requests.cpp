@@ -41,12 +41,19 @@ ClientVerdict Relay::on_refresh(const Request& request, Allocation& allocation) 
     meant[1] = meant[1] && family == static_cast<std::uint8_t>(stun::Family::ipv6);
     if (!meant[0] && !meant[1]) return error(request, allocation.account, 443);
   }
+  const auto ticket = message.find(Attribute::mobility_ticket);
+  const bool mobile = ticket && allocation.mobility;
+  // A move has just replaced the ticket it came with, which is the one before the last now.
+  if (mobile && !allocation.mobility->accept(ticket->value)) {
+    return error(request, allocation.account, 400);
+  }
   const bool remove = requested == 0U;
   const std::chrono::seconds lifetime =
       remove ? std::chrono::seconds{0} : granted_lifetime(requested);
   stun::MessageWriter writer(scratch_, stun::Class::success, stun::Method::refresh,
                              message.transaction());
   writer.add_u32(Attribute::lifetime, static_cast<std::uint32_t>(lifetime.count()));
+  if (mobile) writer.add_text(Attribute::mobility_ticket, allocation.mobility->current.text());
   const ClientVerdict reply = success(request, allocation.account, writer);
 
   for (const stun::Family family : {stun::Family::ipv4, stun::Family::ipv6}) {

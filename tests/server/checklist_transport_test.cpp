@@ -227,6 +227,49 @@ TEST_P(ChecklistSessions, LineB58_ClosingDeletesTheAllocationWithinASecond) {
   EXPECT_EQ(closed[0].reason, turn::CloseReason::connection_closed);
 }
 
+TEST_P(ChecklistSessions, LineB58_AMobileAllocationWaitsForItsClient) {
+  RigOptions options;
+  options.mobility = true;
+  ShardRig rig(options);
+  rig.open_door();
+  auto before = connect(rig, GetParam());
+  UdpEnd peer(rig);
+  std::string ticket;
+  const auto with_ticket = [&](stun::MessageWriter& writer) {
+    writer.add_text(Attribute::mobility_ticket, ticket);
+  };
+  const Reply allocated = before->ask(Method::allocate, [&](stun::MessageWriter& writer) {
+    udp_transport()(writer);
+    with_ticket(writer);
+  });
+  const stun::Endpoint relayed = allocated.relayed().value();
+  ticket = allocated.text(Attribute::mobility_ticket);
+  ASSERT_TRUE(before->ask(Method::channel_bind, channel(0x4000, peer.local())).ok());
+  if (auto* dtls = dynamic_cast<DtlsTurnEnd*>(before.get())) {
+    dtls->dtls.say_goodbye();
+  } else {
+    dynamic_cast<DoorTurnEnd&>(*before).tcp->close();
+  }
+  peer.send(relayed, packet_of("to nobody"));
+  auto after = connect(rig, GetParam());
+  const Reply moved = after->ask(Method::refresh, with_ticket);
+  ASSERT_TRUE(moved.ok()) << moved.code();
+  peer.send(relayed, packet_of("to the new place"));
+  Received heard = read(after->receive().value());
+  if (heard.payload == "to nobody") heard = read(after->receive().value());
+  EXPECT_EQ(heard.payload, "to the new place");
+  EXPECT_EQ(allocations(rig), 1U);
+
+  // The old association or connection ends late: the allocation has left it already.
+  UdpTurnEnd third(rig);
+  ticket = moved.text(Attribute::mobility_ticket);
+  ASSERT_TRUE(third.ask(Method::refresh, with_ticket).ok());
+  after.reset();
+  peer.send(relayed, packet_of("over udp now"));
+  EXPECT_EQ(read(third.receive().value()).payload, "over udp now");
+  EXPECT_EQ(allocations(rig), 1U);
+}
+
 TEST(ChecklistB, Line58_ADtlsClientThatBeginsAnewLosesItsOldAllocation) {
   ShardRig rig;
   DtlsTurnEnd client(rig);

@@ -62,6 +62,16 @@ TEST(Config, UnwrittenKeysHaveTheDocumentedDefaults) {
   EXPECT_FALSE(config.demo);
 }
 
+TEST(Config, MobilityNeedsOneRelayThread) {
+  const auto with = [](const std::string& lines) {
+    std::string text = kSmallest;
+    return all(parse(text.replace(text.find("[turn]\n"), 7, "[turn]\n" + lines)));
+  };
+  EXPECT_THAT(with("mobility = true\n"), HasSubstr("threads = 1"));
+  EXPECT_EQ(with("mobility = true\nthreads = 1\n"), "");
+  EXPECT_EQ(with("dtls = false\n"), "");
+}
+
 TEST(Config, EveryKeyIsRead) {
   const ScratchFolder folder;
   folder.write("secret", "a secret of good length\n", 0600);

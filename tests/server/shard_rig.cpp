@@ -63,6 +63,7 @@ ShardRig::ShardRig(const RigOptions& options)
   settings_.relay.first_port = 20000;  // below what the kernel gives to sockets bound to port 0
   settings_.relay.last_port = 29999;
   settings_.relay.accept_rfc5766_channels = options.accept_rfc5766_channels;
+  settings_.relay.mobility = options.mobility;
   settings_.relay.nonce_key.fill(0x33);
   settings_.relay.alternate_server[0] = options.alternate_server;
   endpoints_ = add_shard().listening();

@@ -32,6 +32,7 @@ struct RigOptions {
   std::optional<stun::Endpoint> alternate_server;
   bool allow_loopback_peers = true;
   bool accept_rfc5766_channels = false;
+  bool mobility = false;
   std::size_t event_queue = 64;
   TurnSessionLimits sessions;
 };

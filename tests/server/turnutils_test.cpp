@@ -106,6 +106,7 @@ class Turnutils : public ::testing::Test {
   void expect_everything_back(const std::vector<std::string>& options, std::string_view listen) {
     RigOptions wanted;
     wanted.listen = {endpoint(listen)};
+    wanted.mobility = true;
     wanted.accept_rfc5766_channels = true;  // this client picks channels up to 0x7FFF
     ShardRig rig(wanted);
     rig.open_door();
@@ -132,14 +133,16 @@ class Turnutils : public ::testing::Test {
 };
 
 // How the client reaches us, as its flags: -t TCP, -S with TLS over TCP or DTLS over UDP.
-const std::vector<std::vector<std::string>> kWays{{}, {"-t"}, {"-t", "-S"}, {"-S"}};
+using Ways = std::vector<std::vector<std::string>>;
+const Ways kWays{{}, {"-t"}, {"-t", "-S"}, {"-S"}};
 
 class EveryWay : public Turnutils {
  protected:
   // All ways at once: the client spends most of its time waiting for itself.
-  void send(const std::vector<std::string>& options, std::string_view listen = "127.0.0.1:0") {
+  void send(const std::vector<std::string>& options, std::string_view listen = "127.0.0.1:0",
+            const Ways& ways = kWays) {
     std::vector<std::future<void>> runs;
-    for (std::vector<std::string> command : kWays) {
+    for (std::vector<std::string> command : ways) {
       command.insert(command.end(), options.begin(), options.end());
       command.insert(command.end(), {"-n", "50", "-m", "4"});  // messages, clients
       runs.push_back(std::async(std::launch::async, [this, command, listen] {
@@ -167,6 +170,13 @@ TEST_F(EveryWay, An_echoing_peer_by_send_indications) {
   const std::uint16_t port = free_port();
   const Peer peer(peer_, port);
   send({"-s", "-e", "127.0.0.1", "-r", std::to_string(port)});
+}
+
+// -M: each client changes its socket and takes its allocation along (RFC 8016). Not over TLS and
+// DTLS: this client makes its second session with TLS 1.1 or DTLS 1.0, which we refuse, and
+// crashes.
+TEST_F(EveryWay, Relay_to_relay_of_clients_that_move) {
+  send({"-M", "-y"}, "127.0.0.1:0", {{}, {"-t"}});
 }
 
 // -x: IPv6 relayed addresses.

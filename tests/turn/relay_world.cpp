@@ -31,6 +31,7 @@ RelaySettings make_settings(const WorldOptions& options) {
   settings.last_port = options.last_port;
   settings.quotas = options.quotas;
   settings.accept_rfc5766_channels = options.accept_rfc5766_channels;
+  settings.mobility = options.mobility;
   settings.nonce_key.fill(0x5a);
   settings.alternate_server = options.alternate_server;
   return settings;
@@ -133,6 +134,7 @@ std::optional<Packet> World::to_owner(const PortVerdict& verdict) {
     last_drop_ = drop->reason;
     return std::nullopt;
   }
+  last_owner = *std::get<ToOwner>(verdict).client;
   const stun::Bytes bytes = std::get<ToOwner>(verdict).bytes;
   return Packet(bytes.begin(), bytes.end());
 }

@@ -36,6 +36,7 @@ class FakePorts final : public RelayPorts, public LiveRelayAddresses {
   tl::expected<RelayPort, PortError> open(stun::Family family, std::uint16_t port,
                                           const Now& now) override;
   void close(RelayPortId id, const Now& now) override;
+  void hand_over(RelayPortId /*id*/) override {}
   bool reserve(const Reservation& reservation, const Now& now) override;
   std::optional<Reservation> claim(const ReservationToken& token, const Now& now) override;
   std::optional<LiveRelay> locate(const stun::Endpoint& relayed) const noexcept override;
@@ -73,6 +74,7 @@ struct WorldOptions {
   std::uint16_t first_port = 50000;
   std::uint16_t last_port = 50999;
   bool accept_rfc5766_channels = false;
+  bool mobility = false;
   bool shared_secret = true;  // users nobody can list, hence no hidden names
   PeerPolicyConfig peers{};
   std::array<std::optional<stun::Endpoint>, 2> alternate_server{};
@@ -109,6 +111,7 @@ class World {
     return wanted;
   }
 
+  FiveTuple last_owner;  // whom a peer's datagram was for
   Now now{std::chrono::hours(1), std::chrono::seconds(1'800'000'000)};
   Credentials credentials;
   FakeParticipants participants;
