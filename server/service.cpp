@@ -33,7 +33,7 @@
 #include "server/relay_metrics.h"
 #include "server/relay_setup.h"
 #include "server/relay_shard.h"
-#include "server/stop_signal.h"
+#include "server/signals.h"
 #include "server/version.h"
 #include "server/worker_pool.h"
 #include "store/reader.h"
@@ -72,7 +72,7 @@ std::string demo_room_name(const store::LoadedState& state) {
 
 class Service {
  public:
-  Service(Config config, const ServeOptions& options, StopSignal& stop)
+  Service(Config config, const ServeOptions& options, Signals& stop)
       : config_(std::move(config)), options_(options), stop_(stop) {}
 
   // False: every reason is in errors().
@@ -115,7 +115,7 @@ class Service {
 
   Config config_;
   const ServeOptions& options_;
-  StopSignal& stop_;
+  Signals& stop_;
   std::vector<std::string> errors_;
   Prepared prepared_;
   BannerFacts banner_;
@@ -414,7 +414,7 @@ Metrics Service::metrics() const {
 }  // namespace
 
 int serve(Config config, const ServeOptions& options) {
-  StopSignal stop;
+  Signals stop;
   raise_file_limit();
   for (const Problem& problem : loud_warnings(config)) {
     log::warning("attention", {{"what", log::Configured(problem.what)},

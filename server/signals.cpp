@@ -1,4 +1,4 @@
-#include "server/stop_signal.h"
+#include "server/signals.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -12,7 +12,7 @@
 namespace bedside::server {
 namespace {
 
-sigset_t stop_signals() {
+sigset_t signalss() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
@@ -24,20 +24,20 @@ sigset_t stop_signals() {
 
 std::string_view name(StopCause cause) { return cause == StopCause::signal ? "signal" : "failure"; }
 
-StopSignal::StopSignal() {
-  const sigset_t set = stop_signals();
+Signals::Signals() {
+  const sigset_t set = signalss();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signals_ = net::Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   failure_ = net::Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!signals_ || !failure_) std::abort();
 }
 
-StopSignal::~StopSignal() {
-  const sigset_t set = stop_signals();
+Signals::~Signals() {
+  const sigset_t set = signalss();
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-StopCause StopSignal::wait() {
+StopCause Signals::wait() {
   std::array<pollfd, 2> descriptors{pollfd{signals_.get(), POLLIN, 0},
                                     pollfd{failure_.get(), POLLIN, 0}};
   while (::poll(descriptors.data(), descriptors.size(), -1) < 0 && errno == EINTR) {
@@ -48,12 +48,12 @@ StopCause StopSignal::wait() {
   signalfd_siginfo taken;
   while (::read(signals_.get(), &taken, sizeof taken) > 0) {
   }
-  const sigset_t set = stop_signals();
+  const sigset_t set = signalss();
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   return cause;
 }
 
-void StopSignal::fail() {
+void Signals::fail() {
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(failure_.get(), &one, sizeof one);
 }

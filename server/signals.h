@@ -15,12 +15,12 @@ enum class StopCause : std::uint8_t { signal, failure };
 
 std::string_view name(StopCause cause);
 
-class StopSignal {
+class Signals {
  public:
-  StopSignal();
-  ~StopSignal();
-  StopSignal(const StopSignal&) = delete;
-  StopSignal& operator=(const StopSignal&) = delete;
+  Signals();
+  ~Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
 
   // Blocks until a signal came or fail() was called. From then on the next signal ends the process
   // at once, as it does for a program that knows nothing of signals.
