@@ -4,6 +4,7 @@
 const kEvents = {
   'service.start': 'Server started',
   'service.stop': 'Server stopped',
+  'config.changed': 'Configuration changed',
   'room.created': 'Room created',
   'room.ended': 'Visit ended',
   'room.expired': 'Room removed after its time',

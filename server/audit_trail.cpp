@@ -137,6 +137,7 @@ store::JsonObject filter_of(const store::AuditQuery& query) {
 
 // AdminAction → record, with the change where there is one. No catch-all here either.
 struct AdminMapping {
+  const AuditPrivacy& privacy;
   const AuditSource& source;
   store::Commit& commit;
 
@@ -184,6 +185,16 @@ struct AdminMapping {
     made.actor.kind = "service";
     made.reason = action.reason;
     commit.keep = true;
+  }
+  void operator()(const ConfigChanged& action) {
+    AuditRecord& made = add(type::kConfigChanged);
+    made.actor.kind = "service";
+    for (const ChangedKey& key : action.keys) {
+      store::JsonObject digests;
+      digests.set("before", privacy.pseudonym(key.key, key.before));
+      digests.set("after", privacy.pseudonym(key.key, key.after));
+      made.detail.set(key.key, digests);
+    }
   }
 
  private:
@@ -272,7 +283,7 @@ store::Commit AuditTrail::commit(const signaling::CommitNeeded& needed) const {
 
 store::Commit AuditTrail::commit(const AdminAction& action, const AuditSource& source) const {
   store::Commit commit;
-  std::visit(AdminMapping{source, commit}, action);
+  std::visit(AdminMapping{privacy_, source, commit}, action);
   for (AuditRecord& made : commit.records) {
     made.where = where(privacy_, source.listener, source.address);
     if (made.actor.kind == "staff" && source.address) {

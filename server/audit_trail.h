@@ -25,6 +25,7 @@
 #include "server/abuse_counters.h"
 #include "server/audit_privacy.h"
 #include "server/audit_types.h"
+#include "server/config_reload.h"
 #include "signaling/output.h"
 #include "store/reader.h"
 #include "store/store.h"
@@ -83,10 +84,15 @@ struct ServiceStarted {
 struct ServiceStopped {
   std::string reason;  // "signal", "error"
 };
+// SIGHUP: the configuration was read again, and this is what it changes. Values are told by keyed
+// digests only: whoever knows a value can recognise it, nobody else learns it.
+struct ConfigChanged {
+  std::vector<ChangedKey> keys;
+};
 // Rooms made or ended by staff are no variant of this: they come from the hub like all other rooms,
 // with the account in signaling::Caller.
 using AdminAction = std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed,
-                                 ServiceStarted, ServiceStopped>;
+                                 ServiceStarted, ServiceStopped, ConfigChanged>;
 
 class AuditTrail {
  public:

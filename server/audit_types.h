@@ -10,6 +10,7 @@ namespace bedside::server::audit_type {
 
 inline constexpr std::string_view kServiceStart = "service.start";
 inline constexpr std::string_view kServiceStop = "service.stop";
+inline constexpr std::string_view kConfigChanged = "config.changed";
 inline constexpr std::string_view kRoomCreated = "room.created";
 inline constexpr std::string_view kRoomEnded = "room.ended";
 inline constexpr std::string_view kRoomExpired = "room.expired";
@@ -38,14 +39,14 @@ inline constexpr std::string_view kTurnAuth = "abuse.turn_auth";
 inline constexpr std::string_view kTurnQuota = "abuse.turn_quota";
 
 // For the filter of the audit page.
-inline constexpr std::array kAll = {kServiceStart,   kServiceStop,     kRoomCreated,
-                                    kRoomEnded,      kRoomExpired,     kRoomJoin,
-                                    kRoomAttach,     kRoomLeave,       kCredentialIssued,
-                                    kAllocationOpen, kAllocationClose, kPeerDenied,
-                                    kLogin,          kLogout,          kPasswordSet,
-                                    kUserCreated,    kAuditViewed,     kStorageRecovered,
-                                    kMalformed,      kRateLimited,     kWrongToken,
-                                    kOriginRejected, kCsrfRejected,    kLoginThrottled,
-                                    kTurnAuth,       kTurnQuota};
+inline constexpr std::array kAll = {kServiceStart,     kServiceStop,    kConfigChanged,
+                                    kRoomCreated,      kRoomEnded,      kRoomExpired,
+                                    kRoomJoin,         kRoomAttach,     kRoomLeave,
+                                    kCredentialIssued, kAllocationOpen, kAllocationClose,
+                                    kPeerDenied,       kLogin,          kLogout,
+                                    kPasswordSet,      kUserCreated,    kAuditViewed,
+                                    kStorageRecovered, kMalformed,      kRateLimited,
+                                    kWrongToken,       kOriginRejected, kCsrfRejected,
+                                    kLoginThrottled,   kTurnAuth,       kTurnQuota};
 
 }  // namespace bedside::server::audit_type

@@ -8,7 +8,9 @@
 
 #include "server/config_check.h"
 #include "server/config_text.h"
+#include "server/log.h"
 #include "server/private_file.h"
+#include "server/quota_keys.h"
 
 namespace bedside::server {
 namespace {
@@ -58,15 +60,22 @@ class Section {
   }
 
   void read(std::string_view key, unsigned& out, unsigned least, unsigned most) {
+    if (const auto number = read_number(key, least, most)) out = static_cast<unsigned>(*number);
+  }
+
+  // Nothing when the key is absent or, which is a problem then, no such number.
+  std::optional<std::uint64_t> read_number(std::string_view key, std::uint64_t least,
+                                           std::uint64_t most) {
     const toml::node* node = find(key);
-    if (node == nullptr) return;
+    if (node == nullptr) return std::nullopt;
     const auto number = node->value_exact<std::int64_t>();
-    if (number && *number >= least && *number <= most) {
-      out = static_cast<unsigned>(*number);
-    } else {
-      wrong(key, "must be a number from " + std::to_string(least) + " to " + std::to_string(most),
-            std::string(key) + " = " + std::to_string(most));
+    if (number && *number >= 0) {
+      const auto value = static_cast<std::uint64_t>(*number);
+      if (value >= least && value <= most) return value;
     }
+    wrong(key, "must be a number from " + std::to_string(least) + " to " + std::to_string(most),
+          std::string(key) + " = " + std::to_string(most));
+    return std::nullopt;
   }
 
   // Relative paths are relative to the file's folder.
@@ -248,6 +257,13 @@ void read_turn(Section turn, const std::filesystem::path& folder, TurnConfig& ou
   turn.read("threads", out.threads, 0, 64);
   turn.read("mobility", out.mobility);
   turn.read("accept_rfc5766_channels", out.accept_rfc5766_channels);
+  Section quotas = turn.child("quotas");
+  for (const QuotaKey& quota : kQuotaKeys) {
+    if (const auto value = quotas.read_number(quota.name, quota.least, quota.most)) {
+      quota.set(out.quotas, *value);
+    }
+  }
+  quotas.refuse_unknown();
   read_turn_users(turn, folder, out, findings, file_is_open);
   turn.refuse_unknown();
 }
@@ -275,6 +291,12 @@ void read_root(Section root, const std::filesystem::path& folder, Config& config
                Findings& findings, bool file_is_open) {
   root.read("data_dir", config.data_dir, folder);
   root.read("public_host", config.public_host);
+  root.read_as<std::string>(
+      "log_level", config.log_level,
+      [](std::string_view text) {
+        return log::level_from(text) ? std::optional<std::string>(text) : std::nullopt;
+      },
+      "debug, info, warning or error", "\"info\"");
   Section practice = root.child("practice");
   practice.read("name", config.practice.name);
   practice.read("phone", config.practice.phone);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "stun/endpoint.h"
+#include "turn/limits.h"
 #include "turn/peer_policy.h"
 
 namespace bedside::server {
@@ -68,6 +69,7 @@ struct TurnConfig {
   bool allow_loopback_peers = false;
   std::vector<AddressBlock> allowed_peers;
   std::vector<AddressBlock> denied_peers;
+  turn::Quotas quotas;
   unsigned threads = 0;  // relay threads; 0: one per core
   std::vector<TurnUser> users;
   bool mobility = false;                 // RFC 8016; needs threads = 1
@@ -90,7 +92,8 @@ struct OperatorConfig {
 
 struct Config {
   std::filesystem::path data_dir;
-  std::string public_host;  // name in links and turns: URIs
+  std::string public_host;         // name in links and turns: URIs
+  std::string log_level = "info";  // one of log::Level
   PracticeConfig practice;
   HttpsConfig https;
   HttpConfig http;

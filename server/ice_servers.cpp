@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <utility>
 
 namespace bedside::server {
 namespace {
@@ -45,9 +46,19 @@ std::array<std::uint8_t, 32> sha256(std::string_view text) {
 
 }  // namespace
 
-IceServers::IceServers(const turn::Credentials& credentials, const AdvertisedRelay& relay,
+IceServers::IceServers(turn::Credentials credentials, const AdvertisedRelay& relay,
                        LiveParticipantSet* live)
-    : credentials_(credentials), live_(live) {
+    : credentials_(std::move(credentials)), live_(live) {
+  advertise(relay);
+}
+
+void IceServers::replace(turn::Credentials credentials, const AdvertisedRelay& relay) {
+  credentials_ = std::move(credentials);
+  advertise(relay);
+}
+
+void IceServers::advertise(const AdvertisedRelay& relay) {
+  urls_.clear();
   for (const stun::Endpoint& udp : relay.udp) urls_.push_back("stun:" + udp.to_string());
   for (const stun::Endpoint& udp : relay.udp) {
     urls_.push_back("turn:" + udp.to_string() + "?transport=udp");

@@ -5,7 +5,7 @@
 //
 // Also the hub's source of ids and tokens, from the system's random generator.
 //
-// Control thread only; `credentials` is immutable, and like `live` outlives this object.
+// Control thread only; `live` outlives this object.
 
 #include <chrono>
 #include <string>
@@ -34,8 +34,10 @@ class IceServers final : public signaling::Issuer {
 
   // `live` is told every name that is issued, so that the relays find it by USERHASH. Null where
   // nothing is issued to participants.
-  IceServers(const turn::Credentials& credentials, const AdvertisedRelay& relay,
-             LiveParticipantSet* live);
+  IceServers(turn::Credentials credentials, const AdvertisedRelay& relay, LiveParticipantSet* live);
+
+  // What is issued from now on; what was issued before is not taken back.
+  void replace(turn::Credentials credentials, const AdvertisedRelay& relay);
 
   std::string participant_id() override;
   std::string token() override;
@@ -47,7 +49,9 @@ class IceServers final : public signaling::Issuer {
   const std::vector<std::string>& urls() const { return urls_; }
 
  private:
-  const turn::Credentials& credentials_;
+  void advertise(const AdvertisedRelay& relay);
+
+  turn::Credentials credentials_;
   LiveParticipantSet* live_;
   std::vector<std::string> urls_;
 };

@@ -23,12 +23,37 @@ turn::LiveRelay unpack(std::uint32_t packed) {
 }  // namespace
 
 LiveRelayTable::LiveRelayTable(const RelayAddresses& addresses)
-    : addresses_(addresses), reservations_(turn::limits::kMaxReservations) {
+    : addresses_{addresses}, reservations_(turn::limits::kMaxReservations) {
   for (const stun::Family family : {stun::Family::ipv4, stun::Family::ipv6}) {
-    if (!addresses_.of(family)) continue;
+    if (!addresses.of(family)) continue;
     ports_[index(family)].served_by = std::vector<std::atomic<std::uint32_t>>(kPorts);
     ports_[index(family)].rests_until.resize(kPorts);
   }
+}
+
+bool LiveRelayTable::advertise(const RelayAddresses& addresses) {
+  const std::size_t latest = latest_.load(std::memory_order_acquire);
+  // Only what clients are told: where sockets are bound, and for which families, was decided at the
+  // start.
+  RelayAddresses next = addresses_[latest];
+  for (const stun::Family family : {stun::Family::ipv4, stun::Family::ipv6}) {
+    auto& address = next.by_family[index(family)];
+    if (address && addresses.of(family)) address->advertised = addresses.of(family)->advertised;
+  }
+  if (next == addresses_[latest]) return true;
+  if (latest == kMaxChanges) return false;
+  addresses_[latest + 1] = next;
+  latest_.store(latest + 1, std::memory_order_release);
+  return true;
+}
+
+bool LiveRelayTable::was_advertised(const stun::IpAddress& address) const noexcept {
+  const std::size_t latest = latest_.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i <= latest; ++i) {
+    const auto& known = addresses_[i].of(address.family());
+    if (known && known->advertised == address) return true;
+  }
+  return false;
 }
 
 bool LiveRelayTable::alive(stun::Family family, std::uint16_t port) const noexcept {
@@ -38,8 +63,7 @@ bool LiveRelayTable::alive(stun::Family family, std::uint16_t port) const noexce
 std::optional<turn::LiveRelay> LiveRelayTable::locate(
     const stun::Endpoint& relayed) const noexcept {
   const stun::Family family = relayed.address.family();
-  const auto& address = addresses_.of(family);
-  if (!address || address->advertised != relayed.address) return std::nullopt;
+  if (!was_advertised(relayed.address)) return std::nullopt;
   const std::uint32_t packed =
       ports_[index(family)].served_by[relayed.port].load(std::memory_order_acquire);
   if (packed == 0) return std::nullopt;
@@ -48,7 +72,7 @@ std::optional<turn::LiveRelay> LiveRelayTable::locate(
 
 bool LiveRelayTable::take(stun::Family family, std::uint16_t port, const turn::LiveRelay& owner,
                           const turn::Now& now) {
-  if (!addresses_.of(family)) return false;
+  if (!addresses().of(family)) return false;
   const std::lock_guard lock(mutex_);
   Ports& ports = ports_[index(family)];
   if (alive(family, port) || whole_seconds(now.mono) < ports.rests_until[port] ||
@@ -72,7 +96,7 @@ void LiveRelayTable::release(stun::Family family, std::uint16_t port, Rest rest,
 
 bool LiveRelayTable::reserve(const turn::Reservation& reservation, const turn::Now& now) {
   const stun::Family family = reservation.family;
-  if (!addresses_.of(family)) return false;
+  if (!addresses().of(family)) return false;
   const std::lock_guard lock(mutex_);
   if (alive(family, reservation.port) ||
       whole_seconds(now.mono) < ports_[index(family)].rests_until[reservation.port]) {

@@ -40,7 +40,15 @@ class LiveRelayTable final : public turn::LiveRelayAddresses {
   [[nodiscard]] std::optional<turn::Reservation> claim(const turn::ReservationToken& token,
                                                        const turn::Now& now);
 
-  const RelayAddresses& addresses() const { return addresses_; }
+  // Ports that are opened from now on are advertised at these addresses; those that are open keep
+  // theirs. Any one thread. False after kMaxChanges: nothing was changed.
+  static constexpr std::size_t kMaxChanges = 64;
+  [[nodiscard]] bool advertise(const RelayAddresses& addresses);
+
+  // The ones of now. From any thread; the reference stays good.
+  const RelayAddresses& addresses() const noexcept {
+    return addresses_[latest_.load(std::memory_order_acquire)];
+  }
 
  private:
   static constexpr std::size_t kPorts = 65536;
@@ -50,9 +58,13 @@ class LiveRelayTable final : public turn::LiveRelayAddresses {
     std::vector<std::int64_t> rests_until;  // mono seconds
   };
   static std::size_t index(stun::Family family) { return family == stun::Family::ipv4 ? 0 : 1; }
+  bool was_advertised(const stun::IpAddress& address) const noexcept;
   bool alive(stun::Family family, std::uint16_t port) const noexcept;
 
-  const RelayAddresses addresses_;
+  // Written once each, before `latest_` says so. All of them are asked for a live address: a port
+  // opened long ago still has the one of its time.
+  std::array<RelayAddresses, kMaxChanges + 1> addresses_;
+  std::atomic<std::size_t> latest_ = 0;
   std::array<Ports, 2> ports_;
   std::mutex mutex_;
   turn::Reservations reservations_;  // under mutex_, like rests_until

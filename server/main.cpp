@@ -34,10 +34,12 @@ std::optional<Config> read_config(const std::string& file) {
   return checked.config;
 }
 
-int serve(const std::string& config_file, const std::string& assets) {
+int serve(const std::string& config_file, const std::string& assets, const std::string& level) {
   auto config = read_config(config_file);
   if (!config) return 1;
   bedside::server::ServeOptions options;
+  if (!config_file.empty()) options.config_file = config_file;
+  options.log_level = bedside::server::log::level_from(level);
   if (!assets.empty()) options.assets = assets;
   return bedside::server::serve(std::move(*config), options);
 }
@@ -79,7 +81,7 @@ int run(int argc, char** argv) {
   std::string config_file;
   std::string assets;
   std::string subject;
-  std::string level = "info";
+  std::string level;
   CLI::App* serve_command = app.add_subcommand(
       "serve",
       "Serve visits until SIGTERM or Ctrl+C. Without --config: the demo on loopback "
@@ -91,7 +93,9 @@ int run(int argc, char** argv) {
           "a source tree to read the pages from while developing, instead of the embedded ones")
       ->type_name("DIR")
       ->check(CLI::ExistingDirectory);
-  serve_command->add_option("--log-level", level, "debug, info, warning or error")
+  serve_command
+      ->add_option("--log-level", level,
+                   "debug, info, warning or error, whatever the configuration says")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->type_name("LEVEL");
   CLI::App* check_command = app.add_subcommand(
@@ -114,10 +118,7 @@ int run(int argc, char** argv) {
     // CLI11's codes above 100 mean nothing to a shell: 2 is the usual one for wrong usage.
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (const auto parsed = bedside::server::log::level_from(level)) {
-    bedside::server::log::set_level(*parsed);
-  }
-  if (serve_command->parsed()) return serve(config_file, assets);
+  if (serve_command->parsed()) return serve(config_file, assets, level);
   if (check_command->parsed()) return check_config(checked_file);
   return turn_credential(config_file, subject);
 }

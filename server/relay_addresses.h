@@ -23,6 +23,7 @@ struct RelayAddresses {
   const std::optional<RelayAddress>& of(stun::Family family) const {
     return by_family[family == stun::Family::ipv4 ? 0 : 1];
   }
+  friend bool operator==(const RelayAddresses&, const RelayAddresses&) = default;
 };
 
 // Per family: relay ports live on the first listening address; behind a wildcard, on the address

@@ -15,13 +15,15 @@ std::vector<stun::Endpoint> bound(const std::vector<stun::Endpoint>& listen) {
   return endpoints_to_bind(listen);
 }
 
-tl::expected<turn::Credentials, std::string> make_credentials(const Config& config,
-                                                              const Keys& keys) {
+tl::expected<turn::Credentials, std::string> make_credentials(
+    const Config& config, const Keys& keys, const std::vector<std::string>& retired_secrets) {
   turn::CredentialsConfig wanted;
   wanted.realm = config.turn.realm;
   wanted.participant_secrets = {
       std::string(keys.turn_participant.begin(), keys.turn_participant.end())};
   if (!config.turn.shared_secret.empty()) wanted.shared_secrets = {config.turn.shared_secret};
+  wanted.shared_secrets.insert(wanted.shared_secrets.end(), retired_secrets.begin(),
+                               retired_secrets.end());
   for (const TurnUser& user : config.turn.users) wanted.users.push_back({user.name, user.password});
   auto made = turn::Credentials::make(std::move(wanted));
   if (!made) {
@@ -87,8 +89,9 @@ unsigned relay_threads(const Config& config) {
   return std::min(config.turn.threads != 0 ? config.turn.threads : cores, kMaxThreads);
 }
 
-tl::expected<RelaySetup, std::string> make_relay_setup(const Config& config, const Keys& keys) {
-  auto credentials = make_credentials(config, keys);
+tl::expected<RelaySetup, std::string> make_relay_setup(
+    const Config& config, const Keys& keys, const std::vector<std::string>& retired_secrets) {
+  auto credentials = make_credentials(config, keys, retired_secrets);
   if (!credentials) return tl::unexpected(credentials.error());
   auto peers = make_peer_policy(config);
   if (!peers) return tl::unexpected(peers.error());
@@ -102,6 +105,7 @@ tl::expected<RelaySetup, std::string> make_relay_setup(const Config& config, con
   setup.settings.first_port = config.turn.relay_ports.first;
   setup.settings.last_port = config.turn.relay_ports.last;
   setup.settings.mobility = config.turn.mobility;
+  setup.settings.quotas = config.turn.quotas;
   setup.settings.accept_rfc5766_channels = config.turn.accept_rfc5766_channels;
   if (!fill_random(setup.settings.nonce_key.data(), setup.settings.nonce_key.size())) {
     return tl::unexpected(std::string("the system gives no random numbers"));

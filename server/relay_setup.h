@@ -30,8 +30,10 @@ struct RelaySetup {
   AdvertisedRelay advertised;
 };
 
-// The error is a sentence for the operator.
-tl::expected<RelaySetup, std::string> make_relay_setup(const Config& config, const Keys& keys);
+// `retired_secrets` are shared secrets that were replaced lately: what they have signed is accepted
+// until it expires. The error is a sentence for the operator.
+tl::expected<RelaySetup, std::string> make_relay_setup(
+    const Config& config, const Keys& keys, const std::vector<std::string>& retired_secrets = {});
 
 // turn.threads, or one per core.
 unsigned relay_threads(const Config& config);

@@ -85,6 +85,11 @@ void RelayShard::Core::on_command(const ShardCommand& command) {
                           draining = set.draining;
                           relay.set_accepting(!draining && !backlogged);
                         },
+                        [this](const SetCredentials& set) {
+                          auto next = std::make_unique<const turn::Credentials>(set.credentials);
+                          relay.set_credentials(*next);
+                          credentials = std::move(next);
+                        },
                         [this](const SetPeerPolicy& set) { relay.set_peer_policy(set.peers); },
                         [this](const SetQuotas& set) { relay.set_quotas(set.quotas); }},
              command);
@@ -182,6 +187,10 @@ bool RelayShard::revoke_user(std::string name) {
 }
 
 bool RelayShard::set_draining(bool draining) { return core_->commands.post(SetDraining{draining}); }
+
+bool RelayShard::set_credentials(turn::Credentials credentials) {
+  return core_->commands.post(SetCredentials{std::move(credentials)});
+}
 
 bool RelayShard::set_peer_policy(turn::PeerPolicy peers) {
   return core_->commands.post(SetPeerPolicy{std::move(peers)});

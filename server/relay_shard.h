@@ -86,6 +86,7 @@ class RelayShard {
   // True: no new allocations; clients are sent to the alternate server, if there is one.
   [[nodiscard]] bool set_draining(bool draining);
   // What exists is judged again at once: permissions and channels the policy refuses end.
+  [[nodiscard]] bool set_credentials(turn::Credentials credentials);
   [[nodiscard]] bool set_peer_policy(turn::PeerPolicy peers);
   [[nodiscard]] bool set_quotas(const turn::Quotas& quotas);
 

@@ -41,14 +41,17 @@ struct RevokeUser {
 struct SetDraining {
   bool draining;
 };
+struct SetCredentials {
+  turn::Credentials credentials;
+};
 struct SetPeerPolicy {
   turn::PeerPolicy peers;
 };
 struct SetQuotas {
   turn::Quotas quotas;
 };
-using ShardCommand =
-    std::variant<RevokeParticipant, RevokeUser, SetDraining, SetPeerPolicy, SetQuotas>;
+using ShardCommand = std::variant<RevokeParticipant, RevokeUser, SetDraining, SetCredentials,
+                                  SetPeerPolicy, SetQuotas>;
 
 struct RelayShard::Core final : TurnSession::Owner {
   Core(const RelayShardSettings& settings, const RelayShardShared& with);
@@ -99,6 +102,7 @@ struct RelayShard::Core final : TurnSession::Owner {
   std::uint64_t to_ring = 0;  // shards something was handed over to, a bit each
   std::uint64_t handover_drops = 0;
   PortSockets ports;
+  std::unique_ptr<const turn::Credentials> credentials;  // since a reload; null: the shared ones
   turn::Relay relay;
   std::vector<std::unique_ptr<net::UdpSocket>> clients;
   std::optional<DtlsClients> dtls;  // before sessions: the associations among them leave it

@@ -18,6 +18,7 @@
 #include "server/assets.h"
 #include "server/audit_trail.h"
 #include "server/audit_types.h"
+#include "server/config_reload.h"
 #include "server/control.h"
 #include "server/demo.h"
 #include "server/front_door.h"
@@ -70,13 +71,26 @@ std::string demo_room_name(const store::LoadedState& state) {
   return name;
 }
 
+void set_log_level(const ServeOptions& options, const Config& config) {
+  const auto level = options.log_level ? options.log_level : log::level_from(config.log_level);
+  if (level) log::set_level(*level);
+}
+
+// Until it works: for what another thread takes as soon as its queue has room.
+template <typename Attempt>
+void insist(Attempt attempt) {
+  while (!attempt()) std::this_thread::sleep_for(milliseconds(1));
+}
+
 class Service {
  public:
-  Service(Config config, const ServeOptions& options, Signals& stop)
-      : config_(std::move(config)), options_(options), stop_(stop) {}
+  Service(Config config, const ServeOptions& options, Signals& signals)
+      : config_(std::move(config)), loaded_(config_), options_(options), signals_(signals) {}
 
   // False: every reason is in errors().
   bool start();
+  // Serves, and reads the configuration again when asked to.
+  StopCause run();
   void stop(StopCause cause);
   const std::vector<std::string>& errors() const { return errors_; }
 
@@ -98,6 +112,9 @@ class Service {
   void serve();
   void make_demo_room();
   bool revoke(const std::string& participant);
+  void reload();
+  bool apply(const Config& wanted, std::vector<ChangedKey> changed);
+  void use(const RelaySetup& setup);
   void accept_allocations(bool accept);
   bool drain(bool draining);
   bool tell_lanes();
@@ -114,13 +131,16 @@ class Service {
   }
 
   Config config_;
+  Config loaded_;  // the file as it was read last; config_ is fitted to this machine
+  RetiredSecrets retired_;
   const ServeOptions& options_;
-  Signals& stop_;
+  Signals& signals_;
   std::vector<std::string> errors_;
   Prepared prepared_;
   BannerFacts banner_;
 
-  Progress start_recorded_;
+  Progress recorded_;  // what the main thread has submitted
+  std::uint64_t submitted_ = 0;
   Progress demo_room_made_;
   Progress drained_;
   Progress control_answered_;
@@ -164,7 +184,7 @@ bool Service::open_store() {
   options.build = kVersion;
   options.on_fatal = [this](const std::string& reason) {
     log::error("the database failed; stopping", {{"reason", log::Configured(reason)}});
-    stop_.fail();
+    signals_.fail();
   };
   auto opened = store::Store::open(std::move(options));
   if (!opened) return fail(opened.error().text);
@@ -174,12 +194,13 @@ bool Service::open_store() {
 
 bool Service::submit_and_wait(store::Commit commit) {
   bool written = false;
+  const std::uint64_t mark = ++submitted_;
   const bool taken = store_->submit(std::move(commit), [&](const store::CommitResult& result) {
     written = result.ok() || result.status == store::CommitStatus::deferred;
-    start_recorded_.reach(1);
+    recorded_.reach(mark);
   });
   if (!taken) return false;
-  start_recorded_.wait(1);
+  recorded_.wait(mark);
   return written;
 }
 
@@ -187,6 +208,7 @@ bool Service::make_control() {
   auto setup = make_relay_setup(config_, prepared_.keys);
   if (!setup) return fail(setup.error());
   relay_setup_.emplace(std::move(*setup));
+  ledger_.set_quotas(config_.turn.quotas);
   live_relays_ = std::make_unique<LiveRelayTable>(relay_setup_->addresses);
   handover_ = std::make_unique<RelayHandover>(relay_threads(config_));
   if (options_.assets) assets_ = Assets(*options_.assets);
@@ -354,6 +376,104 @@ void Service::make_demo_room() {
   demo_room_made_.wait_for(1, std::chrono::seconds(2));
 }
 
+StopCause Service::run() {
+  while (true) {
+    switch (signals_.wait(retired_.next_deadline())) {
+      case Wake::stop:
+        return StopCause::signal;
+      case Wake::failure:
+        return StopCause::failure;
+      case Wake::hangup:
+        // The demo has no file to read; a hang-up there is its terminal going away.
+        if (!options_.config_file) return StopCause::signal;
+        reload();
+        break;
+      case Wake::time:
+        if (!retired_.expire(std::chrono::steady_clock::now())) break;
+        if (const auto setup = make_relay_setup(config_, prepared_.keys, retired_.secrets())) {
+          use(*setup);
+        }
+        break;
+    }
+  }
+}
+
+// All or nothing: whatever is wrong, the server goes on as it was.
+void Service::reload() {
+  CheckedConfig checked = load_config(*options_.config_file);
+  for (const Problem& problem : checked.problems) {
+    const std::string text = describe(problem, *options_.config_file);
+    log::warning("configuration", {{"what", log::Configured(text)}});
+  }
+  if (!checked.ok()) {
+    return log::error(
+        "the configuration has errors: nothing was changed",
+        {{"remedy", log::Configured("bedside check-config FILE, then SIGHUP again")}});
+  }
+  std::vector<ChangedKey> applied;
+  for (ChangedKey& changed : changed_keys(loaded_, checked.config)) {
+    if (changed.needs_restart) {
+      log::warning("this change needs a restart", {{"key", log::Configured(changed.key)}});
+    } else {
+      applied.push_back(std::move(changed));
+    }
+  }
+  const std::size_t count = applied.size();
+  if (count > 0 && !apply(take_over(config_, checked.config), std::move(applied))) return;
+  // What needs a restart is told again next time: it is still not in effect.
+  loaded_ = take_over(loaded_, checked.config);
+  for (const Problem& problem : loud_warnings(config_)) {
+    log::warning("attention", {{"what", log::Configured(problem.what)},
+                               {"remedy", log::Configured(problem.remedy)}});
+  }
+  log::info("configuration read again", {{"changed", count}});
+}
+
+bool Service::apply(const Config& wanted, std::vector<ChangedKey> changed) {
+  RetiredSecrets retired = retired_;
+  if (wanted.turn.shared_secret != config_.turn.shared_secret) {
+    retired.add(config_.turn.shared_secret, std::chrono::steady_clock::now());
+    retired.remove(wanted.turn.shared_secret);
+  }
+  const auto setup = make_relay_setup(wanted, prepared_.keys, retired.secrets());
+  if (!setup) {
+    log::error("nothing was changed", {{"why", log::Configured(setup.error())}});
+    return false;
+  }
+  if (!live_relays_->advertise(setup->addresses)) {
+    log::error("nothing was changed: turn.external_ip has changed too often, restart to go on");
+    return false;
+  }
+  if (!submit_and_wait(trail_->commit(AdminAction{ConfigChanged{std::move(changed)}}, {}))) {
+    log::error("nothing was changed: the change cannot be recorded, free space on the disk");
+    return false;
+  }
+  std::vector<std::string> gone = users_gone(config_, wanted);
+  config_ = wanted;
+  retired_ = std::move(retired);
+  set_log_level(options_, config_);
+  use(*setup);
+  for (const std::string& user : gone) {
+    for (Lane& lane : lanes_) insist([&] { return lane.shard->revoke_user(user); });
+  }
+  return true;
+}
+
+// The queues of threads are deep and drained all the time: a full one has room a moment later.
+void Service::use(const RelaySetup& setup) {
+  ledger_.set_quotas(setup.settings.quotas);
+  for (Lane& lane : lanes_) {
+    insist([&] { return lane.shard->set_credentials(setup.credentials); });
+    insist([&] { return lane.shard->set_peer_policy(setup.peers); });
+    insist([&] { return lane.shard->set_quotas(setup.settings.quotas); });
+  }
+  insist([&] {
+    return on_control([this, credentials = setup.credentials, advertised = setup.advertised] {
+      ice_servers_->replace(credentials, advertised);
+    });
+  });
+}
+
 void Service::stop(StopCause cause) {
   log::info("stopping", {{"cause", cause}});
   operator_listener_.reset();
@@ -414,20 +534,22 @@ Metrics Service::metrics() const {
 }  // namespace
 
 int serve(Config config, const ServeOptions& options) {
-  Signals stop;
+  Signals signals;
+  set_log_level(options, config);
   raise_file_limit();
   for (const Problem& problem : loud_warnings(config)) {
     log::warning("attention", {{"what", log::Configured(problem.what)},
                                {"remedy", log::Configured(problem.remedy)}});
   }
-  Service service(std::move(config), options, stop);
+  Service service(std::move(config), options, signals);
   if (!service.start()) {
     for (const std::string& error : service.errors()) {
       std::fprintf(stderr, "bedside: %s\n", error.c_str());
     }
     return 1;
   }
-  const StopCause cause = stop.wait();
+  const StopCause cause = service.run();
+  signals.restore_default_stop();
   service.stop(cause);
   return cause == StopCause::signal ? 0 : 1;
 }

@@ -16,11 +16,14 @@
 namespace bedside::server {
 
 struct ServeOptions {
-  std::optional<std::filesystem::path> assets;  // a source tree to read pages from
+  std::optional<std::filesystem::path> config_file;  // read again on SIGHUP; absent: the demo
+  std::optional<std::filesystem::path> assets;       // a source tree to read pages from
+  std::optional<log::Level> log_level;               // goes before the configuration's
 };
 
 // Serves until SIGTERM or SIGINT and returns the exit code: 0 after an orderly stop, 1 when the
-// start failed (every reason is printed). A second signal exits at once.
+// start failed (every reason is printed). A second signal exits at once. SIGHUP reads the
+// configuration again (config_reload.h); the demo has none, and ends with its terminal.
 int serve(Config config, const ServeOptions& options);
 
 }  // namespace bedside::server

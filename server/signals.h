@@ -1,10 +1,13 @@
 #pragma once
 
-// SIGTERM and SIGINT as something to wait for, together with reasons of our own to stop.
+// What wakes the main thread: SIGTERM and SIGINT (stop), SIGHUP (read the configuration again),
+// reasons of our own to stop, and time.
 //
-// Made before any other thread, so that all of them leave the two signals to it.
+// Made before any other thread, so that all of them leave these signals to it.
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "server/net/fd.h"
@@ -15,6 +18,8 @@ enum class StopCause : std::uint8_t { signal, failure };
 
 std::string_view name(StopCause cause);
 
+enum class Wake : std::uint8_t { stop, failure, hangup, time };
+
 class Signals {
  public:
   Signals();
@@ -22,15 +27,19 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  // Blocks until a signal came or fail() was called. From then on the next signal ends the process
-  // at once, as it does for a program that knows nothing of signals.
-  StopCause wait();
+  // Blocks until something comes, at most until `deadline`. What asks to stop goes first.
+  Wake wait(std::optional<std::chrono::steady_clock::time_point> deadline = {});
 
-  // From any thread.
+  // From now on the next SIGTERM or SIGINT ends the process at once, as it does for a program that
+  // knows nothing of signals. SIGHUP stays without effect.
+  void restore_default_stop();
+
+  // From any thread: wait() returns Wake::failure.
   void fail();
 
  private:
-  net::Fd signals_;
+  net::Fd stops_;
+  net::Fd hangups_;
   net::Fd failure_;
 };
 

@@ -41,7 +41,7 @@ tl::expected<Account, AuthRefusal> Authenticator::check(const stun::MessageView&
   // Every nonce that is valid here has the "password algorithms" bit.
   const auto choice = stun::algorithm_choice(message);
   if (!choice) return refuse(Cause::tampered, 400);
-  if (message.text(Attribute::realm) != credentials_.realm()) {
+  if (message.text(Attribute::realm) != credentials_->realm()) {
     return refuse(Cause::wrong_realm, 401);
   }
   const auto name = name_in(message, allocation);
@@ -59,7 +59,7 @@ tl::expected<Account, AuthRefusal> Authenticator::check(const stun::MessageView&
     return owner;
   }
 
-  auto account = credentials_.find(*name, now, participants_, signed_with);
+  auto account = credentials_->find(*name, now, participants_, signed_with);
   if (!account) {
     const bool wrong_key = account.error() == Refusal::wrong_key;
     return refuse(wrong_key ? Cause::wrong_key : Cause::unknown_user, 401);
@@ -84,15 +84,15 @@ std::optional<std::string> Authenticator::name_in(const stun::MessageView& messa
   if (allocation != nullptr) {
     const std::string& owner = allocation->account.username;
     if (stun::equal_in_constant_time(userhash->value,
-                                     stun::userhash(owner, credentials_.realm()))) {
+                                     stun::userhash(owner, credentials_->realm()))) {
       return owner;
     }
   }
-  return credentials_.name_of(userhash->value, participants_);
+  return credentials_->name_of(userhash->value, participants_);
 }
 
 void Authenticator::challenge(stun::MessageWriter& reply, const FiveTuple& client, const Now& now) {
-  reply.add_text(stun::Attribute::realm, credentials_.realm());
+  reply.add_text(stun::Attribute::realm, credentials_->realm());
   reply.add_text(stun::Attribute::nonce,
                  nonces_.issue(client.transport, client.client, now).text());
   reply.add_bytes(stun::Attribute::password_algorithms, stun::kOfferedAlgorithms);

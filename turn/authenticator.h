@@ -50,10 +50,16 @@ class Authenticator {
  public:
   Authenticator(const Credentials& credentials, const LiveParticipants& participants,
                 const NonceKey& nonce_key)
-      : credentials_(credentials),
+      : credentials_(&credentials),
         participants_(participants),
-        nonces_(nonce_key, {.password_algorithms = true,
-                            .username_anonymity = credentials.names_can_be_hidden()}) {}
+        nonces_(nonce_key, features(credentials)) {}
+
+  // Other credentials from the next request on; allocations keep the keys they were made with. The
+  // former ones may go, these must outlive this object or the next call.
+  void set_credentials(const Credentials& credentials) {
+    credentials_ = &credentials;
+    nonces_.set_features(features(credentials));
+  }
 
   // Who sent this request. `allocation` is what the sender's 5-tuple owns, or null.
   tl::expected<Account, AuthRefusal> check(const stun::MessageView& message,
@@ -70,11 +76,14 @@ class Authenticator {
                    const Account& account);
 
  private:
+  static stun::SecurityFeatures features(const Credentials& credentials) {
+    return {.password_algorithms = true, .username_anonymity = credentials.names_can_be_hidden()};
+  }
   // The name of whoever sent this; nothing for one that is nobody's.
   std::optional<std::string> name_in(const stun::MessageView& message,
                                      const Allocation* allocation) const;
 
-  const Credentials& credentials_;
+  const Credentials* credentials_;
   const LiveParticipants& participants_;
   Nonces nonces_;
 };

@@ -51,6 +51,9 @@ class Nonces {
  public:
   explicit Nonces(const NonceKey& master, stun::SecurityFeatures features = {}) noexcept;
 
+  // Nonces that promised other features are stale from now on.
+  void set_features(stun::SecurityFeatures features) noexcept { features_ = features; }
+
   [[nodiscard]] Nonce issue(ClientTransport transport, const stun::Endpoint& client,
                             const Now& now) noexcept;
   [[nodiscard]] NonceVerdict check(std::string_view nonce, ClientTransport transport,

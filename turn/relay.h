@@ -142,6 +142,12 @@ class Relay {
   // Deletes everything (the server stops).
   std::size_t close_all(const Now& now);
 
+  // Other credentials from the next request on. Allocations live on with the keys they have; to end
+  // those of a user, revoke it. Borrowed like the former ones, which may go after this call.
+  void set_credentials(const Credentials& credentials) {
+    authenticator_.set_credentials(credentials);
+  }
+
   // A changed policy applies at once: permissions and channels it refuses are removed.
   void set_peer_policy(PeerPolicy peers);
 

@@ -130,7 +130,11 @@ void TurnSession::transact(stun::Method method, Fill fill, const stun::Endpoint&
     const std::vector<std::uint8_t> reply = exchange(writer.finish());
     const auto message = stun::MessageView::parse(reply);
     if (!message) throw std::runtime_error("the server's reply is no STUN message");
-    if (message->message_class() == stun::Class::success) return;
+    if (message->message_class() == stun::Class::success) {
+      const auto relayed = message->xor_address(stun::Attribute::xor_relayed_address);
+      if (relayed) relayed_ = relayed;
+      return;
+    }
     const auto error = message->error_code();
     const unsigned code = error ? error->code : 0;
     if (code != 401 && code != 438) {

@@ -57,6 +57,8 @@ class TurnSession {
   void release();
 
   const LoopbackSocket& socket() const { return socket_; }
+  // The relayed transport address of the last allocate().
+  const std::optional<stun::Endpoint>& relayed() const { return relayed_; }
 
  private:
   using Fill = void (*)(stun::MessageWriter&, const stun::Endpoint& peer);
@@ -68,6 +70,7 @@ class TurnSession {
   std::string realm_;
   std::string nonce_;
   std::optional<stun::LongTermKey> key_;
+  std::optional<stun::Endpoint> relayed_;
 };
 
 }  // namespace bedside::bench

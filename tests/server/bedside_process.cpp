@@ -94,10 +94,16 @@ bool BedsideProcess::read_some(Stream& stream, milliseconds patience) {
 
 bool BedsideProcess::read_until(Stream& stream, const std::string& text) {
   const auto deadline = steady_clock::now() + kPatience;
-  while (stream.text.find(text) == std::string::npos) {
+  while (stream.text.find(text, stream.seen) == std::string::npos) {
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
     if (left.count() <= 0 || !read_some(stream, left)) return false;
   }
+  return true;
+}
+
+bool BedsideProcess::wait_for_next_errors(const std::string& text) {
+  if (!read_until(errors_, text)) return false;
+  errors_.seen = errors_.text.find(text, errors_.seen) + text.size();
   return true;
 }
 
@@ -134,12 +140,14 @@ Ended run_bedside(const std::vector<std::string>& arguments,
   return BedsideProcess(arguments, working_folder).wait();
 }
 
-TestServer::TestServer() {
+TestServer::TestServer() { configure("", ""); }
+
+void TestServer::configure(const std::string& first, const std::string& turn) {
   const auto on = [](std::uint16_t port) { return "\"127.0.0.1:" + std::to_string(port) + "\"\n"; };
   folder_.write("bedside.toml",
-                "data_dir = \"data\"\n[https]\nlisten = []\n[http]\nlisten = " + on(http_) +
-                    "[turn]\nlisten = " + on(turn_) + "threads = 2\n[operator]\nlisten = " +
-                    on(operator_) + "[signaling]\naccess = \"open\"\n",
+                "data_dir = \"data\"\n" + first + "[https]\nlisten = []\n[http]\nlisten = " +
+                    on(http_) + "[turn]\nlisten = " + on(turn_) + "threads = 2\n" + turn +
+                    "[operator]\nlisten = " + on(operator_) + "[signaling]\naccess = \"open\"\n",
                 0600);
 }
 

@@ -37,6 +37,9 @@ class BedsideProcess {
   bool wait_for_output(const std::string& text) { return read_until(output_, text); }
   bool wait_for_errors(const std::string& text) { return read_until(errors_, text); }
 
+  // The same for what comes after the last text that was waited for with it.
+  bool wait_for_next_errors(const std::string& text);
+
   void signal(int number) const;
   pid_t pid() const { return pid_; }
   // Waits for the end; kills the process after 30 s.
@@ -46,6 +49,7 @@ class BedsideProcess {
   struct Stream {
     int fd = -1;
     std::string text;
+    std::size_t seen = 0;
   };
   bool read_until(Stream& stream, const std::string& text);
   static bool read_some(Stream& stream, std::chrono::milliseconds patience);
@@ -63,6 +67,8 @@ class TestServer {
  public:
   TestServer();
 
+  // Writes the configuration anew, with more lines for the file's beginning and for [turn].
+  void configure(const std::string& first, const std::string& turn);
   // Starts a process and waits until it serves.
   BedsideProcess& start();
   BedsideProcess& process() { return *process_; }

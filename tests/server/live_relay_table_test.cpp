@@ -85,6 +85,27 @@ TEST(LiveRelayTable, Names_the_shard_and_the_port_that_serve_an_address) {
   EXPECT_FALSE(table.locate({stun::IpAddress::v4(10, 0, 0, 5), 65535})) << "not the bound address";
 }
 
+TEST(LiveRelayTable, Knows_ports_by_the_address_of_their_time_after_a_change) {
+  LiveRelayTable table(mapped());
+  const stun::IpAddress before = stun::IpAddress::v4(203, 0, 113, 5);
+  const stun::IpAddress after = stun::IpAddress::v4(203, 0, 113, 6);
+  RelayAddresses changed = mapped();
+  changed.by_family[0]->advertised = after;
+  changed.by_family[0]->bind = after;  // decided at the start
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, kOwner, kStart));
+  ASSERT_TRUE(table.advertise(changed));
+  EXPECT_EQ(table.addresses().of(Family::ipv4)->advertised, after);
+  EXPECT_EQ(table.addresses().of(Family::ipv4)->bind, mapped().of(Family::ipv4)->bind);
+  EXPECT_TRUE(table.locate({before, 50000}));
+  EXPECT_TRUE(table.locate({after, 50000}));
+  for (std::size_t i = 1; i < LiveRelayTable::kMaxChanges; ++i) {
+    changed.by_family[0]->advertised = stun::IpAddress::v4(203, 0, 113, i % 2 == 0 ? 6 : 7);
+    EXPECT_TRUE(table.advertise(changed));
+  }
+  changed.by_family[0]->advertised = before;
+  EXPECT_FALSE(table.advertise(changed)) << "full, and said so";
+}
+
 TEST(RelayAddresses, Relay_ports_live_on_the_listening_address_and_show_the_external_one) {
   const auto endpoint = [](std::string_view text) { return stun::Endpoint::parse(text).value(); };
   const auto external = stun::IpAddress::v4(203, 0, 113, 5);
