@@ -66,14 +66,15 @@ class HandoverQueue {
     return {memory_.get() + (at % kSlots) * kRoom, kRoom};
   }
 
+  // The writers' fields first and the reader's last, with pages between them.
+  std::atomic<std::uint64_t> free_{0};      // the position the next writer claims
+  std::unique_ptr<std::uint8_t[]> memory_;  // costs nothing before it is used
   // Slot i is free for position p (p mod kSlots = i) when its turn is p, and full when it is p + 1.
   std::array<std::atomic<std::uint64_t>, kSlots> turns_;
   std::array<HandedOver, kSlots> letters_;
-  std::unique_ptr<std::uint8_t[]> memory_;          // costs nothing before it is used
-  alignas(64) std::atomic<std::uint64_t> free_{0};  // the position the next writer claims
-  alignas(64) std::atomic<bool> rung_{false};
   std::uint64_t next_ = 0;  // the position the reader looks at; its own
   net::Fd bell_;
+  std::atomic<bool> rung_{false};
 };
 
 // The queues of all shards of a server, by number. Outlives the shards: one that has stopped is

@@ -67,9 +67,9 @@ std::size_t write_source(const stun::IpAddress& source, ControlBuffer& control) 
 // IPv4 has no such option for a single datagram, so it is one of the socket for a moment. PROBE:
 // what the kernel has heard of the path is ignored, because the client is the one who probes it.
 bool forbid_fragments(int fd, bool v4, bool forbid) {
+  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE);
   const int usual = v4 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_WANT;
-  const int probe = v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE;
-  const int wanted = forbid ? probe : usual;
+  const int wanted = forbid ? IP_PMTUDISC_PROBE : usual;
   return ::setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
                       &wanted, sizeof wanted) == 0;
 }
