@@ -45,7 +45,7 @@ BUGS = [
     Bug("the nonce never grows old", "turn/nonce.cpp",
         "if (age >= limits::kNonceLifetime.count() || age > current)", "if (age > current)", TURN),
     Bug("a wrong realm is accepted", "turn/authenticator.cpp",
-        "message.text(Attribute::realm) != credentials_.realm()", "false", RELAY),
+        "message.text(Attribute::realm) != credentials_->realm()", "false", RELAY),
     Bug("another user may use the allocation", "turn/authenticator.cpp",
         "if (allocation != nullptr && message.method() != stun::Method::allocate) {", "if (false) {", RELAY),
     Bug("a participant who has left keeps the allocation going", "turn/authenticator.cpp",
