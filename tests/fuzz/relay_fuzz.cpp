@@ -211,6 +211,7 @@ class Machine {
         config.denied = {{*denied_, 32}};
         config.own_addresses = {address("198.41.0.4")};
         world_.relay.set_peer_policy(turn::PeerPolicy::make(config).value());
+        witness_.saw_refused(*denied_);
     }
   }
 

@@ -34,6 +34,14 @@ class Witness {
                    const Now& now);
   void saw_inside(const stun::Endpoint& to, bool inside, const Now& now);
   void saw_end(const FiveTuple& client) { clients_.erase(client.client); }
+  // A changed policy has taken away what was promised for this peer.
+  void saw_refused(const stun::IpAddress& peer) {
+    for (auto& [client, promise] : clients_) {
+      promise.permissions.erase(peer);
+      std::erase_if(promise.channels,
+                    [&](const auto& entry) { return entry.second.peer.address == peer; });
+    }
+  }
   // After the relay has expired what is due: it holds exactly what it promised, within its limits.
   void check(const World& world);
 
