@@ -85,6 +85,7 @@ TEST(Attributes, carry_the_numbers_of_the_iana_registry) {
       {"SOFTWARE", 0x8022},
       {"ALTERNATE-SERVER", 0x8023},
       {"FINGERPRINT", 0x8028},
+      {"MOBILITY-TICKET", 0x8030},
   };
   ASSERT_EQ(kAttributes.size(), registry.size());
   for (std::size_t i = 0; i < registry.size(); ++i) {
