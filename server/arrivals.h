@@ -1,14 +1,13 @@
 // Newcomers by the source they come from, oldest first.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <list>
 #include <random>
 #include <unordered_map>
 
+#include "server/source_counts.h"
 #include "stun/endpoint.h"
 
 namespace bedside::server {
@@ -46,13 +45,6 @@ class Arrivals {
   void clear() { by_source_.clear(); }
 
  private:
-  // Whom a limit is counted against: an IPv4 address, or the /64 a household or server usually has.
-  static stun::IpAddress source_of(const stun::IpAddress& address) {
-    if (address.is_v4()) return address;
-    std::array<std::uint8_t, 16> prefix{};
-    std::copy_n(address.bytes().begin(), 8, prefix.begin());
-    return stun::IpAddress::v6(prefix);
-  }
   static std::uint64_t random_seed() {
     std::random_device device;
     return (std::uint64_t{device()} << 32) | device();

@@ -47,9 +47,10 @@ struct AttributeRow {
   std::string_view name;  // as IANA spells it
 };
 
-// Every attribute of RFC 8489, RFC 8656 and RFC 8016. A comprehension-required number that is not listed here
-// is unknown to us (RFC 8489 §6.3.1): ACCESS-TOKEN (RFC 7635), CONNECTION-ID (RFC 6062),
-// CHANGE-REQUEST and RESPONSE-PORT (RFC 5780) are left out on purpose, those services are absent.
+// Every attribute of RFC 8489, RFC 8656 and RFC 8016. A comprehension-required number that is not
+// listed here is unknown to us (RFC 8489 §6.3.1): ACCESS-TOKEN (RFC 7635), CONNECTION-ID (RFC
+// 6062), CHANGE-REQUEST and RESPONSE-PORT (RFC 5780) are left out on purpose, those services are
+// absent.
 inline constexpr std::array<AttributeRow, 30> kAttributes{{
     {Attribute::mapped_address, "MAPPED-ADDRESS"},
     {Attribute::username, "USERNAME"},
