@@ -20,6 +20,16 @@ turn::LiveRelay unpack(std::uint32_t packed) {
           {packed & ((1U << kIdBits) - 1)}};
 }
 
+// Only what clients are told: where sockets are bound, and for which families, was decided at the
+// start.
+RelayAddresses told_anew(RelayAddresses addresses, const RelayAddresses& wanted) {
+  for (std::size_t i = 0; i < addresses.by_family.size(); ++i) {
+    auto& address = addresses.by_family[i];
+    if (address && wanted.by_family[i]) address->advertised = wanted.by_family[i]->advertised;
+  }
+  return addresses;
+}
+
 }  // namespace
 
 LiveRelayTable::LiveRelayTable(const RelayAddresses& addresses)
@@ -33,13 +43,7 @@ LiveRelayTable::LiveRelayTable(const RelayAddresses& addresses)
 
 bool LiveRelayTable::advertise(const RelayAddresses& addresses) {
   const std::size_t latest = latest_.load(std::memory_order_acquire);
-  // Only what clients are told: where sockets are bound, and for which families, was decided at the
-  // start.
-  RelayAddresses next = addresses_[latest];
-  for (const stun::Family family : {stun::Family::ipv4, stun::Family::ipv6}) {
-    auto& address = next.by_family[index(family)];
-    if (address && addresses.of(family)) address->advertised = addresses.of(family)->advertised;
-  }
+  const RelayAddresses next = told_anew(addresses_[latest], addresses);
   if (next == addresses_[latest]) return true;
   if (latest == kMaxChanges) return false;
   addresses_[latest + 1] = next;
