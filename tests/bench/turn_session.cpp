@@ -55,6 +55,17 @@ stun::Bytes bytes_of(const std::string& text) {
   return {static_cast<const std::uint8_t*>(static_cast<const void*>(text.data())), text.size()};
 }
 
+// Somewhere in 127.0.0.0/8, the same for a whole process. Some servers need a while to forget an
+// allocation that was given back; the next process must not meet it on the same port.
+const stun::IpAddress& client_address() {
+  static const stun::IpAddress address = [] {
+    const stun::TransactionId random = new_transaction();
+    const auto some = [&](std::size_t i) { return static_cast<std::uint8_t>(1 + random[i] % 254); };
+    return stun::IpAddress::v4(127, some(0), some(1), some(2));
+  }();
+  return address;
+}
+
 }  // namespace
 
 Login rest_login(const std::string& secret, std::string username) {
@@ -65,9 +76,10 @@ Login rest_login(const std::string& secret, std::string username) {
   return {std::move(username), base64(digest)};
 }
 
-LoopbackSocket::LoopbackSocket() : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+LoopbackSocket::LoopbackSocket(const stun::IpAddress& address)
+    : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
   if (fd_ < 0) fail("socket");
-  const sockaddr_in any = to_sockaddr({stun::IpAddress::v4(127, 0, 0, 1), 0});
+  const sockaddr_in any = to_sockaddr({address, 0});
   if (bind(fd_, generic(&any), sizeof any) != 0) fail("bind");
   const int size = 1 << 21;
   setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
@@ -86,7 +98,9 @@ stun::Endpoint LoopbackSocket::local() const {
   if (getsockname(fd_, static_cast<sockaddr*>(static_cast<void*>(&address)), &size) != 0) {
     fail("getsockname");
   }
-  return {stun::IpAddress::v4(127, 0, 0, 1), ntohs(address.sin_port)};
+  std::array<std::uint8_t, 4> bytes{};
+  std::memcpy(bytes.data(), &address.sin_addr, bytes.size());
+  return {stun::IpAddress::v4(bytes[0], bytes[1], bytes[2], bytes[3]), ntohs(address.sin_port)};
 }
 
 void LoopbackSocket::connect(const stun::Endpoint& to) const {
@@ -94,7 +108,8 @@ void LoopbackSocket::connect(const stun::Endpoint& to) const {
   if (::connect(fd_, generic(&address), sizeof address) != 0) fail("connect");
 }
 
-TurnSession::TurnSession(const stun::Endpoint& server, Login login) : login_(std::move(login)) {
+TurnSession::TurnSession(const stun::Endpoint& server, Login login)
+    : socket_(client_address()), login_(std::move(login)) {
   socket_.connect(server);
 }
 

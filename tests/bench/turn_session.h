@@ -23,10 +23,10 @@ struct Login {
 // Password of a short-lived user name: base64(HMAC-SHA1(secret, username)).
 Login rest_login(const std::string& secret, std::string username);
 
-// A UDP socket on 127.0.0.1 that closes itself.
+// A UDP socket on a loopback address that closes itself.
 class LoopbackSocket {
  public:
-  LoopbackSocket();
+  explicit LoopbackSocket(const stun::IpAddress& address = stun::IpAddress::v4(127, 0, 0, 1));
   ~LoopbackSocket();
   LoopbackSocket(LoopbackSocket&& other) noexcept;
   LoopbackSocket(const LoopbackSocket&) = delete;
