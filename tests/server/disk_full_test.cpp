@@ -48,7 +48,9 @@ class FullDisk : public testing::Test {
     httplib::Client client("127.0.0.1", server_.http());
     const auto answer = client.Post("/api/webrtc-signaling", body.dump(), "application/json");
     status_ = answer ? answer->status : 0;
-    if (expected != 0) EXPECT_EQ(status_, expected) << (answer ? answer->body : "no answer");
+    if (expected != 0) {
+      EXPECT_EQ(status_, expected) << (answer ? answer->body : "no answer");
+    }
     return answer ? json::parse(answer->body, nullptr, false) : json();
   }
 

@@ -35,7 +35,9 @@ void SimServer::check() {
   if (rooms_.lease_ends_near(now)) return;
   // Who says goodbye is out of the relay before it is recorded.
   EXPECT_LE(relay_.live().size(), counted);
-  if (store.idle()) EXPECT_EQ(relay_.live().size(), counted);
+  if (store.idle()) {
+    EXPECT_EQ(relay_.live().size(), counted);
+  }
   for (const std::string& who : relay_.live()) {
     EXPECT_TRUE(in_room(who)) << who << " is in no room, but its credential is good";
   }
