@@ -2,9 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <list>
-#include <random>
 #include <unordered_map>
 
 #include "server/source_counts.h"
@@ -45,11 +43,6 @@ class Arrivals {
   void clear() { by_source_.clear(); }
 
  private:
-  static std::uint64_t random_seed() {
-    std::random_device device;
-    return (std::uint64_t{device()} << 32) | device();
-  }
-
   // Never empty lists.
   std::unordered_map<stun::IpAddress, std::list<Member*>, stun::EndpointHash> by_source_;
 };

@@ -1,18 +1,11 @@
 #include "server/dtls_clients.h"
 
 #include <memory>
-#include <random>
 #include <utility>
 
+#include "server/source_counts.h"
+
 namespace bedside::server {
-namespace {
-
-std::uint64_t random_seed() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32) | device();
-}
-
-}  // namespace
 
 // One TURN client behind DTLS. RFC 7350 §4.6.1: a record carries whole STUN messages or
 // ChannelData, framed like a datagram.

@@ -1,11 +1,9 @@
 #include "server/front_door.h"
 
 #include <cerrno>
-#include <random>
 #include <utility>
 
 #include "server/net/timer.h"
-#include "server/source_counts.h"
 
 namespace bedside::server {
 namespace {
@@ -18,11 +16,6 @@ Language language_of(std::uint8_t first) {
   return letter ? Language::http : Language::neither;
 }
 
-std::uint64_t random_seed() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32) | device();
-}
-
 }  // namespace
 
 // A connection of which we do not know yet what it wants.
@@ -31,7 +24,7 @@ class FrontDoor::Visitor final : private net::Connection::Handler {
   Visitor(FrontDoor& door, net::AcceptedSocket accepted, const ListenerSpec& listener)
       : door_(door),
         listener_(listener),
-        source_(source_of(accepted.peer.address)),
+        place_(door.arrivals_.enter(accepted.peer.address, *this)),
         deadline_(door.loop_, [this] { door_.dismiss(*this, door_.counters_.refused_overdue); }),
         connection_(door.loop_, std::move(accepted), listener.tls, door.tls_, *this) {
     if (listener.tls == net::TlsMode::off) {
@@ -41,11 +34,8 @@ class FrontDoor::Visitor final : private net::Connection::Handler {
     }
   }
 
-  const stun::IpAddress& source() const { return source_; }
   const ListenerSpec& listener() const { return listener_; }
-  // Its place among the arrivals of its source.
-  Arrivals::iterator place() const { return place_; }
-  void set_place(Arrivals::iterator place) { place_ = place; }
+  const Arrivals<Visitor>::Place& place() const { return place_; }
   net::DetachedConnection release(stun::Bytes read) { return connection_.release(read); }
 
  private:
@@ -66,8 +56,7 @@ class FrontDoor::Visitor final : private net::Connection::Handler {
 
   FrontDoor& door_;
   const ListenerSpec& listener_;
-  const stun::IpAddress source_;
-  Arrivals::iterator place_;
+  const Arrivals<Visitor>::Place place_;
   net::PhaseTimer deadline_;
   net::Connection connection_;
 };
@@ -95,11 +84,7 @@ tl::expected<std::unique_ptr<FrontDoor>, net::SocketError> FrontDoor::open(
 
 FrontDoor::FrontDoor(const Opened& /*opened*/, net::Loop& loop, const net::TlsContext* tls,
                      const FrontDoorLimits& limits)
-    : loop_(loop),
-      tls_(tls),
-      limits_(limits),
-      // Clients choose their IPv6 prefixes: the seed keeps them from choosing our buckets.
-      per_source_(0, stun::EndpointHash{random_seed()}) {}
+    : loop_(loop), tls_(tls), limits_(limits) {}
 
 FrontDoor::~FrontDoor() = default;
 
@@ -115,16 +100,14 @@ void FrontDoor::start(OnConnection on_turn, OnConnection on_http) {
 void FrontDoor::stop() {
   for (const auto& listener : listeners_) listener->stop();
   visitors_.clear();
-  per_source_.clear();
+  arrivals_.clear();
 }
 
 void FrontDoor::admit(net::AcceptedSocket accepted, const ListenerSpec& listener) {
   ++counters_.accepted;
-  const stun::IpAddress source = source_of(accepted.peer.address);
-  const auto known = per_source_.find(source);
-  if (known != per_source_.end() && known->second.size() >= limits_.undecided_per_source) {
-    dismiss(*known->second.front(), counters_.refused_limit);
-  }
+  Visitor* const oldest =
+      arrivals_.oldest_beyond(accepted.peer.address, limits_.undecided_per_source);
+  if (oldest != nullptr) dismiss(*oldest, counters_.refused_limit);
   if (visitors_.size() >= limits_.undecided) {
     ++counters_.refused_limit;
     return;  // closed with `accepted`
@@ -132,8 +115,6 @@ void FrontDoor::admit(net::AcceptedSocket accepted, const ListenerSpec& listener
   auto visitor = std::make_unique<Visitor>(*this, std::move(accepted), listener);
   Visitor* const key = visitor.get();
   visitors_.emplace(key, std::move(visitor));
-  Arrivals& arrivals = per_source_[source];
-  key->set_place(arrivals.insert(arrivals.end(), key));
 }
 
 void FrontDoor::decide(Visitor& visitor, stun::Bytes bytes) {
@@ -149,11 +130,7 @@ void FrontDoor::decide(Visitor& visitor, stun::Bytes bytes) {
 
 void FrontDoor::dismiss(Visitor& visitor, std::uint64_t& counter) {
   ++counter;
-  const auto source = per_source_.find(visitor.source());
-  if (source != per_source_.end()) {
-    source->second.erase(visitor.place());
-    if (source->second.empty()) per_source_.erase(source);
-  }
+  arrivals_.leave(visitor.place());
   visitors_.erase(&visitor);
 }
 

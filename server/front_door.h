@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "server/arrivals.h"
 #include "server/net/connection.h"
 #include "server/net/loop.h"
 #include "server/net/socket_error.h"
@@ -87,7 +87,6 @@ class FrontDoor {
 
  private:
   class Visitor;
-  using Arrivals = std::list<Visitor*>;  // oldest first
 
   void admit(net::AcceptedSocket accepted, const ListenerSpec& listener);
   void decide(Visitor& visitor, stun::Bytes bytes);
@@ -102,8 +101,7 @@ class FrontDoor {
   std::vector<ListenerSpec> specs_;
   std::vector<std::unique_ptr<net::TcpListener>> listeners_;
   std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
-  // Never empty lists: as many entries as visitors_ in all. Seeded.
-  std::unordered_map<stun::IpAddress, Arrivals, stun::EndpointHash> per_source_;
+  Arrivals<Visitor> arrivals_;  // all of visitors_
 };
 
 }  // namespace bedside::server

@@ -31,6 +31,8 @@ class SystemRandom final : public turn::Random {
   void fill(stun::MutableBytes out) override;
 };
 
+inline constexpr int kBatchesPerWakeup = 4;  // of a source; then the others have their turn
+
 // What other threads ask of a shard.
 struct RevokeParticipant {
   std::string id;

@@ -6,11 +6,6 @@
 #include "server/relay_shard_core.h"
 
 namespace bedside::server {
-namespace {
-
-constexpr int kBatchesPerWakeup = 4;
-
-}  // namespace
 
 // RFC 8656 knows no such case: for both clients it looks as if the datagram had crossed the network
 // between their relayed addresses, which many NATs and container networks would not let it.

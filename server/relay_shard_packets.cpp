@@ -6,11 +6,6 @@
 #include "server/relay_shard_core.h"
 
 namespace bedside::server {
-namespace {
-
-constexpr int kBatchesPerWakeup = 4;  // then the other sockets have their turn
-
-}  // namespace
 
 void RelayShard::Core::on_client_readable(net::UdpSocket& socket) {
   const turn::Now time = now();

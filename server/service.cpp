@@ -76,6 +76,13 @@ void set_log_level(const ServeOptions& options, const Config& config) {
   if (level) log::set_level(*level);
 }
 
+void warn_loudly(const Config& config) {
+  for (const Problem& problem : loud_warnings(config)) {
+    log::warning("attention", {{"what", log::Configured(problem.what)},
+                               {"remedy", log::Configured(problem.remedy)}});
+  }
+}
+
 // Until it works: for what another thread takes as soon as its queue has room.
 template <typename Attempt>
 void insist(Attempt attempt) {
@@ -422,10 +429,7 @@ void Service::reload() {
   if (count > 0 && !apply(take_over(config_, checked.config), std::move(applied))) return;
   // What needs a restart is told again next time: it is still not in effect.
   loaded_ = take_over(loaded_, checked.config);
-  for (const Problem& problem : loud_warnings(config_)) {
-    log::warning("attention", {{"what", log::Configured(problem.what)},
-                               {"remedy", log::Configured(problem.remedy)}});
-  }
+  warn_loudly(config_);
   log::info("configuration read again", {{"changed", count}});
 }
 
@@ -537,10 +541,7 @@ int serve(Config config, const ServeOptions& options) {
   Signals signals;
   set_log_level(options, config);
   raise_file_limit();
-  for (const Problem& problem : loud_warnings(config)) {
-    log::warning("attention", {{"what", log::Configured(problem.what)},
-                               {"remedy", log::Configured(problem.remedy)}});
-  }
+  warn_loudly(config);
   Service service(std::move(config), options, signals);
   if (!service.start()) {
     for (const std::string& error : service.errors()) {

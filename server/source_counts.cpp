@@ -6,14 +6,11 @@
 #include <random>
 
 namespace bedside::server {
-namespace {
 
 std::uint64_t random_seed() {
   std::random_device device;
   return (std::uint64_t{device()} << 32) | device();
 }
-
-}  // namespace
 
 stun::IpAddress source_of(const stun::IpAddress& address) {
   if (address.is_v4()) return address;

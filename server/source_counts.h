@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <unordered_map>
 
 #include "stun/endpoint.h"
@@ -10,6 +11,9 @@ namespace bedside::server {
 
 // Whom a limit is counted against: an IPv4 address, or the /64 a household or server usually has.
 stun::IpAddress source_of(const stun::IpAddress& address);
+
+// For hash tables whose keys clients choose: which buckets these are, they cannot know. Any thread.
+std::uint64_t random_seed();
 
 // Bounded by what is counted: an entry exists only while its count is above 0. One thread.
 class SourceCounts {
