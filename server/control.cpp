@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::size_t kMaxArrivals = 1024;  // connections handed over but not yet looked at
 constexpr std::size_t kMaxCommits = 4096;   // under way at once; more are refused with 503
-constexpr std::chrono::seconds kSecond{1};
 
 net::HttpResponse redirect(int status, std::string_view location) {
   net::HttpResponse response = net::HttpResponse::text(status, "");
@@ -66,7 +65,7 @@ Control::Impl::Impl(net::Loop& loop, ControlOptions options, ControlSeams seams)
                      finish_drain_when_empty();
                    }),
       arrivals_(loop, kMaxArrivals, [this](Arrival arrival) { welcome(std::move(arrival)); }) {
-  second_timer_.arm(kSecond);
+  second_timer_.arm(std::chrono::seconds{1});
 }
 
 bool Control::Impl::adopt(net::DetachedConnection connection, std::string listener) {

@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::size_t kFeedBytes = std::size_t{64} * 1024;
 constexpr std::size_t kMaxUnrecorded = 4096;
-constexpr std::chrono::seconds kSecond{1};
 // A relay whose queue is full is told again soon: what was revoked ends within a second.
 constexpr std::chrono::milliseconds kRevokeAgain{50};
 // How long an ended room of an older file stays when nothing is stored about it.
@@ -225,7 +224,7 @@ void Control::Impl::on_hub_time() {
 }
 
 void Control::Impl::on_second() {
-  second_timer_.arm(kSecond);
+  second_timer_.arm(std::chrono::seconds{1});
   watch_store();
   for (std::size_t i = unrecorded_.size(); i > 0; --i) {
     store::Commit commit = std::move(unrecorded_.front());

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <tuple>
 
+#include "signaling/close_codes.h"
+
 namespace bedside::signaling {
 namespace {
-
-constexpr std::uint16_t kJoinExpected = 4002;
-constexpr std::uint16_t kNoSuchRoom = 4004;
-constexpr std::uint16_t kRateLimited = 4008;
 
 const std::string& room_of(const Action& action) {
   return std::visit(
@@ -109,7 +107,7 @@ void Hub::socket_message(SocketId id, std::string_view text, const Now& now) {
   if (!socket.rate.take(now)) {
     queue_.outputs.emplace_back(Misuse{Misuse::Kind::rate_limited, socket.caller});
     leave_room(id, socket, now);
-    return close(id, kRateLimited, {"rate-limited", "Too many messages", {}});
+    return close(id, close_codes::kRateLimited, {"rate-limited", "Too many messages", {}});
   }
   auto message = parse_client_message(text);
   if (!message) queue_.outputs.emplace_back(Misuse{Misuse::Kind::malformed, socket.caller});
@@ -137,7 +135,8 @@ void Hub::join(SocketId id, Socket& socket, ClientMessage message, const Now& no
   const Join& wish = std::get<Join>(message.body);
   Room* room = find(wish.room);
   if (room == nullptr) {
-    return close(id, kNoSuchRoom, {"room-not-found", "Room not found", message.request_id});
+    return close(id, close_codes::kNoSuchRoom,
+                 {"room-not-found", "Room not found", message.request_id});
   }
   socket.room = wish.room;
   socket.participant = wish.peer;
@@ -203,7 +202,7 @@ void Hub::expire(const Now& now) {
   while (!socket_deadlines_.empty() && socket_deadlines_.begin()->first <= now.mono) {
     const SocketId late = socket_deadlines_.begin()->second;
     socket_deadlines_.erase(socket_deadlines_.begin());
-    close(late, kJoinExpected, {"join-expected", "The first message is a join", {}});
+    close(late, close_codes::kJoinExpected, {"join-expected", "The first message is a join", {}});
   }
   std::vector<std::string> due;
   for (const auto& [at, id] : deadlines_) {

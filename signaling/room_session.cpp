@@ -2,20 +2,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "signaling/close_codes.h"
 #include "signaling/room.h"
 
 namespace bedside::signaling {
-namespace {
-
-constexpr std::uint16_t kSuperseded = 4000;
-constexpr std::uint16_t kRoomEnded = 4001;
-constexpr std::uint16_t kNotAParticipant = 4003;
-constexpr std::uint16_t kNoSuchRoom = 4004;
-constexpr std::uint16_t kRoomFull = 4009;
-constexpr std::uint16_t kTryAgain = 1013;
-
-}  // namespace
-
 void Room::on(const Command& command, const SocketSaid& said, const Now& now) {
   if (said.message) {
     if (const auto* join = std::get_if<Join>(&said.message->body)) {
@@ -33,17 +23,20 @@ void Room::on(const Command& command, const SocketSaid& said, const Now& now) {
 }
 
 void Room::socket_join(const Command& command, const Join& join, const Now& now) {
-  if (!exists_) return refuse_join(command, kNoSuchRoom, {"room-not-found", "Room not found", {}});
-  if (ended_) return refuse_join(command, kRoomEnded, {"room-ended", "Room has ended", {}});
+  if (!exists_)
+    return refuse_join(command, close_codes::kNoSuchRoom, {"room-not-found", "Room not found", {}});
+  if (ended_)
+    return refuse_join(command, close_codes::kRoomEnded, {"room-ended", "Room has ended", {}});
   Participant* participant = find(join.peer);
   if (participant == nullptr || !token_fits(*participant, join.token, false)) {
     services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::wrong_token, command.caller});
-    return refuse_join(command, kNotAParticipant,
+    return refuse_join(command, close_codes::kNotAParticipant,
                        {"not-a-participant", "This participant is not in the room", {}});
   }
   if (!join.token.empty()) participant->token_shown = true;
   if (overtaken(*participant, join.after.value_or(0))) {
-    return refuse_join(command, kSuperseded, {"superseded", "A newer connection is in use", {}});
+    return refuse_join(command, close_codes::kSuperseded,
+                       {"superseded", "A newer connection is in use", {}});
   }
   const bool resumable = !join.token.empty() || join.after.has_value();
   if (participant->attached() && join.after) {
@@ -56,14 +49,15 @@ void Room::socket_join(const Command& command, const Join& join, const Now& now)
     return;
   }
   if (!has_place_for(*participant)) {
-    return refuse_join(command, kRoomFull, {"room-full", "This visit is full", {}});
+    return refuse_join(command, close_codes::kRoomFull, {"room-full", "This visit is full", {}});
   }
   enter(
       *participant, Transport::socket, command, join.name,
       [this, command, resumable](bool ok, const Now&) {
         Participant* self = find(command.participant);
         if (!ok || self == nullptr) {
-          return refuse_join(command, kTryAgain, {"unavailable", "Please try again", {}});
+          return refuse_join(command, close_codes::kTryAgain,
+                             {"unavailable", "Please try again", {}});
         }
         self->socket = command.socket;
         self->resumable = resumable;
@@ -150,7 +144,8 @@ void Room::resync(Participant& participant) {
 }
 
 void Room::drop_transports(Participant& participant, std::string_view reason) {
-  if (participant.socket != 0) close_socket(participant.socket, kSuperseded, reason, {});
+  if (participant.socket != 0)
+    close_socket(participant.socket, close_codes::kSuperseded, reason, {});
   participant.socket = 0;
   if (participant.poll) {
     // Not `last()`: what came in just now goes to the next transport.

@@ -19,10 +19,11 @@ namespace bedside::net {
 namespace {
 
 // The extended error is followed by the address of whoever sent the ICMP message.
-constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(sock_extended_err) + sizeof(sockaddr_in6));
+constexpr std::size_t kErrorControlSize =
+    CMSG_SPACE(sizeof(sock_extended_err) + sizeof(sockaddr_in6));
 
-struct alignas(cmsghdr) ControlBuffer {
-  std::array<std::uint8_t, kControlSize> bytes;
+struct alignas(cmsghdr) ErrorControl {
+  std::array<std::uint8_t, kErrorControlSize> bytes;
 };
 
 std::optional<sock_extended_err> extended_error(msghdr& header) {
@@ -51,7 +52,7 @@ std::optional<UdpError> translate(const stun::Endpoint& to, const sock_extended_
 struct ErrorBatch::Slots {
   std::array<mmsghdr, kErrors> headers{};
   std::array<SocketAddress, kErrors> names{};
-  std::array<ControlBuffer, kErrors> controls{};
+  std::array<ErrorControl, kErrors> controls{};
   std::array<UdpError, kErrors> errors{};
 };
 
@@ -66,7 +67,7 @@ std::span<const UdpError> UdpSocket::take_errors(ErrorBatch& batch) {
     header.msg_name = &slots.names[i];
     header.msg_namelen = sizeof slots.names[i];
     header.msg_control = slots.controls[i].bytes.data();
-    header.msg_controllen = kControlSize;
+    header.msg_controllen = kErrorControlSize;
   }
   const int taken = ::recvmmsg(fd_.get(), slots.headers.data(), ErrorBatch::kErrors,
                                MSG_ERRQUEUE | MSG_DONTWAIT, nullptr);

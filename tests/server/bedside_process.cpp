@@ -18,7 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kPatience{30'000};
+constexpr milliseconds kProcessPatience{30'000};
 
 // The port of a socket bound to `port` (0: any) on 127.0.0.1; 0 when that fails.
 std::uint16_t try_port(int fd, std::uint16_t port) {
@@ -93,7 +93,7 @@ bool BedsideProcess::read_some(Stream& stream, milliseconds patience) {
 }
 
 bool BedsideProcess::read_until(Stream& stream, const std::string& text) {
-  const auto deadline = steady_clock::now() + kPatience;
+  const auto deadline = steady_clock::now() + kProcessPatience;
   while (stream.text.find(text, stream.seen) == std::string::npos) {
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
     if (left.count() <= 0 || !read_some(stream, left)) return false;
@@ -110,7 +110,7 @@ bool BedsideProcess::wait_for_next_errors(const std::string& text) {
 void BedsideProcess::signal(int number) const { ::kill(pid_, number); }
 
 Ended BedsideProcess::wait() {
-  const auto deadline = steady_clock::now() + kPatience;
+  const auto deadline = steady_clock::now() + kProcessPatience;
   // Both pipes end with the process.
   bool open = true;
   while (open && steady_clock::now() < deadline) {

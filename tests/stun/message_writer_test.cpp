@@ -11,13 +11,13 @@
 namespace bedside::stun {
 namespace {
 
-constexpr TransactionId kTransaction{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-const LongTermKey kKey = LongTermKey::md5("user", "realm", "password");
+constexpr TransactionId kWriterTransaction{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+const LongTermKey kWriterKey = LongTermKey::md5("user", "realm", "password");
 
 // One of everything, written into `out`.
 Bytes write_everything(MutableBytes out) {
   static const std::vector<std::uint16_t> kUnknown{0x0024, 0x7fff, 0x0025};
-  return MessageWriter(out, Class::error, Method::allocate, kTransaction)
+  return MessageWriter(out, Class::error, Method::allocate, kWriterTransaction)
       .add_error(420, "Unknown")
       .add_unknown_attributes(kUnknown)
       .add_flag(Attribute::dont_fragment)
@@ -25,8 +25,8 @@ Bytes write_everything(MutableBytes out) {
       .add_xor_address(Attribute::xor_relayed_address, *Endpoint::parse("192.0.2.1:49152"))
       .add_xor_address(Attribute::xor_mapped_address, *Endpoint::parse("[2001:db8::1]:5000"))
       .add_text(Attribute::realm, "r")
-      .add_integrity(kKey.bytes())
-      .add_integrity_sha256(kKey.bytes())
+      .add_integrity(kWriterKey.bytes())
+      .add_integrity_sha256(kWriterKey.bytes())
       .add_fingerprint()
       .finish();
 }
@@ -36,7 +36,7 @@ TEST(MessageWriter, writes_what_the_reader_reads) {
   const auto message = MessageView::parse(write_everything(buffer));
   ASSERT_TRUE(message);
   EXPECT_TRUE(message->is(Class::error, Method::allocate));
-  EXPECT_EQ(message->transaction(), kTransaction);
+  EXPECT_EQ(message->transaction(), kWriterTransaction);
   EXPECT_EQ(message->error_code()->code, 420);
   EXPECT_EQ(message->error_code()->reason, "Unknown");
   EXPECT_EQ(message->find(Attribute::unknown_attributes)->value.size(), 6U);
@@ -47,8 +47,8 @@ TEST(MessageWriter, writes_what_the_reader_reads) {
   EXPECT_EQ(message->xor_address(Attribute::xor_mapped_address),
             Endpoint::parse("[2001:db8::1]:5000"));
   EXPECT_EQ(message->text(Attribute::realm), "r");
-  EXPECT_TRUE(verify_integrity(*message, kKey.bytes()));
-  EXPECT_TRUE(verify_integrity_sha256(*message, kKey.bytes()));
+  EXPECT_TRUE(verify_integrity(*message, kWriterKey.bytes()));
+  EXPECT_TRUE(verify_integrity_sha256(*message, kWriterKey.bytes()));
   EXPECT_TRUE(message->has(Attribute::fingerprint));
 }
 
@@ -68,7 +68,7 @@ TEST(MessageWriter, gives_nothing_and_stays_inside_when_the_buffer_is_too_small)
 
 TEST(MessageWriter, pads_with_zeros_whatever_the_buffer_held) {
   std::vector<std::uint8_t> buffer(64, 0xEE);
-  const Bytes message = MessageWriter(buffer, Class::request, Method::binding, kTransaction)
+  const Bytes message = MessageWriter(buffer, Class::request, Method::binding, kWriterTransaction)
                             .add_text(Attribute::username, "a")
                             .finish();
   ASSERT_EQ(message.size(), 28U);
@@ -85,7 +85,7 @@ TEST(MessageWriter, leaves_a_present_value_where_it_is) {
   buffer[payload_at] = 'x';
   buffer[payload_at + 1] = 'y';
   const Bytes wire =
-      MessageWriter(buffer, Class::indication, Method::data, kTransaction)
+      MessageWriter(buffer, Class::indication, Method::data, kWriterTransaction)
           .add_xor_address(Attribute::xor_peer_address, *Endpoint::parse("198.51.100.7:6000"))
           .add_present(Attribute::data, 2)
           .finish();
@@ -99,12 +99,12 @@ TEST(MessageWriter, leaves_a_present_value_where_it_is) {
 TEST(MessageWriter, refuses_values_no_attribute_can_hold) {
   std::vector<std::uint8_t> buffer(200'000);
   const std::vector<std::uint8_t> huge(65'536);
-  EXPECT_TRUE(MessageWriter(buffer, Class::indication, Method::data, kTransaction)
+  EXPECT_TRUE(MessageWriter(buffer, Class::indication, Method::data, kWriterTransaction)
                   .add_bytes(Attribute::data, huge)
                   .finish()
                   .empty());
   const Bytes largest = Bytes(huge).first(0xFFFC - kAttributeHeaderSize);
-  MessageWriter writer(buffer, Class::indication, Method::data, kTransaction);
+  MessageWriter writer(buffer, Class::indication, Method::data, kWriterTransaction);
   EXPECT_EQ(writer.add_bytes(Attribute::data, largest).finish().size(), kMaxMessageSize);
   EXPECT_TRUE(writer.add_flag(Attribute::dont_fragment).finish().empty())
       << "the length field is full";
@@ -113,7 +113,7 @@ TEST(MessageWriter, refuses_values_no_attribute_can_hold) {
 TEST(MessageWriter, writes_mapped_ipv4_as_ipv4) {
   std::vector<std::uint8_t> buffer(64);
   const Bytes wire =
-      MessageWriter(buffer, Class::success, Method::binding, kTransaction)
+      MessageWriter(buffer, Class::success, Method::binding, kWriterTransaction)
           .add_xor_address(Attribute::xor_mapped_address, *Endpoint::parse("[::ffff:192.0.2.1]:7"))
           .finish();
   EXPECT_EQ(wire.size(), 32U);
@@ -123,7 +123,7 @@ TEST(MessageWriter, writes_mapped_ipv4_as_ipv4) {
 
 TEST(MessageWriter, does_not_sign_with_an_empty_key) {
   std::vector<std::uint8_t> buffer(64);
-  EXPECT_TRUE(MessageWriter(buffer, Class::request, Method::binding, kTransaction)
+  EXPECT_TRUE(MessageWriter(buffer, Class::request, Method::binding, kWriterTransaction)
                   .add_integrity({})
                   .finish()
                   .empty());

@@ -18,6 +18,9 @@ namespace bedside::sim {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// How late a deadline may be met.
+inline constexpr milliseconds kTick{5};
+
 class Agenda {
  public:
   milliseconds now() const { return now_; }

@@ -17,7 +17,6 @@ using turn::testing::World;
 
 // Protocol: revoked within one second. One tick more for two clocks.
 constexpr milliseconds kRevokedWithin{1'010};
-constexpr milliseconds kTick{5};
 
 bool is_own_address(const Endpoint& peer) { return peer.address == SimRelay::address().address; }
 

@@ -9,8 +9,6 @@
 namespace bedside::sim {
 namespace {
 
-constexpr milliseconds kTick{5};
-
 std::string room_of(const Json& request) {
   return request.value("action", "") == "create-room" ? request.value("roomName", "")
                                                       : request.value("roomId", "");

@@ -12,12 +12,6 @@ namespace bedside::sim {
 
 using namespace signaling;  // the changes of a room, one overload each
 
-namespace {
-
-constexpr milliseconds kTick{5};
-
-}  // namespace
-
 void Rooms::apply(const std::vector<Change>& changes, milliseconds now) {
   for (const Change& change : changes) {
     std::visit([&](const auto& what) { on(what, now); }, change);

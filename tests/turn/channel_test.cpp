@@ -12,8 +12,6 @@ using namespace std::chrono_literals;
 using stun::Attribute;
 using stun::MessageWriter;
 
-constexpr std::string_view kPeer = "8.8.8.8:9000";
-
 struct Setting : World {
   explicit Setting(const WorldOptions& options = {},
                    ClientTransport transport = ClientTransport::udp)

@@ -20,8 +20,6 @@ using stun::MessageWriter;
 using stun::Method;
 using stun::PasswordAlgorithm;
 
-constexpr const char* kAlice = "192.0.2.7:4000";
-
 WorldOptions without_shared_secret() {
   WorldOptions options;
   options.shared_secret = false;
@@ -207,7 +205,7 @@ TEST(ChecklistB, Line23_EveryNonceComesWithPasswordAlgorithms) {
 }
 
 // A participant of a visit whose name the server remembers, as IceServers does when it issues one.
-Rfc8489Client participant(World& world, std::string_view address, std::string_view id) {
+Rfc8489Client rfc8489_participant(World& world, std::string_view address, std::string_view id) {
   const auto issued = world.credentials.issue_for_participant("room", id, world.now, 600s).value();
   world.participants.names[stun::userhash(issued.username, World::kRealm)] = issued.username;
   return Rfc8489Client(world, address, issued.username, issued.password);
@@ -216,8 +214,8 @@ Rfc8489Client participant(World& world, std::string_view address, std::string_vi
 TEST(ChecklistB, Line24_AHiddenNameIsFoundForUsersAndLiveParticipants) {
   World world(without_shared_secret());
   Rfc8489Client alice(world, kAlice);
-  Rfc8489Client p1 = participant(world, "192.0.2.8:4000", "p1");
-  Rfc8489Client gone = participant(world, "192.0.2.9:4000", "p9");
+  Rfc8489Client p1 = rfc8489_participant(world, "192.0.2.8:4000", "p1");
+  Rfc8489Client gone = rfc8489_participant(world, "192.0.2.9:4000", "p9");
   Manner hidden;
   hidden.hide_name = true;
   for (Rfc8489Client* client : {&alice, &p1, &gone}) client->challenge();

@@ -17,8 +17,6 @@ using stun::MessageWriter;
 using stun::Method;
 using stun::PasswordAlgorithm;
 
-constexpr const char* kAlice = "192.0.2.7:4000";
-
 void expect_challenge(const Reply& reply, int code) {
   EXPECT_EQ(reply.code(), code);
   EXPECT_EQ(reply.text(Attribute::realm), World::kRealm);

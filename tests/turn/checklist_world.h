@@ -7,7 +7,6 @@
 
 namespace bedside::turn::testing {
 
-inline constexpr std::string_view kPeer = "8.8.8.8:9000";
 inline constexpr std::string_view kOtherPeer = "9.9.9.9:9000";
 inline constexpr std::string_view kPeer6 = "[2620:fe::fe]:9000";
 inline constexpr std::string_view kForbidden = "10.1.2.3:9000";

@@ -14,7 +14,6 @@ using namespace std::chrono_literals;
 using stun::Attribute;
 using stun::MessageWriter;
 
-constexpr std::string_view kPeer = "8.8.8.8:9000";
 constexpr std::string_view kPrivate = "10.1.2.3:9000";
 
 // A client with an allocation.

@@ -9,8 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kPeer = "8.8.8.8:9000";
-
 std::string peer_number(int i) { return "8.8." + std::to_string(i) + ".8:9000"; }
 
 WorldOptions with(const std::function<void(Quotas&)>& change) {

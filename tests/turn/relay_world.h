@@ -18,6 +18,10 @@
 
 namespace bedside::turn::testing {
 
+// A client, and a peer on the internet.
+inline constexpr const char* kAlice = "192.0.2.7:4000";
+inline constexpr std::string_view kPeer = "8.8.8.8:9000";
+
 class SeededRandom final : public Random {
  public:
   explicit SeededRandom(std::uint64_t seed) : engine_(seed) {}
