@@ -1,8 +1,9 @@
 // A relay driven by an arbitrary program of operations: raw bytes from strangers, requests with
 // valid integrity and arbitrary attributes, the same with bytes changed or cut off, channel data,
-// peers' datagrams, time, revocation, drain, a changed peer policy, ports that run out.
-// Whatever happens, nothing may be relayed for somebody who was not promised it (the witness of the
-// simulation keeps the books), and nothing may outlive its deadline.
+// peers' datagrams, ICMP errors, datagrams from one relay port of ours to another, time,
+// revocation, drain, a changed peer policy, ports that run out. Whatever happens, nothing may be
+// relayed for somebody who was not promised it (the witness of the simulation keeps the books), and
+// nothing may outlive its deadline.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -70,6 +71,7 @@ class Machine {
   void step(Program& program) {
     const std::uint8_t what = program.byte();
     Client& client = clients_[program.byte() % clients_.size()];
+    if (what >= 240) return icmp(program);
     switch (what % 10) {
       case 0:
         return from_client(client, program.bytes(program.byte()));
@@ -96,7 +98,8 @@ class Machine {
   stun::Endpoint peer(Program& program) {
     const std::uint8_t which = program.byte();
     const std::uint16_t port = program.word();
-    if (which >= 128) return {address("198.41.0.4"), port};  // one of ours
+    if (which >= 192) return {address("198.41.0.4"), static_cast<std::uint16_t>(50000 + port % 16)};
+    if (which >= 128) return {address("198.41.0.4"), port};  // ours, mostly no relay port
     return {stun::IpAddress::v4(8, 8, 8, which % 6), port};
   }
 
@@ -159,6 +162,8 @@ class Machine {
       const stun::Endpoint from = world_.ports.open_ports().at(out->from.value).relayed;
       if (denied_ == out->to.address) std::abort();
       witness_.saw_to_peer(client.tuple, from, out->to, world_.now);
+      witness_.saw_inside(out->to, out->inside.has_value(), world_.now);
+      if (out->inside) to_port(out->inside->port, out->to, from, out->payload.size());
     }
   }
 
@@ -166,17 +171,38 @@ class Machine {
     if (world_.ports.open_count() == 0) return;
     auto port = world_.ports.open_ports().begin();
     std::advance(port, program.byte() % world_.ports.open_count());
-    const turn::RelayPort to = port->second;
     const stun::Endpoint from = peer(program);
-    const std::size_t size = program.byte();
+    to_port(port->second.id, port->second.relayed, from, program.byte());
+  }
+
+  void to_port(turn::RelayPortId port, const stun::Endpoint& relayed, const stun::Endpoint& from,
+               std::size_t size) {
     Packet buffer(turn::PeerDatagram::kHeadroom + size + turn::PeerDatagram::kTailroom);
     const turn::PeerDatagram datagram{buffer, turn::PeerDatagram::kHeadroom, size};
-    const turn::PortVerdict verdict = world_.relay.on_peer(to.id, from, datagram, world_.now);
-    if (const auto* out = std::get_if<turn::ToOwner>(&verdict)) {
-      if (denied_ == from.address) std::abort();
-      witness_.saw_to_client(*out->client, to.relayed, from, world_.now);
-      (void)read(Packet(out->bytes.begin(), out->bytes.end()));
-    }
+    delivered(world_.relay.on_peer(port, from, datagram, world_.now), relayed, from);
+  }
+
+  // An error of any kind about a datagram to any peer.
+  void icmp(Program& program) {
+    if (world_.ports.open_count() == 0) return;
+    auto port = world_.ports.open_ports().begin();
+    std::advance(port, program.byte() % world_.ports.open_count());
+    const turn::RelayPort to = port->second;
+    const stun::Endpoint destination = peer(program);
+    turn::IcmpError error;
+    error.type = program.byte();
+    error.code = program.byte();
+    error.data = program.word();
+    delivered(world_.relay.on_icmp(to.id, destination, error, world_.now), to.relayed, destination);
+  }
+
+  void delivered(const turn::PortVerdict& verdict, const stun::Endpoint& relayed,
+                 const stun::Endpoint& from) {
+    const auto* out = std::get_if<turn::ToOwner>(&verdict);
+    if (out == nullptr) return;
+    if (denied_ == from.address) std::abort();
+    witness_.saw_to_client(*out->client, relayed, from, world_.now);
+    (void)read(Packet(out->bytes.begin(), out->bytes.end()));
   }
 
   void end(const Client& client, std::uint8_t how) {
