@@ -5,6 +5,9 @@
 
 #include <charconv>
 #include <memory>
+#include <mutex>
+
+#include "server/log_limiter.h"
 
 namespace bedside::server::log {
 namespace {
@@ -32,6 +35,14 @@ spdlog::logger& logger() {
     return made;
   }();
   return instance;
+}
+
+// How many lines of this kind were held back; nothing when this one is to be held back, too.
+std::optional<std::uint64_t> admitted(Literal message) {
+  static std::mutex mutex;
+  static LineLimiter limiter;
+  const std::scoped_lock lock(mutex);
+  return limiter.admit(message.view().data(), std::chrono::steady_clock::now());
 }
 
 template <typename T>
@@ -107,7 +118,10 @@ std::string format(Literal message, Fields fields) {
 void write(Level level, Literal message, Fields fields) {
   spdlog::logger& out = logger();
   if (!out.should_log(to_spdlog(level))) return;
-  const std::string line = format(message, fields);
+  const auto held_back = admitted(message);
+  if (!held_back) return;
+  std::string line = format(message, fields);
+  if (*held_back > 0) line += " held_back=" + std::to_string(*held_back);
   // As a string view: the text is never taken for a format string.
   out.log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }

@@ -9,7 +9,8 @@
 //
 //   log::info("relay thread started", {{"shard", 0}, {"sockets", 4}});
 //
-// Any thread. A line that cannot be written is dropped.
+// Any thread. A line that cannot be written is dropped. So are lines of one message beyond 30 a
+// minute; the next one that is written tells how many (log_limiter.h).
 
 #include <concepts>
 #include <cstddef>

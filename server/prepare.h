@@ -29,4 +29,8 @@ Prepared prepare(Config& config, std::vector<std::string>& errors);
 // As many descriptors as the system allows: every relayed participant holds a socket or two.
 void raise_file_limit();
 
+// No core file, no core handler's copy, and no debugger of the same user gets at the keys in this
+// process's memory (checklist B.67). Root still does.
+void keep_memory_private();
+
 }  // namespace bedside::server

@@ -539,6 +539,7 @@ Metrics Service::metrics() const {
 
 int serve(Config config, const ServeOptions& options) {
   Signals signals;
+  keep_memory_private();
   set_log_level(options, config);
   raise_file_limit();
   warn_loudly(config);

@@ -1,11 +1,15 @@
 // What strangers cost the real binary: no memory, and never much more than they spend themselves.
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <string>
 
+#include "tests/bench/turn_session.h"
 #include "tests/server/bedside_process.h"
 #include "tests/support/stranger.h"
 
@@ -80,6 +84,56 @@ TEST(Flood, Sixty_thousand_sources_cost_no_memory) {
   if (!kSanitized) {
     EXPECT_LT(grown, 1024);
   }
+  EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+}
+
+// Allocate without integrity from many ports; an established call goes on meanwhile.
+TEST(ChecklistB, Line65_a_flood_of_allocates_without_integrity) {
+  constexpr std::uint32_t kSources = 20'000;
+  TestServer server;
+  server.configure("",
+                   "allow_loopback_peers = true\n[[turn.user]]\nname = \"desk\"\n"
+                   "password = \"desk-password\"\n");
+  const BedsideProcess& process = server.start();
+  const stun::Endpoint relay{stun::IpAddress::v4(127, 0, 0, 1), server.turn()};
+  bench::TurnSession call(relay, {"desk", "desk-password"});
+  call.allocate();
+  const bench::LoopbackSocket peer(stun::IpAddress::v4(127, 250, 1, 1));
+  call.bind_channel(peer.local());
+  flood(server.turn(), 2'000);  // first uses of code and buffers
+  const long before = resident_kilobytes(process.pid());
+
+  const Datagram allocate = testing_support::allocate_request();
+  std::array<std::uint8_t, 104> media{0x40, 0x01, 0x00, 100};
+  std::size_t in = 0;
+  std::size_t out = 0;
+  int said = 0;
+  int heard = 0;
+  const auto listen = [&](int patience) {
+    std::array<std::uint8_t, 256> received{};
+    pollfd descriptor{peer.fd(), POLLIN, 0};
+    if (::poll(&descriptor, 1, patience) <= 0) return;
+    heard += ::recv(peer.fd(), received.data(), received.size(), 0) == 100 ? 1 : 0;
+  };
+  for (std::uint32_t i = 0; i < kSources; ++i) {
+    const Stranger stranger(server.turn(), i);
+    ASSERT_TRUE(stranger.ok()) << i;
+    stranger.send(allocate);
+    in += allocate.size();
+    if (i % 20 != 0) continue;
+    // A word of the call in between; its arrival also lets the server catch up with the flood.
+    said += ::send(call.socket().fd(), media.data(), media.size(), 0) == 104 ? 1 : 0;
+    listen(1000);
+    if (const auto answer = stranger.receive(milliseconds{1})) out += answer->size() * 20;
+  }
+  const long grown = resident_kilobytes(process.pid()) - before;
+  std::printf("grown by %ld KiB; about %zu bytes in, %zu out; %d of %d packets of the call\n",
+              grown, in, out, heard, said);
+  if (!kSanitized) {
+    EXPECT_LT(grown, 1024);
+  }
+  EXPECT_LT(out, 4 * in) << "one 401 of at most 128 bytes for 28, within the limit of its network";
+  EXPECT_GE(heard * 1000, said * 995) << "less than 0.5 % lost";
   EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
 }
 
