@@ -223,6 +223,7 @@ struct RelayMapping {
     AuditRecord& made = about(type::kAllocationOpen, event.party);
     made.object = std::to_string(event.serial.value);
     made.detail.set("lifetime_s", event.lifetime.count());
+    set_relayed_transport(made, event.relayed_transport);
     const char* const keys[] = {"relayed4", "relayed6"};
     for (std::size_t i = 0; i < event.relayed.size(); ++i) {
       if (event.relayed[i]) made.detail.set(keys[i], event.relayed[i]->to_string());
@@ -234,6 +235,7 @@ struct RelayMapping {
     made.object = std::to_string(event.serial.value);
     made.reason = word(event.reason);
     made.detail.set("seconds", event.duration.count());
+    set_relayed_transport(made, event.relayed_transport);
     made.detail.set("bytes_to_peer", event.to_peer.bytes)
         .set("packets_to_peer", event.to_peer.packets);
     made.detail.set("bytes_to_client", event.to_client.bytes)
@@ -253,6 +255,10 @@ struct RelayMapping {
   bool count(Abuse kind, const turn::FiveTuple& client) {
     const stun::IpAddress& address = client.client.address;
     return counters.count(kind, network_of(address), std::string(class_of(address)), now);
+  }
+  // UDP goes without saying.
+  static void set_relayed_transport(AuditRecord& made, turn::PeerTransport transport) {
+    if (transport == turn::PeerTransport::tcp) made.detail.set("relayed_transport", "tcp");
   }
   AuditRecord& about(std::string_view kind, const turn::Party& party) {
     AuditRecord& made = commit.records.emplace_back(record(kind));

@@ -73,6 +73,7 @@ struct TurnConfig {
   unsigned threads = 0;  // relay threads; 0: one per core
   std::vector<TurnUser> users;
   bool mobility = false;                 // RFC 8016; needs threads = 1
+  bool tcp_relay = false;                // RFC 6062; needs threads = 1
   bool accept_rfc5766_channels = false;  // tests with old clients only
 };
 

@@ -119,6 +119,11 @@ void check_relay_addresses(const TurnConfig& turn, Findings& findings) {
     findings.error("turn.mobility", "turn.mobility needs a single relay thread",
                    "write threads = 1 under [turn], or leave mobility out");
   }
+  if (turn.tcp_relay && turn.threads != 1) {
+    // The kernel may give a client data connection to another relay thread than its allocation's.
+    findings.error("turn.tcp_relay", "turn.tcp_relay needs a single relay thread",
+                   "write threads = 1 under [turn], or leave tcp_relay out");
+  }
   for (const stun::Endpoint& endpoint : turn.listen) {
     if (endpoint.port >= turn.relay_ports.first && endpoint.port <= turn.relay_ports.last) {
       findings.error(
@@ -280,6 +285,12 @@ std::vector<Problem> loud_warnings(const Config& config) {
         loud("turn.allow_loopback_peers lets relay users reach every UDP service of "
              "this machine; it is for tests",
              "remove it"));
+  }
+  if (config.turn.tcp_relay) {
+    result.push_back(loud(
+        "turn.tcp_relay lets relay users open TCP connections to hosts of their choice, and be "
+        "connected to; browsers do not use it",
+        "remove it unless a TURN client of yours asks for TCP allocations (RFC 6062)"));
   }
   if (config.turn.accept_rfc5766_channels) {
     result.push_back(

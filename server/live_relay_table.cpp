@@ -9,10 +9,12 @@ std::int64_t whole_seconds(std::chrono::nanoseconds mono) {
 
 // A port is served by one of at most 64 shards, under one of at most 2 × 65536 ids.
 constexpr std::uint32_t kAlive = 1U << 31U;
+constexpr std::uint32_t kTcp = 1U << 30U;
 constexpr unsigned kIdBits = 17;
 
-std::uint32_t pack(const turn::LiveRelay& relay) {
-  return kAlive | std::uint32_t{relay.shard} << kIdBits | relay.port.value;
+std::uint32_t pack(const turn::LiveRelay& relay, turn::PeerTransport transport) {
+  const std::uint32_t kind = transport == turn::PeerTransport::tcp ? kAlive | kTcp : kAlive;
+  return kind | std::uint32_t{relay.shard} << kIdBits | relay.port.value;
 }
 
 turn::LiveRelay unpack(std::uint32_t packed) {
@@ -64,18 +66,26 @@ bool LiveRelayTable::alive(stun::Family family, std::uint16_t port) const noexce
   return ports_[index(family)].served_by[port].load(std::memory_order_acquire) != 0;
 }
 
+// 0: nobody serves it.
+std::uint32_t LiveRelayTable::entry(const stun::Endpoint& relayed) const noexcept {
+  if (!was_advertised(relayed.address)) return 0;
+  const Ports& ports = ports_[index(relayed.address.family())];
+  return ports.served_by[relayed.port].load(std::memory_order_acquire);
+}
+
 std::optional<turn::LiveRelay> LiveRelayTable::locate(
     const stun::Endpoint& relayed) const noexcept {
-  const stun::Family family = relayed.address.family();
-  if (!was_advertised(relayed.address)) return std::nullopt;
-  const std::uint32_t packed =
-      ports_[index(family)].served_by[relayed.port].load(std::memory_order_acquire);
-  if (packed == 0) return std::nullopt;
+  const std::uint32_t packed = entry(relayed);
+  if (packed == 0 || (packed & kTcp) != 0) return std::nullopt;
   return unpack(packed);
 }
 
+bool LiveRelayTable::listens(const stun::Endpoint& relayed) const noexcept {
+  return (entry(relayed) & kTcp) != 0;
+}
+
 bool LiveRelayTable::take(stun::Family family, std::uint16_t port, const turn::LiveRelay& owner,
-                          const turn::Now& now) {
+                          const turn::Now& now, turn::PeerTransport transport) {
   if (!addresses().of(family)) return false;
   const std::lock_guard lock(mutex_);
   Ports& ports = ports_[index(family)];
@@ -83,7 +93,7 @@ bool LiveRelayTable::take(stun::Family family, std::uint16_t port, const turn::L
       reservations_.holds(family, port, now)) {
     return false;
   }
-  ports.served_by[port].store(pack(owner), std::memory_order_release);
+  ports.served_by[port].store(pack(owner, transport), std::memory_order_release);
   return true;
 }
 

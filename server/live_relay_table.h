@@ -28,10 +28,13 @@ class LiveRelayTable final : public turn::LiveRelayAddresses {
   [[nodiscard]] std::optional<turn::LiveRelay> locate(
       const stun::Endpoint& relayed) const noexcept override;
 
+  [[nodiscard]] bool listens(const stun::Endpoint& relayed) const noexcept override;
+
   // False when the port is alive, reserved, or still resting. Otherwise it is alive and served by
   // `owner` until release().
   [[nodiscard]] bool take(stun::Family family, std::uint16_t port, const turn::LiveRelay& owner,
-                          const turn::Now& now);
+                          const turn::Now& now,
+                          turn::PeerTransport transport = turn::PeerTransport::udp);
   // After use the port rests for limits::kRelayPortRest; one that could not be bound does not.
   enum class Rest : bool { no, yes };
   void release(stun::Family family, std::uint16_t port, Rest rest, const turn::Now& now);
@@ -59,6 +62,7 @@ class LiveRelayTable final : public turn::LiveRelayAddresses {
   };
   static std::size_t index(stun::Family family) { return family == stun::Family::ipv4 ? 0 : 1; }
   bool was_advertised(const stun::IpAddress& address) const noexcept;
+  std::uint32_t entry(const stun::Endpoint& relayed) const noexcept;
   bool alive(stun::Family family, std::uint16_t port) const noexcept;
 
   // Written once each, before `latest_` says so. All of them are asked for a live address: a port

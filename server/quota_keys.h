@@ -38,6 +38,8 @@ inline constexpr std::array kQuotaKeys{
     quota_key<&turn::Quotas::allocations_per_shard>("allocations_per_shard", 1, 65'536),
     quota_key<&turn::Quotas::permissions_per_allocation>("permissions_per_allocation", 1, 1024),
     quota_key<&turn::Quotas::channels_per_allocation>("channels_per_allocation", 1, 1024),
+    quota_key<&turn::Quotas::peer_connections_per_allocation>("peer_connections_per_allocation", 1,
+                                                              1024),
     quota_key<&turn::Quotas::new_peers_per_second>("new_peers_per_second", 1, 10'000),
     quota_key<&turn::Quotas::new_peers_burst>("new_peers_burst", 1, 10'000),
     quota_key<&turn::Quotas::packets_per_second>("packets_per_second", 50, 10'000'000),

@@ -18,6 +18,8 @@ RelayMetrics relay_metrics(const RelayStats& shard) {
   metrics.packets_inside = counters.packets_inside;
   metrics.icmp_to_client = counters.icmp_to_client;
   metrics.redirects = counters.redirects;
+  metrics.peer_connections = counters.peer_connections;
+  metrics.peer_connections_opened = counters.peer_connections_opened;
   metrics.streams = shard.streams.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < turn::kDropReasons; ++i) {
     metrics.drops.push_back({turn::to_string(static_cast<turn::DropReason>(i)), counters.drops[i]});

@@ -27,17 +27,24 @@ turn::PortError error_of(int code) {
 }  // namespace
 
 PortSockets::PortSockets(net::Loop& loop, std::uint16_t shard, LiveRelayTable& table,
-                         net::SendBatch& outgoing, OnReadable on_readable)
+                         net::SendBatch& outgoing, OnReadable on_readable, OnAccept on_accept)
     : loop_(loop),
       shard_(shard),
       table_(table),
       outgoing_(outgoing),
-      on_readable_(std::move(on_readable)) {}
+      on_readable_(std::move(on_readable)),
+      on_accept_(std::move(on_accept)) {}
 
 PortSockets::~PortSockets() = default;
 
 PortSocket* PortSockets::find(turn::RelayPortId id) {
   return id.value < slots_.size() ? slots_[id.value].get() : nullptr;
+}
+
+ClientLink PortSockets::owner_of(turn::RelayPortId id) {
+  if (const PortSocket* socket = find(id)) return socket->owner;
+  const auto listener = listeners_.find(id.value);
+  return listener == listeners_.end() ? ClientLink{} : listener->second.owner;
 }
 
 turn::RelayPortId PortSockets::lowest_free_id() {
@@ -50,36 +57,61 @@ turn::RelayPortId PortSockets::lowest_free_id() {
   return {id};
 }
 
-tl::expected<turn::RelayPort, turn::PortError> PortSockets::open(stun::Family family,
+tl::expected<turn::RelayPort, turn::PortError> PortSockets::open(turn::PeerTransport transport,
+                                                                 stun::Family family,
                                                                  std::uint16_t port,
                                                                  const turn::Now& now) {
   const auto& address = table_.addresses().of(family);
   if (!address) return tl::make_unexpected(turn::PortError::family_unavailable);
   const turn::RelayPortId id = lowest_free_id();
-  if (!table_.take(family, port, {shard_, id}, now)) {
+  if (!table_.take(family, port, {shard_, id}, now, transport)) {
     free_ids_.push(id.value);
     return tl::make_unexpected(turn::PortError::in_use);
   }
-  auto socket = net::UdpSocket::bind({address->bind, port}, kPortOptions);
-  if (!socket) {
+  const turn::RelayPort opened{id, {address->advertised, port}, {address->bind, port}};
+  const bool tcp = transport == turn::PeerTransport::tcp;
+  if (const int code = tcp ? listen_tcp(opened) : bind_udp(opened)) {
     table_.release(family, port, LiveRelayTable::Rest::no, now);
     free_ids_.push(id.value);
-    return tl::make_unexpected(error_of(socket.error().code));
+    return tl::make_unexpected(error_of(code));
   }
-  const turn::RelayPort opened{id, {address->advertised, port}, {address->bind, port}};
-  slots_[id.value] = std::make_unique<PortSocket>(PortSocket{opened, std::move(*socket), owner_});
-  slots_[id.value]->socket.watch(loop_, [this, id] { on_readable_(id); });
   if (owner_.session != nullptr) owner_.session->port_opened();
   return opened;
 }
 
+int PortSockets::bind_udp(const turn::RelayPort& port) {
+  auto socket = net::UdpSocket::bind(port.local, kPortOptions);
+  if (!socket) return socket.error().code;
+  const turn::RelayPortId id = port.id;
+  slots_[id.value] = std::make_unique<PortSocket>(PortSocket{port, std::move(*socket), owner_});
+  slots_[id.value]->socket.watch(loop_, [this, id] { on_readable_(id); });
+  return 0;
+}
+
+int PortSockets::listen_tcp(const turn::RelayPort& port) {
+  auto listener = net::TcpListener::open(port.local);
+  if (!listener) return listener.error().code;
+  const turn::RelayPortId id = port.id;
+  (*listener)->start(loop_,
+                     [this, id](net::AcceptedSocket peer) { on_accept_(id, std::move(peer)); });
+  listeners_[id.value] = PortListener{port, std::move(*listener), owner_};
+  return 0;
+}
+
 void PortSockets::close(turn::RelayPortId id, const turn::Now& now) {
-  PortSocket* socket = find(id);
-  if (socket == nullptr) return;
-  outgoing_.flush();
-  if (socket->owner.session != nullptr) socket->owner.session->port_closed();
-  const stun::Endpoint local = socket->port.local;
-  slots_[id.value].reset();
+  const ClientLink owner = owner_of(id);
+  stun::Endpoint local;
+  if (PortSocket* socket = find(id)) {
+    outgoing_.flush();
+    local = socket->port.local;
+    slots_[id.value].reset();
+  } else if (const auto listener = listeners_.find(id.value); listener != listeners_.end()) {
+    local = listener->second.port.local;
+    listeners_.erase(listener);
+  } else {
+    return;
+  }
+  if (owner.session != nullptr) owner.session->port_closed();
   free_ids_.push(id.value);
   table_.release(local.address.family(), local.port, LiveRelayTable::Rest::yes, now);
 }

@@ -105,6 +105,7 @@ tl::expected<RelaySetup, std::string> make_relay_setup(
   setup.settings.first_port = config.turn.relay_ports.first;
   setup.settings.last_port = config.turn.relay_ports.last;
   setup.settings.mobility = config.turn.mobility;
+  setup.settings.tcp_relay = config.turn.tcp_relay;
   setup.settings.quotas = config.turn.quotas;
   setup.settings.accept_rfc5766_channels = config.turn.accept_rfc5766_channels;
   if (!fill_random(setup.settings.nonce_key.data(), setup.settings.nonce_key.size())) {

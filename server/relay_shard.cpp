@@ -34,11 +34,16 @@ RelayShard::Core::Core(const RelayShardSettings& settings, const RelayShardShare
     : shared(with),
       number(settings.relay.shard),
       accept_rfc5766_channels(settings.relay.accept_rfc5766_channels),
-      ports(loop, number, *with.live_relays, outgoing,
-            [this](turn::RelayPortId id) { on_port_readable(id); }),
+      ports(
+          loop, number, *with.live_relays, outgoing,
+          [this](turn::RelayPortId id) { on_port_readable(id); },
+          [this](turn::RelayPortId id, net::AcceptedSocket peer) {
+            on_peer_connection(id, std::move(peer));
+          }),
+      links(loop, ports, *this),
       relay(settings.relay,
             turn::RelaySurroundings{with.credentials, with.participants, with.live_relays,
-                                    with.ledger, &ports, &random},
+                                    with.ledger, &ports, &random, &links},
             *with.peers),
       sessions(settings.sessions),
       expiry(loop,

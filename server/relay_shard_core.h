@@ -20,6 +20,7 @@
 #include "server/relay_port_sockets.h"
 #include "server/relay_shard.h"
 #include "server/relay_stats.h"
+#include "server/tcp_links.h"
 #include "server/turn_sessions.h"
 #include "server/turn_stream.h"
 #include "turn/relay.h"
@@ -55,7 +56,7 @@ struct SetQuotas {
 using ShardCommand = std::variant<RevokeParticipant, RevokeUser, SetDraining, SetCredentials,
                                   SetPeerPolicy, SetQuotas>;
 
-struct RelayShard::Core final : TurnSession::Owner {
+struct RelayShard::Core final : TurnSession::Owner, TcpLink::Owner {
   Core(const RelayShardSettings& settings, const RelayShardShared& with);
 
   turn::Now now() const;
@@ -84,6 +85,19 @@ struct RelayShard::Core final : TurnSession::Owner {
   void ring();
   void on_port_errors(PortSocket& port, const turn::Now& time);
 
+  // relay_shard_tcp.cpp
+  stun::Endpoint as_bound(const stun::Endpoint& peer) const;
+  stun::Endpoint as_advertised(const stun::Endpoint& peer) const;
+  void connect(const turn::ToConnect& out);
+  void join(TurnSession& session, const turn::ToJoin& out);
+  void on_peer_connection(turn::RelayPortId port, net::AcceptedSocket peer);
+  void on_link_connected(TcpLink& link) override;
+  void on_link_failed(TcpLink& link, turn::ConnectFailure failure) override;
+  std::optional<std::chrono::nanoseconds> on_link_data(TcpLink& link, turn::DataDirection direction,
+                                                       std::size_t bytes) override;
+  void on_link_over(TcpLink& link) override;
+  void answer_owner(turn::RelayPortId port, stun::Bytes message);
+
   void on_command(const ShardCommand& command);
   void settle();
   void deliver_events();
@@ -104,6 +118,7 @@ struct RelayShard::Core final : TurnSession::Owner {
   std::uint64_t to_ring = 0;  // shards something was handed over to, a bit each
   std::uint64_t handover_drops = 0;
   PortSockets ports;
+  TcpLinks links;
   std::unique_ptr<const turn::Credentials> credentials;  // since a reload; null: the shared ones
   turn::Relay relay;
   std::vector<std::unique_ptr<net::UdpSocket>> clients;

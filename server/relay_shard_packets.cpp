@@ -95,7 +95,7 @@ void RelayShard::Core::adopt(net::DetachedConnection connection) {
 }
 
 std::size_t RelayShard::Core::streams() const {
-  return sessions.size() - (dtls ? dtls->size() : 0);
+  return sessions.size() + links.joined() - (dtls ? dtls->size() : 0);
 }
 
 void RelayShard::Core::on_frame(TurnSession& session, stun::Bytes frame) {
@@ -106,6 +106,10 @@ void RelayShard::Core::on_frame(TurnSession& session, stun::Bytes frame) {
     to_peer(*out, {}, time);  // a frame does not stay until the batch is full
   } else if (const auto* reply = std::get_if<turn::ToClient>(&verdict)) {
     session.answer(reply->bytes);
+  } else if (const auto* wanted = std::get_if<turn::ToConnect>(&verdict)) {
+    connect(*wanted);
+  } else if (const auto* bound = std::get_if<turn::ToJoin>(&verdict)) {
+    join(session, *bound);
   }
 }
 

@@ -34,16 +34,16 @@ class RelayStats {
   std::atomic<std::uint64_t> streams{0};  // TCP and TLS clients now
 
  private:
-  static constexpr std::size_t kPlain = 13;
+  static constexpr std::size_t kPlain = 15;
 
   // One list of the fields, for both directions.
   template <typename Self, typename Counters, typename Visit>
   static void visit_all(Self& self, Counters& c, Visit visit) {
     std::size_t i = 0;
-    for (auto* field :
-         {&c.allocations, &c.allocations_opened, &c.packets_to_peer, &c.bytes_to_peer,
-          &c.packets_to_client, &c.bytes_to_client, &c.bindings, &c.requests, &c.auth_failures,
-          &c.events_lost, &c.packets_inside, &c.icmp_to_client, &c.redirects}) {
+    for (auto* field : {&c.allocations, &c.allocations_opened, &c.packets_to_peer, &c.bytes_to_peer,
+                        &c.packets_to_client, &c.bytes_to_client, &c.bindings, &c.requests,
+                        &c.auth_failures, &c.events_lost, &c.packets_inside, &c.icmp_to_client,
+                        &c.redirects, &c.peer_connections, &c.peer_connections_opened}) {
       visit(self.plain_[i++], *field);
     }
     for (std::size_t d = 0; d < turn::kDropReasons; ++d) visit(self.drops_[d], c.drops[d]);

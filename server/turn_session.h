@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "server/arrivals.h"
+#include "server/net/connection.h"
 #include "server/net/loop.h"
 #include "server/net/timer.h"
 #include "stun/bytes.h"
@@ -58,6 +59,10 @@ class TurnSession {
   // Answers must arrive; media is dropped first when the client reads too slowly (checklist B.59).
   virtual void answer(stun::Bytes message) = 0;
   virtual bool media(stun::Bytes framed) = 0;  // false: dropped
+
+  // Gives the connection away with what was read behind the frame being handled; this object is
+  // over and is to be removed. Nothing: it is no stream, or it does not take its answers.
+  virtual std::optional<net::DetachedConnection> detach() { return std::nullopt; }
 
   // Its allocation got or lost a relay port.
   void port_opened() {

@@ -33,6 +33,11 @@ bool TurnStream::media(stun::Bytes framed) {
   return connection_.write(framed, net::WriteClass::data);
 }
 
+std::optional<net::DetachedConnection> TurnStream::detach() {
+  if (!connection_.open() || connection_.queued() > 0) return std::nullopt;
+  return connection_.release(framer_.unread());
+}
+
 void TurnStream::on_bytes(net::Connection& /*connection*/, stun::Bytes bytes) {
   bool destroyed = false;
   destroyed_ = &destroyed;

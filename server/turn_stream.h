@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "server/net/connection.h"
 #include "server/net/loop.h"
 #include "server/turn_session.h"
@@ -18,6 +20,7 @@ class TurnStream final : public TurnSession, private net::Connection::Handler {
 
   void answer(stun::Bytes message) override;
   bool media(stun::Bytes framed) override;
+  std::optional<net::DetachedConnection> detach() override;
 
  private:
   void on_bytes(net::Connection& connection, stun::Bytes bytes) override;

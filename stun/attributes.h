@@ -30,6 +30,7 @@ enum class Attribute : std::uint16_t {
   userhash = 0x001E,
   xor_mapped_address = 0x0020,
   reservation_token = 0x0022,
+  connection_id = 0x002A,
   // Comprehension-optional: 0x8000 to 0xFFFF.
   additional_address_family = 0x8000,
   address_error_code = 0x8001,
@@ -47,11 +48,10 @@ struct AttributeRow {
   std::string_view name;  // as IANA spells it
 };
 
-// Every attribute of RFC 8489, RFC 8656 and RFC 8016. A comprehension-required number that is not
-// listed here is unknown to us (RFC 8489 §6.3.1): ACCESS-TOKEN (RFC 7635), CONNECTION-ID (RFC
-// 6062), CHANGE-REQUEST and RESPONSE-PORT (RFC 5780) are left out on purpose, those services are
-// absent.
-inline constexpr std::array<AttributeRow, 30> kAttributes{{
+// Every attribute of RFC 8489, RFC 8656, RFC 6062 and RFC 8016. A comprehension-required number
+// that is not listed here is unknown to us (RFC 8489 §6.3.1): ACCESS-TOKEN (RFC 7635),
+// CHANGE-REQUEST and RESPONSE-PORT (RFC 5780) are left out on purpose, those services are absent.
+inline constexpr std::array<AttributeRow, 31> kAttributes{{
     {Attribute::mapped_address, "MAPPED-ADDRESS"},
     {Attribute::username, "USERNAME"},
     {Attribute::message_integrity, "MESSAGE-INTEGRITY"},
@@ -73,6 +73,7 @@ inline constexpr std::array<AttributeRow, 30> kAttributes{{
     {Attribute::userhash, "USERHASH"},
     {Attribute::xor_mapped_address, "XOR-MAPPED-ADDRESS"},
     {Attribute::reservation_token, "RESERVATION-TOKEN"},
+    {Attribute::connection_id, "CONNECTION-ID"},
     {Attribute::additional_address_family, "ADDITIONAL-ADDRESS-FAMILY"},
     {Attribute::address_error_code, "ADDRESS-ERROR-CODE"},
     {Attribute::password_algorithms, "PASSWORD-ALGORITHMS"},

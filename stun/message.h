@@ -37,6 +37,9 @@ enum class Method : std::uint16_t {
   data = 0x007,
   create_permission = 0x008,
   channel_bind = 0x009,
+  connect = 0x00A,
+  connection_bind = 0x00B,
+  connection_attempt = 0x00C,
 };
 
 using TransactionId = std::array<std::uint8_t, 12>;

@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "stun/endpoint.h"
 #include "stun/message.h"
 #include "turn/channel.h"
 #include "turn/credentials.h"
+#include "turn/data_connections.h"
 #include "turn/event.h"
 #include "turn/five_tuple.h"
 #include "turn/mobility.h"
@@ -46,6 +48,7 @@ struct Allocation {
   FiveTuple client;
   Account account;  // of the request that made it; all later ones must be of the same user (§5)
   std::array<std::optional<RelayedHalf>, 2> halves;  // IPv4, IPv6
+  PeerTransport relayed_transport = PeerTransport::udp;
   PermissionTable permissions;
   ChannelTable channels;
   AllocateReply reply;
@@ -59,6 +62,7 @@ struct Allocation {
   std::uint32_t slot = 0;                   // its place in the AllocationTable
   stun::IpAddress source;                   // whose quota it counts against, also after a move
   std::optional<MobilityTickets> mobility;  // when the client asked for it (RFC 8016)
+  std::vector<ConnectionId> connections;    // with peers, of a TCP allocation (RFC 6062)
 
   static std::size_t index(stun::Family family) { return family == stun::Family::ipv4 ? 0 : 1; }
   const std::optional<RelayedHalf>& half(stun::Family family) const {
@@ -66,6 +70,7 @@ struct Allocation {
   }
   std::optional<RelayedHalf>& half(stun::Family family) { return halves[index(family)]; }
   bool empty() const { return !halves[0] && !halves[1]; }
+  bool relays_tcp() const { return relayed_transport == PeerTransport::tcp; }
 
   // When the next half ends; only meaningful while not empty().
   std::chrono::nanoseconds deadline() const {

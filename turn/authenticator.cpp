@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "stun/integrity.h"
-#include "stun/password_algorithm.h"
 #include "turn/limits.h"
 
 namespace bedside::turn {
@@ -100,7 +99,11 @@ void Authenticator::challenge(stun::MessageWriter& reply, const FiveTuple& clien
 
 void Authenticator::sign(stun::MessageWriter& reply, const stun::MessageView& request,
                          const Account& account) {
-  const auto choice = stun::algorithm_choice(request).value_or(stun::AlgorithmChoice{});
+  sign(reply, stun::algorithm_choice(request).value_or(stun::AlgorithmChoice{}), account);
+}
+
+void Authenticator::sign(stun::MessageWriter& reply, const stun::AlgorithmChoice& choice,
+                         const Account& account) {
   const stun::Bytes key = account.keys.of(choice.algorithm).bytes();
   if (choice.negotiated) {
     reply.add_integrity_sha256(key);

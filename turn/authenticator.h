@@ -7,6 +7,7 @@
 
 #include "stun/message.h"
 #include "stun/message_writer.h"
+#include "stun/password_algorithm.h"
 #include "turn/allocation.h"
 #include "turn/credentials.h"
 #include "turn/five_tuple.h"
@@ -73,6 +74,9 @@ class Authenticator {
   // The integrity of a reply to a request that check() has let through: MESSAGE-INTEGRITY-SHA256 if
   // the request named its algorithm, MESSAGE-INTEGRITY for old clients (§9.2.4, checklist B.22).
   static void sign(stun::MessageWriter& reply, const stun::MessageView& request,
+                   const Account& account);
+  // The same for an answer that comes after its request is gone.
+  static void sign(stun::MessageWriter& reply, const stun::AlgorithmChoice& choice,
                    const Account& account);
 
  private:

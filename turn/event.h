@@ -10,6 +10,7 @@
 #include "stun/endpoint.h"
 #include "turn/five_tuple.h"
 #include "turn/peer_policy.h"
+#include "turn/relay_ports.h"
 
 namespace bedside::turn {
 
@@ -20,8 +21,8 @@ struct AllocationSerial {
 };
 
 struct Traffic {
-  std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;  // payload, without any header
+  std::uint64_t packets = 0;  // datagrams; none of a TCP allocation
+  std::uint64_t bytes = 0;    // payload, without any header
 };
 
 // Who an event is about. Owned copies: events outlive allocations.
@@ -44,6 +45,7 @@ struct AllocationOpened {
   Party party;
   std::array<std::optional<stun::Endpoint>, 2> relayed;  // IPv4, IPv6
   std::chrono::seconds lifetime{};
+  PeerTransport relayed_transport = PeerTransport::udp;
 };
 
 struct AllocationClosed {
@@ -53,6 +55,7 @@ struct AllocationClosed {
   std::chrono::seconds duration{};
   Traffic to_peer;
   Traffic to_client;
+  PeerTransport relayed_transport = PeerTransport::udp;
 };
 
 // A client asked for a peer the policy refuses.
@@ -74,7 +77,8 @@ enum class QuotaKind : std::uint8_t {
   ports,
   permissions,  // per allocation, or new ones per second
   channels,
-  not_accepting,  // draining, or the audit trail cannot take more
+  peer_connections,  // per allocation, or of the shard
+  not_accepting,     // draining, or the audit trail cannot take more
 };
 struct QuotaReached {
   Party party;

@@ -25,6 +25,8 @@ inline constexpr seconds kPermissionLifetime{300};  // RFC 8656 §9: exactly fiv
 inline constexpr seconds kChannelLifetime{600};     // RFC 8656 §12: ten minutes
 inline constexpr seconds kReservationLifetime{30};  // RFC 8656 §7.2: at least 30 s
 inline constexpr seconds kRetransmitWindow{40};     // RFC 8489 §6.3.1: answers are remembered 40 s
+inline constexpr seconds kPeerConnectTimeout{30};   // RFC 6062 §5.2: at least 30 s
+inline constexpr seconds kUnboundLifetime{30};      // RFC 6062 §5.2, §5.3: until ConnectionBind
 inline constexpr seconds kNonceLifetime{3600};      // RFC 8656 §5: at most an hour
 // A freed relay port rests, so that late packets of its peers do not reach the next owner.
 inline constexpr seconds kRelayPortRest{60};
@@ -62,6 +64,8 @@ inline constexpr std::size_t kMaxPeerPrefixes = 256;  // allowed_peers and denie
 inline constexpr std::size_t kMaxOwnAddresses = 256;
 // Odd ports kept for the second half of an RTP/RTCP pair, of the whole server; beyond it 508.
 inline constexpr std::size_t kMaxReservations = 256;
+// Connections with peers of one shard's TCP allocations (RFC 6062): two descriptors each.
+inline constexpr std::size_t kMaxPeerConnections = 4096;
 // Refusals worth telling that wait for being taken from a relay; more are counted and forgotten.
 inline constexpr std::size_t kMaxPendingAbuseEvents = 256;
 
@@ -94,8 +98,11 @@ struct Quotas {
   // Live permissions and channels of one allocation; more are answered with 508.
   std::size_t permissions_per_allocation = 64;
   std::size_t channels_per_allocation = 64;
-  // Peers an allocation has not talked to before; more in a second are answered with 508. Keeps the
-  // relay from being used as a scanner.
+  // Connections of one TCP allocation with peers (RFC 6062), those being opened included; a Connect
+  // for more is answered with 508, a peer that connects is turned away.
+  std::size_t peer_connections_per_allocation = 16;
+  // Peers an allocation has not talked to before, and each Connect of a TCP allocation; more in a
+  // second are answered with 508. Keeps the relay from being used as a scanner.
   std::uint32_t new_peers_per_second = 16;
   std::uint32_t new_peers_burst = 64;
   // Both directions of one allocation together; what exceeds them is dropped (RFC 8656 §5), the

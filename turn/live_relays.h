@@ -24,12 +24,14 @@ struct LiveRelay {
 class LiveRelayAddresses {
  public:
   virtual ~LiveRelayAddresses() = default;
-  // `relayed` as clients and peers see it, the external mapping applied.
+  // Of UDP allocations. `relayed` as clients and peers see it, the external mapping applied.
   [[nodiscard]] virtual std::optional<LiveRelay> locate(
       const stun::Endpoint& relayed) const noexcept = 0;
   [[nodiscard]] bool contains(const stun::Endpoint& relayed) const noexcept {
     return locate(relayed).has_value();
   }
+  // Whether this is the relayed address of a TCP allocation (RFC 6062).
+  [[nodiscard]] virtual bool listens(const stun::Endpoint& relayed) const noexcept = 0;
 };
 
 }  // namespace bedside::turn

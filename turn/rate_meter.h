@@ -41,6 +41,13 @@ class RateMeter {
     return true;
   }
 
+  // Takes `units` whether they fit or not. How long until what was taken is within the burst.
+  std::chrono::nanoseconds charge(const Rate& rate, std::uint64_t units, const Now& now) {
+    full_again_ = std::max(full_again_, now.mono.count()) + rate.cost(units);
+    const std::int64_t excess = full_again_ - now.mono.count() - rate.tolerance();
+    return std::chrono::nanoseconds(std::max<std::int64_t>(excess, 0));
+  }
+
  private:
   std::int64_t full_again_ = 0;  // mono, nanoseconds
 };

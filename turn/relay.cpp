@@ -14,8 +14,11 @@ bool is_lifecycle(const Event& event) {
          std::holds_alternative<AllocationClosed>(event);
 }
 
-bool is_turn(stun::Method method) {
+bool is_turn(stun::Method method, bool tcp_relay) {
   switch (method) {
+    case stun::Method::connect:
+    case stun::Method::connection_bind:
+      return tcp_relay;
     case stun::Method::allocate:
     case stun::Method::refresh:
     case stun::Method::create_permission:
@@ -41,6 +44,7 @@ Relay::Relay(const RelaySettings& settings, const RelaySurroundings& surrounding
       authenticator_(*surroundings.credentials, *surroundings.participants, settings.nonce_key),
       limiter_(random_word(*surroundings.random)),
       allocations_(random_word(*surroundings.random)),
+      connections_(settings.shard),
       packet_rate_(settings.quotas.packets_per_second, settings.quotas.packets_per_second),
       bit_rate_(settings.quotas.bits_per_second, settings.quotas.bits_per_second),
       shard_bit_rate_(settings.quotas.shard_bits_per_second, settings.quotas.shard_bits_per_second),
@@ -73,8 +77,11 @@ ClientVerdict Relay::on_message(const FiveTuple& client, stun::Bytes packet, con
   const Request request{*message, client, now};
   if (message->method() == stun::Method::binding) return on_binding(request);
   // RFC 8489 §6.3: a method we do not know is not answered.
-  if (!is_turn(message->method())) return drop(DropReason::unexpected_class);
+  if (!is_turn(message->method(), settings_.tcp_relay)) {
+    return drop(DropReason::unexpected_class);
+  }
   ++counters_.requests;
+  if (message->method() == stun::Method::connection_bind) return on_connection_bind(request);
   return on_request(request);
 }
 
@@ -98,6 +105,8 @@ ClientVerdict Relay::on_request(const Request& request) {
       return on_refresh(request, *allocation);
     case stun::Method::create_permission:
       return on_create_permission(request, *allocation);
+    case stun::Method::connect:
+      return on_connect(request, *allocation);
     default:
       return on_channel_bind(request, *allocation);
   }
@@ -111,7 +120,10 @@ void Relay::on_client_closed(const FiveTuple& client, const Now& now) {
 }
 
 std::optional<std::chrono::nanoseconds> Relay::next_deadline() const {
-  return allocations_.next_deadline();
+  const auto allocation = allocations_.next_deadline();
+  const auto connection = connections_.next_deadline();
+  if (!allocation || !connection) return allocation ? allocation : connection;
+  return std::min(*allocation, *connection);
 }
 
 void Relay::expire(const Now& now) {
@@ -126,11 +138,13 @@ void Relay::expire(const Now& now) {
       allocations_.reschedule(*allocation);
     }
   }
+  if (connections_.size() != 0) expire_connections(now);
 }
 
 void Relay::close_half(Allocation& allocation, stun::Family family, const Now& now) {
   std::optional<RelayedHalf>& half = allocation.half(family);
   if (!half) return;
+  if (!allocation.connections.empty()) close_connections(allocation, family);
   allocations_.forget_port(half->port.id);
   around_.ports->close(half->port.id, now);
   half.reset();
@@ -146,7 +160,7 @@ void Relay::close(Allocation& allocation, CloseReason reason, const Now& now) {
   events_.emplace_back(AllocationClosed{
       allocation.serial,
       Party{allocation.client, allocation.account.name, allocation.account.participant}, reason,
-      age, allocation.to_peer, allocation.to_client});
+      age, allocation.to_peer, allocation.to_client, allocation.relayed_transport});
   allocations_.erase(allocation);
   --counters_.allocations;
 }
@@ -184,6 +198,7 @@ void Relay::set_peer_policy(PeerPolicy peers) {
     allocation.channels.remove_if(
         [this](const stun::Endpoint& peer) { return peers_.judge(peer).is_denied(); });
   });
+  close_refused_connections();
 }
 
 void Relay::set_quotas(const Quotas& quotas) {

@@ -19,6 +19,7 @@
 #include "turn/allocation_table.h"
 #include "turn/authenticator.h"
 #include "turn/credentials.h"
+#include "turn/data_connections.h"
 #include "turn/event.h"
 #include "turn/five_tuple.h"
 #include "turn/icmp.h"
@@ -26,6 +27,7 @@
 #include "turn/live_relays.h"
 #include "turn/nonce.h"
 #include "turn/now.h"
+#include "turn/peer_connection_table.h"
 #include "turn/peer_policy.h"
 #include "turn/rate_meter.h"
 #include "turn/relay_counters.h"
@@ -53,7 +55,7 @@ struct ToPeer {
   // on_peer of the Relay that serves it, as if it had come from the relayed address of `from`.
   std::optional<LiveRelay> inside;
 };
-using ClientVerdict = std::variant<Drop, ToClient, ToPeer>;
+using ClientVerdict = std::variant<Drop, ToClient, ToPeer, ToConnect, ToJoin>;
 
 // A peer's datagram framed for the client that owns the port. Borrows the datagram's buffer and the
 // allocation's five-tuple.
@@ -62,6 +64,7 @@ struct ToOwner {
   stun::Bytes bytes;
 };
 using PortVerdict = std::variant<Drop, ToOwner>;
+using AcceptVerdict = std::variant<Drop, Attempted>;
 
 // A datagram received on a relay port. The header for the client is written in front of it, in
 // place: `offset` must be at least kHeadroom, and kTailroom bytes must follow the payload.
@@ -84,6 +87,8 @@ struct RelaySettings {
   // RFC 8016. An allocation can only follow its client within its shard: with several shards the
   // kernel would often give the new address to another one.
   bool mobility = false;
+  // RFC 6062, which needs RelaySurroundings::data_connections.
+  bool tcp_relay = false;
   NonceKey nonce_key{};  // random per start, the same for all shards
   // IPv4, IPv6: where clients of that family are sent while no new allocations are accepted.
   std::array<std::optional<stun::Endpoint>, 2> alternate_server;
@@ -97,11 +102,12 @@ struct RelaySurroundings {
   AllocationLedger* ledger;               // all shards'
   RelayPorts* ports;
   Random* random;
+  DataConnections* data_connections = nullptr;  // of this shard
 };
 
 // RFC 8656 as a state machine: STUN Binding, and TURN over UDP, TCP and TLS clients towards UDP
-// peers. No sockets, clocks, locks or logging: datagrams (or frames of a stream) and Now go in,
-// verdicts come out.
+// peers, and TCP peers where that is on (RFC 6062). No sockets, clocks, locks or logging: datagrams
+// (or frames of a stream) and Now go in, verdicts come out.
 //
 // Threads: none of its own; all calls from the thread of its shard. Verdicts borrow from the packet
 // or from the relay and are valid until the next call.
@@ -126,6 +132,18 @@ class Relay {
   // the error's payload, not its sender). Becomes a Data indication in the relay's scratch.
   PortVerdict on_icmp(RelayPortId port, const stun::Endpoint& destination, const IcmpError& error,
                       const Now& now);
+
+  // TCP allocations. What became of a ToConnect: the answer for the owner of the port it named.
+  PortVerdict on_connected(ConnectionId id, const Now& now);
+  PortVerdict on_connect_failed(ConnectionId id, ConnectFailure failure, const Now& now);
+  // A peer has connected to an open relay port. Drop: its connection is to be closed.
+  AcceptVerdict on_accepted(RelayPortId port, const stun::Endpoint& from, const Now& now);
+  // So many bytes on joined connections are about to be passed on. How long their sender is not to
+  // be read from afterwards (RFC 8656 §5: bandwidth); nothing: they must not be passed on.
+  std::optional<std::chrono::nanoseconds> on_data(ConnectionId id, DataDirection direction,
+                                                  std::size_t bytes, const Now& now);
+  // The peer's connection ended, and the client's that was joined to it.
+  void on_data_connection_closed(ConnectionId id, const Now& now);
 
   // The client's connection ended: its allocation is deleted at once (RFC 8656 §3.1), or waits for
   // its client until it expires when it is mobile (RFC 8016).
@@ -210,6 +228,19 @@ class Relay {
   void move(Allocation& allocation, const Request& request);
   void leave_behind(Allocation& allocation);
 
+  // relay_tcp.cpp
+  ClientVerdict on_connect(const Request& request, Allocation& allocation);
+  ClientVerdict on_connection_bind(const Request& request);
+  bool room_for_connection(const Allocation& allocation) const;
+  PeerConnection& add_connection(Allocation& allocation, PeerConnection connection,
+                                 std::chrono::nanoseconds deadline);
+  void forget_connection(Allocation& allocation, ConnectionId id);
+  void close_connections(Allocation& allocation, stun::Family family);
+  void expire_connections(const Now& now);
+  void close_refused_connections();
+  void end_connection(ConnectionId id, int code);
+  stun::Bytes connect_answer(const PeerConnection& connection, int code);
+
   // relay_data.cpp: the packet path
   ClientVerdict on_channel_data(const FiveTuple& client, stun::Bytes packet, const Now& now);
   ClientVerdict on_send(const FiveTuple& client, const stun::MessageView& message, const Now& now);
@@ -236,6 +267,7 @@ class Relay {
   Authenticator authenticator_;
   SourceLimiter limiter_;
   AllocationTable allocations_;
+  PeerConnectionTable connections_;  // of TCP allocations
   std::vector<Event> events_;
   std::size_t pending_abuse_ = 0;
   RelayCounters counters_;

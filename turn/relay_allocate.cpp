@@ -8,6 +8,7 @@
 namespace bedside::turn {
 
 struct Relay::AllocateWish {
+  PeerTransport transport = PeerTransport::udp;
   std::array<bool, 2> families{};  // IPv4, IPv6
   bool even = false;
   bool reserve_next = false;
@@ -27,7 +28,6 @@ namespace {
 
 using stun::Attribute;
 
-constexpr std::uint8_t kUdp = 17;  // IANA protocol number in REQUESTED-TRANSPORT
 constexpr std::uint8_t kFamilyIpv4 = 0x01;
 constexpr std::uint8_t kFamilyIpv6 = 0x02;
 constexpr std::size_t kRandomTries = 16;
@@ -92,6 +92,12 @@ void add_alternate_server(stun::MessageWriter& writer, const stun::Endpoint& ser
   writer.add_bytes(Attribute::alternate_server, stun::Bytes(value).first(4 + address.size()));
 }
 
+// RFC 6062 §5.1: over TCP and TLS only, and without what is about datagrams.
+bool fits_tcp(const stun::MessageView& message, ClientTransport transport) {
+  return is_stream(transport) && !message.has(Attribute::even_port) &&
+         !message.has(Attribute::reservation_token) && !message.has(Attribute::dont_fragment);
+}
+
 }  // namespace
 
 std::chrono::seconds granted_lifetime(std::optional<std::uint32_t> requested) {
@@ -110,8 +116,11 @@ ClientVerdict Relay::on_allocate(const Request& request, const Account& account)
   const stun::MessageView& message = request.message;
   const auto transport = message.u8(Attribute::requested_transport);
   if (!transport) return error(request, account, 400);
-  if (*transport != kUdp) return error(request, account, 442);
   AllocateWish wish;
+  wish.transport = static_cast<PeerTransport>(*transport);
+  const bool tcp = wish.transport == PeerTransport::tcp && settings_.tcp_relay;
+  if (!tcp && wish.transport != PeerTransport::udp) return error(request, account, 442);
+  if (tcp && !fits_tcp(message, request.client.transport)) return error(request, account, 400);
   if (const int code = read_port_wishes(message, wish.even, wish.reserve_next, wish.token)) {
     return error(request, account, code);
   }
@@ -168,6 +177,7 @@ ClientVerdict Relay::allocate(const Request& request, const Account& account,
       .client = request.client,
       .account = account,
       .halves = {},
+      .relayed_transport = wish.transport,
       .permissions = {},
       .channels = {},
       .reply = {request.message.transaction(), now.mono, wish.lifetime, opened.token,
@@ -182,18 +192,22 @@ ClientVerdict Relay::allocate(const Request& request, const Account& account,
       .slot = 0,
       .source = request.client.client.address,
       .mobility = {},
+      .connections = {},
   };
   AllocationOpened event{allocation.serial,
                          Party{request.client, account.name, account.participant},
                          {},
-                         wish.lifetime};
+                         wish.lifetime,
+                         wish.transport};
   for (std::size_t i = 0; i < opened.ports.size(); ++i) {
     if (!opened.ports[i]) continue;
     allocation.halves[i] = RelayedHalf{*opened.ports[i], now.mono + wish.lifetime};
     event.relayed[i] = opened.ports[i]->relayed;
   }
   Allocation& placed = allocations_.insert(std::move(allocation));
-  if (settings_.mobility && request.message.has(Attribute::mobility_ticket)) {
+  // The data connections of a TCP allocation could not follow.
+  if (settings_.mobility && !placed.relays_tcp() &&
+      request.message.has(Attribute::mobility_ticket)) {
     placed.mobility.emplace(
         MobilityTickets{MobilityTicket::make(placed.slot, *around_.random), {}});
   }
@@ -235,8 +249,9 @@ int Relay::open_ports(const AllocateWish& wish, OpenedPorts& opened, const Now& 
   for (const stun::Family family : {stun::Family::ipv4, stun::Family::ipv6}) {
     const std::size_t i = Allocation::index(family);
     if (!wish.families[i]) continue;
-    const auto port = try_ports(
-        wish.even, [&](std::uint16_t number) { return around_.ports->open(family, number, now); });
+    const auto port = try_ports(wish.even, [&](std::uint16_t number) {
+      return around_.ports->open(wish.transport, family, number, now);
+    });
     if (port) {
       opened.ports[i] = *port;
     } else {
@@ -249,7 +264,8 @@ int Relay::open_ports(const AllocateWish& wish, OpenedPorts& opened, const Now& 
 int Relay::open_reserved(const ReservationToken& token, OpenedPorts& opened, const Now& now) {
   const auto reservation = around_.ports->claim(token, now);
   if (!reservation) return 508;
-  const auto port = around_.ports->open(reservation->family, reservation->port, now);
+  const auto port =
+      around_.ports->open(PeerTransport::udp, reservation->family, reservation->port, now);
   if (!port) return code_of(port.error());
   opened.ports[Allocation::index(reservation->family)] = *port;
   return 0;
@@ -263,7 +279,7 @@ int Relay::open_pair(OpenedPorts& opened, stun::Family family, const Now& now) {
     next.port = static_cast<std::uint16_t>(number + 1);
     // The neighbour first: giving back a reservation costs nothing, a closed port has to rest.
     if (!around_.ports->reserve(next, now)) return tl::make_unexpected(PortError::in_use);
-    auto even = around_.ports->open(family, number, now);
+    auto even = around_.ports->open(PeerTransport::udp, family, number, now);
     if (!even) around_.ports->claim(next.token, now);
     return even;
   });

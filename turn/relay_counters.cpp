@@ -30,6 +30,8 @@ std::string_view to_string(DropReason reason) {
       return "too_large";
     case DropReason::icmp_withheld:
       return "icmp_withheld";
+    case DropReason::connection_refused:
+      return "connection_refused";
     case DropReason::count_:
       break;
   }

@@ -20,8 +20,9 @@ enum class DropReason : std::uint8_t {
   wrong_family,
   incomplete_send,  // Send without DATA or XOR-PEER-ADDRESS
   over_bandwidth,
-  too_large,      // does not fit a UDP datagram or the reply buffer
-  icmp_withheld,  // an ICMP error of a kind that is not passed on, or one too many
+  too_large,           // does not fit a UDP datagram or the reply buffer
+  icmp_withheld,       // an ICMP error of a kind that is not passed on, or one too many
+  connection_refused,  // a peer's TCP connection beyond the quota
   count_,
 };
 inline constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason::count_);
@@ -29,9 +30,9 @@ inline constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason:
 // Stable lower-case name, used as a metric label.
 std::string_view to_string(DropReason reason);
 
-// Monotonic counters of one Relay since it was made, except `allocations`, a gauge.
+// Monotonic counters of one Relay since it was made, except the gauges.
 struct RelayCounters {
-  std::uint64_t allocations = 0;
+  std::uint64_t allocations = 0;  // gauge
   std::uint64_t allocations_opened = 0;
   std::uint64_t packets_to_peer = 0;
   std::uint64_t bytes_to_peer = 0;
@@ -40,8 +41,10 @@ struct RelayCounters {
   std::uint64_t packets_inside =
       0;  // of packets_to_peer, those handed over to a relay port of ours
   std::uint64_t icmp_to_client = 0;
-  std::uint64_t redirects = 0;  // Allocates answered with an alternate server
-  std::uint64_t moved = 0;      // allocations that followed their client (RFC 8016)
+  std::uint64_t redirects = 0;         // Allocates answered with an alternate server
+  std::uint64_t moved = 0;             // allocations that followed their client (RFC 8016)
+  std::uint64_t peer_connections = 0;  // gauge: of TCP allocations (RFC 6062), with peers
+  std::uint64_t peer_connections_opened = 0;
   std::uint64_t bindings = 0;
   std::uint64_t requests = 0;
   std::uint64_t auth_failures = 0;

@@ -29,6 +29,7 @@ ClientVerdict Relay::on_send(const FiveTuple& client, const stun::MessageView& m
                              const Now& now) {
   Allocation* allocation = allocations_.find(client);
   if (allocation == nullptr) return drop(DropReason::no_allocation);
+  if (allocation->relays_tcp()) return drop(DropReason::unexpected_class);
   if (message.has_unknown_required()) return drop(DropReason::malformed);
   const auto address = message.xor_address(stun::Attribute::xor_peer_address);
   const auto data = message.find(stun::Attribute::data);
@@ -66,7 +67,7 @@ PortVerdict Relay::on_peer(RelayPortId port, const stun::Endpoint& sender,
                            const PeerDatagram& datagram, const Now& now) {
   expire(now);
   Allocation* allocation = allocations_.find(port);
-  if (allocation == nullptr) return drop(DropReason::no_allocation);
+  if (allocation == nullptr || allocation->relays_tcp()) return drop(DropReason::no_allocation);
   if (datagram.size > kMaxPayload) return drop(DropReason::too_large);
   const stun::Endpoint from = sender.unmapped();
   if (!allocation->permissions.allows(from.address, now)) return drop(DropReason::no_permission);
@@ -131,7 +132,7 @@ PortVerdict Relay::on_icmp(RelayPortId port, const stun::Endpoint& destination,
                            const IcmpError& error, const Now& now) {
   expire(now);
   Allocation* allocation = allocations_.find(port);
-  if (allocation == nullptr) return drop(DropReason::no_allocation);
+  if (allocation == nullptr || allocation->relays_tcp()) return drop(DropReason::no_allocation);
   const stun::Endpoint peer = destination.unmapped();
   const stun::Family family = peer.address.family();
   if (!allocation->half(family) || allocation->half(family)->port.id != port) {

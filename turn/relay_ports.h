@@ -18,7 +18,11 @@ struct RelayPortId {
   friend bool operator==(RelayPortId, RelayPortId) = default;
 };
 
-// An open UDP port on which peers talk to one allocation (RFC 8656's relayed transport address).
+// How peers talk to an allocation: IANA's protocol numbers, as in REQUESTED-TRANSPORT.
+enum class PeerTransport : std::uint8_t { tcp = 6, udp = 17 };
+
+// An open port on which peers talk to one allocation (RFC 8656's relayed transport address). No
+// number is open for both transports at once.
 struct RelayPort {
   RelayPortId id;
   stun::Endpoint relayed;  // as clients and peers see it: the external mapping is applied
@@ -40,13 +44,14 @@ class RelayPorts {
  public:
   virtual ~RelayPorts() = default;
 
-  // Opens exactly this port. `now` decides whether a freed port has rested long enough.
-  virtual tl::expected<RelayPort, PortError> open(stun::Family family, std::uint16_t port,
-                                                  const Now& now) = 0;
+  // Opens exactly this port; one for TCP accepts connections from now on. `now` decides whether a
+  // freed port has rested long enough.
+  virtual tl::expected<RelayPort, PortError> open(PeerTransport transport, stun::Family family,
+                                                  std::uint16_t port, const Now& now) = 0;
 
   // Closes the port and lets its number rest (limits.h) so that late datagrams of the last owner's
-  // peers do not reach the next owner. Afterwards no datagram may be delivered under this id until
-  // `open` returns it again.
+  // peers do not reach the next owner. Afterwards no datagram or connection may be delivered under
+  // this id until `open` returns it again.
   virtual void close(RelayPortId id, const Now& now) = 0;
 
   // The port belongs to whoever sent the request being handled now: its client has moved (RFC

@@ -98,7 +98,8 @@ ClientVerdict Relay::on_channel_bind(const Request& request, Allocation& allocat
   const Account& account = allocation.account;
   const auto value = request.message.u16(Attribute::channel_number);
   const auto address = request.message.xor_address(Attribute::xor_peer_address);
-  if (!value || !address) return error(request, account, 400);
+  // RFC 6062 has no channels.
+  if (!value || !address || allocation.relays_tcp()) return error(request, account, 400);
   const auto number = ChannelNumber::from(*value, settings_.accept_rfc5766_channels);
   if (!number) return error(request, account, 400);
   const stun::Endpoint peer = address->unmapped();

@@ -30,6 +30,9 @@ class StreamFramer {
   // broken().
   [[nodiscard]] std::optional<stun::Bytes> next();
 
+  // What was fed and not handed out yet: for whoever takes the stream over after a frame.
+  [[nodiscard]] stun::Bytes unread() const noexcept { return input_; }
+
   // The stream is neither STUN nor ChannelData (wrong first byte, cookie, or a length that is not a
   // multiple of 4). There is no way to find the next frame: close the connection (checklist B.57).
   [[nodiscard]] bool broken() const noexcept { return broken_; }

@@ -112,6 +112,7 @@ class Connection {
   void pause_reading();  // the kernel's window closes after a while: backpressure
   void resume_reading();
   bool reading() const { return reading_; }
+  bool open() const { return state_ == State::open; }
 
   std::size_t queued() const { return queue_.size() - queue_head_; }  // bytes
   std::uint64_t dropped_data() const { return dropped_data_; }        // refused data writes

@@ -12,8 +12,12 @@
 namespace bedside::net {
 namespace {
 
-// Accepted sockets inherit these on Linux. Keep-alive finds vanished phones within two minutes
-// where nothing above TCP speaks regularly.
+bool out_of_resources(int code) {
+  return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
+}
+
+}  // namespace
+
 void set_stream_options(int fd) {
   const auto set = [fd](int level, int option, int value) {
     ::setsockopt(fd, level, option, &value, sizeof value);
@@ -24,12 +28,6 @@ void set_stream_options(int fd) {
   set(IPPROTO_TCP, TCP_KEEPINTVL, 15);
   set(IPPROTO_TCP, TCP_KEEPCNT, 4);
 }
-
-bool out_of_resources(int code) {
-  return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
-}
-
-}  // namespace
 
 struct TcpListener::Opened {};
 
@@ -48,10 +46,10 @@ tl::expected<std::unique_ptr<TcpListener>, SocketError> TcpListener::open(
 TcpListener::TcpListener(const Opened& /*opened*/, Fd fd, const stun::Endpoint& local)
     : fd_(std::move(fd)), local_(local) {}
 
-void TcpListener::start(Loop& loop, std::function<void(AcceptedSocket)> on_accept) {
+void TcpListener::start(Loop& loop, OnAccept on_accept) {
   on_accept_ = std::move(on_accept);
   watch_ = std::make_unique<FdWatch>(loop, fd_.get(), FdWatch::Direction::read,
-                                     [this] { accept_some(); });
+                                     [this] { on_readable(); });
   resume_ = std::make_unique<Timer>(loop, [this] { watch_->start(); });
   watch_->start();
 }
@@ -61,7 +59,16 @@ void TcpListener::stop() {
   if (resume_) resume_->cancel();
 }
 
-void TcpListener::accept_some() {
+void TcpListener::on_readable() {
+  // The callback may destroy the listener, and with it the function it is running in: it runs from
+  // here and goes back only when the listener still lives.
+  auto running = std::exchange(on_accept_, nullptr);
+  const Lifeline::Watch alive(lifeline_);
+  accept_some(running, alive);
+  if (!alive.cut()) on_accept_ = std::move(running);
+}
+
+void TcpListener::accept_some(const OnAccept& on_accept, const Lifeline::Watch& alive) {
   constexpr int kBatch = 16;
   constexpr std::chrono::milliseconds kPause(100);
   for (int i = 0; i < kBatch && watch_->started(); ++i) {
@@ -79,7 +86,8 @@ void TcpListener::accept_some() {
     if (!peer) continue;
     const bool wildcard = local_.address.is_unspecified();
     const stun::Endpoint local = wildcard ? local_endpoint(fd.get()) : local_;
-    on_accept_(AcceptedSocket{std::move(fd), *peer, local});
+    on_accept(AcceptedSocket{std::move(fd), *peer, local});
+    if (alive.cut()) return;
   }
 }
 

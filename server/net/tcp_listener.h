@@ -6,6 +6,7 @@
 #include <tl/expected.hpp>
 
 #include "server/net/fd.h"
+#include "server/net/lifeline.h"
 #include "server/net/loop.h"
 #include "server/net/socket_error.h"
 #include "server/net/timer.h"
@@ -19,6 +20,10 @@ struct AcceptedSocket {
   stun::Endpoint peer;
   stun::Endpoint local;
 };
+
+// TCP_NODELAY, and keep-alive probes that find vanished phones within two minutes where nothing
+// above TCP speaks regularly. Accepted sockets inherit these from their listener on Linux.
+void set_stream_options(int fd);
 
 // A listening TCP socket with SO_REUSEPORT and SO_REUSEADDR; IPv6 only for IPv6 endpoints.
 class TcpListener {
@@ -37,16 +42,20 @@ class TcpListener {
   const stun::Endpoint& local() const { return local_; }
 
   // Accepts at most 16 connections a wake-up. Out of descriptors or memory: pauses for 100 ms
-  // instead of spinning; waiting clients stay in the kernel's queue.
-  void start(Loop& loop, std::function<void(AcceptedSocket)> on_accept);
+  // instead of spinning; waiting clients stay in the kernel's queue. The callback may destroy the
+  // listener.
+  using OnAccept = std::function<void(AcceptedSocket)>;
+  void start(Loop& loop, OnAccept on_accept);
   void stop();  // no more callbacks; the port stays bound until destruction
 
  private:
-  void accept_some();
+  void on_readable();
+  void accept_some(const OnAccept& on_accept, const Lifeline::Watch& alive);
 
   Fd fd_;
   stun::Endpoint local_;
-  std::function<void(AcceptedSocket)> on_accept_;
+  Lifeline lifeline_;
+  OnAccept on_accept_;
   std::unique_ptr<FdWatch> watch_;
   std::unique_ptr<Timer> resume_;
 };

@@ -40,6 +40,9 @@ class LoopbackClient {
         ::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   }
 
+  // One that somebody has accepted.
+  explicit LoopbackClient(net::Fd accepted) : fd_(std::move(accepted)), connected_(true) {}
+
   bool connected() const { return connected_; }
   int fd() const { return fd_.get(); }
 

@@ -44,6 +44,7 @@ TEST(ChangedKeys, EveryKeyOfAFileIsSeen) {
       {"turn.denied_peers", [&](Config& c) { c.turn.denied_peers.push_back(block); }},
       {"turn.quotas", [](Config& c) { c.turn.quotas.packets_per_second = 77; }},
       {"turn.mobility", [](Config& c) { c.turn.mobility = true; }},
+      {"turn.tcp_relay", [](Config& c) { c.turn.tcp_relay = true; }},
       {"turn.threads", [](Config& c) { c.turn.threads = 3; }},
       {"turn.accept_rfc5766_channels", [](Config& c) { c.turn.accept_rfc5766_channels = true; }},
       {"signaling.access", [](Config& c) { c.signaling.access = Access::open; }},

@@ -62,13 +62,15 @@ TEST(Config, UnwrittenKeysHaveTheDocumentedDefaults) {
   EXPECT_FALSE(config.demo);
 }
 
-TEST(Config, MobilityNeedsOneRelayThread) {
+TEST(Config, MobilityAndTcpRelayNeedOneRelayThread) {
   const auto with = [](const std::string& lines) {
     std::string text = kSmallest;
     return all(parse(text.replace(text.find("[turn]\n"), 7, "[turn]\n" + lines)));
   };
   EXPECT_THAT(with("mobility = true\n"), HasSubstr("threads = 1"));
   EXPECT_EQ(with("mobility = true\nthreads = 1\n"), "");
+  EXPECT_THAT(with("tcp_relay = true\n"), HasSubstr("threads = 1"));
+  EXPECT_EQ(with("tcp_relay = true\nthreads = 1\n"), "");
   EXPECT_EQ(with("dtls = false\n"), "");
 }
 
@@ -291,7 +293,8 @@ TEST(Config, OpenRoomsOnAPublicAddressAreALoudWarning) {
   EXPECT_EQ(loud_warnings(config).size(), 2U);  // and plain http
   config.turn.allow_loopback_peers = true;
   config.turn.accept_rfc5766_channels = true;
-  EXPECT_EQ(loud_warnings(config).size(), 4U);
+  config.turn.tcp_relay = true;
+  EXPECT_EQ(loud_warnings(config).size(), 5U);
 }
 
 TEST(Config, AnIpv6WildcardIsBoundForBothFamilies) {

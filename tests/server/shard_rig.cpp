@@ -64,6 +64,8 @@ ShardRig::ShardRig(const RigOptions& options)
   settings_.relay.last_port = 29999;
   settings_.relay.accept_rfc5766_channels = options.accept_rfc5766_channels;
   settings_.relay.mobility = options.mobility;
+  settings_.relay.tcp_relay = options.tcp_relay;
+  settings_.relay.quotas = options.quotas;
   settings_.relay.nonce_key.fill(0x33);
   settings_.relay.alternate_server[0] = options.alternate_server;
   endpoints_ = add_shard().listening();
@@ -217,6 +219,14 @@ DoorTurnEnd::DoorTurnEnd(ShardRig& rig, turn::ClientTransport transport, int rec
 
 void DoorTurnEnd::send(const Packet& packet) { send_padded(*tcp, packet); }
 std::optional<Packet> DoorTurnEnd::receive() { return receive_frame(rig_, *tcp, unread_); }
+
+std::string DoorTurnEnd::receive_raw(std::size_t size) {
+  rig_.run_until([&] {
+    unread_ += tcp->pump().take_received();
+    return unread_.size() >= size;
+  });
+  return std::exchange(unread_, {});
+}
 
 std::optional<Packet> DtlsTurnEnd::receive() {
   const bool came = rig_.run_until([this] {

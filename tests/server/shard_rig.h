@@ -33,6 +33,8 @@ struct RigOptions {
   bool allow_loopback_peers = true;
   bool accept_rfc5766_channels = false;
   bool mobility = false;
+  bool tcp_relay = false;
+  turn::Quotas quotas;
   std::size_t event_queue = 64;
   TurnSessionLimits sessions;
 };
@@ -157,6 +159,9 @@ class DoorTurnEnd final : public TurnEnd {
   DoorTurnEnd(ShardRig& rig, turn::ClientTransport transport, int receive_buffer = 0);
   void send(const Packet& packet) override;  // padded to four bytes
   std::optional<Packet> receive() override;
+
+  // All that came and was not received as a message, now and until `size` bytes are there.
+  std::string receive_raw(std::size_t size);
 
   std::unique_ptr<tests::LoopbackClient> tcp;
 

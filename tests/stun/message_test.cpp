@@ -77,6 +77,7 @@ TEST(Attributes, carry_the_numbers_of_the_iana_registry) {
       {"USERHASH", 0x001E},
       {"XOR-MAPPED-ADDRESS", 0x0020},
       {"RESERVATION-TOKEN", 0x0022},
+      {"CONNECTION-ID", 0x002A},
       {"ADDITIONAL-ADDRESS-FAMILY", 0x8000},
       {"ADDRESS-ERROR-CODE", 0x8001},
       {"PASSWORD-ALGORITHMS", 0x8002},
@@ -117,6 +118,9 @@ TEST(Message, class_and_method_are_read_from_their_interleaved_bits) {
       {"0017", {Class::indication, Method::data}},
       {"0118", {Class::error, Method::create_permission}},
       {"0109", {Class::success, Method::channel_bind}},
+      {"000a", {Class::request, Method::connect}},
+      {"010b", {Class::success, Method::connection_bind}},
+      {"001c", {Class::indication, Method::connection_attempt}},
       {"3eef", {Class::request, static_cast<Method>(0xFFF)}},
       {"3fff", {Class::error, static_cast<Method>(0xFFF)}},
   };

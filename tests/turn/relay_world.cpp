@@ -32,6 +32,7 @@ RelaySettings make_settings(const WorldOptions& options) {
   settings.quotas = options.quotas;
   settings.accept_rfc5766_channels = options.accept_rfc5766_channels;
   settings.mobility = options.mobility;
+  settings.tcp_relay = options.tcp_relay;
   settings.nonce_key.fill(0x5a);
   settings.alternate_server = options.alternate_server;
   return settings;
@@ -39,21 +40,23 @@ RelaySettings make_settings(const WorldOptions& options) {
 
 }  // namespace
 
-tl::expected<RelayPort, PortError> FakePorts::open(stun::Family family, std::uint16_t port,
-                                                   const Now& now) {
+tl::expected<RelayPort, PortError> FakePorts::open(PeerTransport transport, stun::Family family,
+                                                   std::uint16_t port, const Now& now) {
   if (exhausted) return tl::make_unexpected(PortError::exhausted);
   const auto& public_address = external[Allocation::index(family)];
   if (!public_address) return tl::make_unexpected(PortError::family_unavailable);
   const stun::Endpoint relayed{*public_address, port};
   const auto rest = rests_until_.find(relayed);
+  const bool taken = find(relayed) != nullptr;
   const bool resting = rest != rests_until_.end() && now.mono < rest->second;
-  if (contains(relayed) || resting || reservations_.holds(family, port, now)) {
+  if (taken || resting || reservations_.holds(family, port, now)) {
     return tl::make_unexpected(PortError::in_use);
   }
   std::uint32_t id = 0;
   while (open_.contains(id)) ++id;
   const RelayPort opened{{id}, relayed, relayed};
   open_.emplace(id, opened);
+  if (transport == PeerTransport::tcp) listening_.insert(id);
   return opened;
 }
 
@@ -62,11 +65,12 @@ void FakePorts::close(RelayPortId id, const Now& now) {
   assert(found != open_.end());
   rests_until_[found->second.relayed] = now.mono + limits::kRelayPortRest;
   open_.erase(found);
+  listening_.erase(id.value);
 }
 
 bool FakePorts::reserve(const Reservation& reservation, const Now& now) {
   const stun::Endpoint relayed{*external[Allocation::index(reservation.family)], reservation.port};
-  return !contains(relayed) && reservations_.add(reservation, now);
+  return find(relayed) == nullptr && reservations_.add(reservation, now);
 }
 
 std::optional<Reservation> FakePorts::claim(const ReservationToken& token, const Now& now) {
@@ -75,8 +79,13 @@ std::optional<Reservation> FakePorts::claim(const ReservationToken& token, const
 
 std::optional<LiveRelay> FakePorts::locate(const stun::Endpoint& relayed) const noexcept {
   const RelayPort* port = find(relayed);
-  if (port == nullptr) return std::nullopt;
+  if (port == nullptr || listening_.contains(port->id.value)) return std::nullopt;
   return LiveRelay{World::kShard, port->id};
+}
+
+bool FakePorts::listens(const stun::Endpoint& relayed) const noexcept {
+  const RelayPort* port = find(relayed);
+  return port != nullptr && listening_.contains(port->id.value);
 }
 
 const RelayPort* FakePorts::find(const stun::Endpoint& relayed) const {
@@ -91,7 +100,8 @@ World::World(const WorldOptions& options)
       ledger(options.quotas),
       random(options.seed),
       relay(make_settings(options),
-            RelaySurroundings{&credentials, &participants, &ports, &ledger, &ports, &random},
+            RelaySurroundings{&credentials, &participants, &ports, &ledger, &ports, &random,
+                              &data_connections},
             PeerPolicy::make(with_own_addresses(options.peers)).value()) {}
 
 ClientVerdict World::from_client(const FiveTuple& client, Packet packet) {

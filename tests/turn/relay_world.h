@@ -37,13 +37,14 @@ class SeededRandom final : public Random {
 // Hands out ports the way a real server does (lowest free id, closed ports rest), without sockets.
 class FakePorts final : public RelayPorts, public LiveRelayAddresses {
  public:
-  tl::expected<RelayPort, PortError> open(stun::Family family, std::uint16_t port,
-                                          const Now& now) override;
+  tl::expected<RelayPort, PortError> open(PeerTransport transport, stun::Family family,
+                                          std::uint16_t port, const Now& now) override;
   void close(RelayPortId id, const Now& now) override;
   void hand_over(RelayPortId /*id*/) override {}
   bool reserve(const Reservation& reservation, const Now& now) override;
   std::optional<Reservation> claim(const ReservationToken& token, const Now& now) override;
   std::optional<LiveRelay> locate(const stun::Endpoint& relayed) const noexcept override;
+  bool listens(const stun::Endpoint& relayed) const noexcept override;
 
   std::size_t open_count() const { return open_.size(); }
   const std::map<std::uint32_t, RelayPort>& open_ports() const { return open_; }
@@ -55,8 +56,21 @@ class FakePorts final : public RelayPorts, public LiveRelayAddresses {
 
  private:
   std::map<std::uint32_t, RelayPort> open_;
+  std::set<std::uint32_t> listening_;  // of them, those for TCP
   std::map<stun::Endpoint, std::chrono::nanoseconds> rests_until_;
   Reservations reservations_{8};
+};
+
+// The data connections the relay has asked to end, in order.
+class FakeDataConnections final : public DataConnections {
+ public:
+  void close(ConnectionId id) override { closed.push_back(id); }
+  void give_up(ConnectionId id, RelayPortId /*from*/, stun::Bytes answer) override {
+    closed.push_back(id);
+    answers.emplace_back(answer.begin(), answer.end());
+  }
+  std::vector<ConnectionId> closed;
+  std::vector<Packet> answers;  // of Connects that were given up
 };
 
 class FakeParticipants final : public LiveParticipants {
@@ -79,6 +93,7 @@ struct WorldOptions {
   std::uint16_t last_port = 50999;
   bool accept_rfc5766_channels = false;
   bool mobility = false;
+  bool tcp_relay = false;
   bool shared_secret = true;  // users nobody can list, hence no hidden names
   PeerPolicyConfig peers{};
   std::array<std::optional<stun::Endpoint>, 2> alternate_server{};
@@ -122,6 +137,7 @@ class World {
   FakePorts ports;
   LocalLedger ledger;
   SeededRandom random;
+  FakeDataConnections data_connections;
   Relay relay;
 
  private:
