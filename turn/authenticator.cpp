@@ -34,7 +34,14 @@ tl::expected<Account, AuthRefusal> Authenticator::check(const stun::MessageView&
   if (!has_integrity(message)) return refuse(Cause::no_integrity, 401);
   if (!is_complete(message)) return refuse(Cause::incomplete, 400);
   const auto nonce = message.text(Attribute::nonce);
-  if (nonces_.check(*nonce, client.transport, client.client, now) != NonceVerdict::valid) {
+  const auto valid_for = [&](const FiveTuple& who) {
+    return nonces_.check(*nonce, who.transport, who.client, now) == NonceVerdict::valid;
+  };
+  // RFC 6062 §4.3: the same client on another connection, which may know no nonce but the one of
+  // its control connection.
+  const bool sibling = allocation != nullptr && message.method() == stun::Method::connection_bind &&
+                       allocation->client.client.address == client.client.address;
+  if (!valid_for(client) && !(sibling && valid_for(allocation->client))) {
     return refuse(Cause::stale_nonce, 438);
   }
   // Every nonce that is valid here has the "password algorithms" bit.
