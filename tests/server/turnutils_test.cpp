@@ -107,6 +107,7 @@ class Turnutils : public ::testing::Test {
     RigOptions wanted;
     wanted.listen = {endpoint(listen)};
     wanted.mobility = true;
+    wanted.tcp_relay = true;
     wanted.accept_rfc5766_channels = true;  // this client picks channels up to 0x7FFF
     ShardRig rig(wanted);
     rig.open_door();
@@ -140,11 +141,11 @@ class EveryWay : public Turnutils {
  protected:
   // All ways at once: the client spends most of its time waiting for itself.
   void send(const std::vector<std::string>& options, std::string_view listen = "127.0.0.1:0",
-            const Ways& ways = kWays) {
+            const Ways& ways = kWays, const std::string& clients = "4") {
     std::vector<std::future<void>> runs;
     for (std::vector<std::string> command : ways) {
       command.insert(command.end(), options.begin(), options.end());
-      command.insert(command.end(), {"-n", "50", "-m", "4"});  // messages, clients
+      command.insert(command.end(), {"-n", "50", "-m", clients});  // messages
       runs.push_back(std::async(std::launch::async, [this, command, listen] {
         expect_everything_back(command, listen);
       }));
@@ -177,6 +178,11 @@ TEST_F(EveryWay, An_echoing_peer_by_send_indications) {
 // crashes.
 TEST_F(EveryWay, Relay_to_relay_of_clients_that_move) {
   send({"-M", "-y"}, "127.0.0.1:0", {{}, {"-t"}});
+}
+
+// -T: TCP allocations (RFC 6062). One of two clients connects to the relayed address of the other.
+TEST_F(EveryWay, Relay_to_relay_over_tcp_allocations) {
+  send({"-T"}, "127.0.0.1:0", {{"-t"}, {"-t", "-S"}}, "2");
 }
 
 // -x: IPv6 relayed addresses.
