@@ -257,6 +257,7 @@ void read_turn(Section turn, const std::filesystem::path& folder, TurnConfig& ou
   turn.read("threads", out.threads, 0, 64);
   turn.read("mobility", out.mobility);
   turn.read("tcp_relay", out.tcp_relay);
+  turn.read("behavior_discovery", out.behavior_discovery);
   turn.read("accept_rfc5766_channels", out.accept_rfc5766_channels);
   Section quotas = turn.child("quotas");
   for (const QuotaKey& quota : kQuotaKeys) {

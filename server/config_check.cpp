@@ -10,6 +10,7 @@
 #include "server/links.h"
 #include "server/net/tls.h"
 #include "server/private_file.h"
+#include "server/relay_addresses.h"
 
 namespace bedside::server {
 namespace {
@@ -150,6 +151,32 @@ void check_alternate_server(const TurnConfig& turn, Findings& findings) {
   }
 }
 
+void check_discovery(const TurnConfig& turn, Findings& findings) {
+  if (!turn.behavior_discovery) return;
+  const char* key = "turn.behavior_discovery";
+  const std::string example =
+      "write turn.listen = [\"192.0.2.1:3478\", \"192.0.2.1:3479\", \"192.0.2.2:3478\", "
+      "\"192.0.2.2:3479\"] with two addresses of this machine";
+  for (const stun::Family family : {stun::Family::ipv4, stun::Family::ipv6}) {
+    const bool any = std::any_of(turn.listen.begin(), turn.listen.end(), [&](const auto& endpoint) {
+      return endpoint.address.family() == family;
+    });
+    if (any && !discovery_addresses(turn.listen, family)) {
+      findings.error(key,
+                     std::string("turn.behavior_discovery needs exactly two ") +
+                         (family == stun::Family::ipv4 ? "IPv4" : "IPv6") +
+                         " addresses in turn.listen, each with the same two ports, and no wildcard",
+                     example);
+    }
+  }
+  if (!turn.external_ip.empty()) {
+    findings.error(key,
+                   "turn.behavior_discovery does not work behind turn.external_ip: clients "
+                   "would be sent to addresses they cannot reach",
+                   "give this machine two public addresses, or switch behavior_discovery off");
+  }
+}
+
 void check_peers(const TurnConfig& turn, Findings& findings) {
   turn::PeerPolicyConfig policy;
   policy.allowed = turn.allowed_peers;
@@ -257,6 +284,7 @@ void check_config(Config& config, Findings& findings) {
   check_ports(config, findings);
   check_relay_addresses(config.turn, findings);
   check_alternate_server(config.turn, findings);
+  check_discovery(config.turn, findings);
   check_peers(config.turn, findings);
   check_credentials(config.turn, findings);
   check_access(config, findings);

@@ -71,6 +71,7 @@ std::vector<Entry> entries(const Config& config) {
       {"turn.quotas", text_of(turn.quotas), true},
       {"turn.mobility", text_of(turn.mobility), false},
       {"turn.tcp_relay", text_of(turn.tcp_relay), false},
+      {"turn.behavior_discovery", text_of(turn.behavior_discovery), false},
       {"turn.threads", std::to_string(turn.threads), false},
       {"turn.accept_rfc5766_channels", text_of(turn.accept_rfc5766_channels), false},
       {"signaling.access", text_of(config.signaling.access == Access::open), false},

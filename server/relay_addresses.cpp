@@ -35,6 +35,26 @@ RelayAddresses choose_relay_addresses(const std::vector<stun::Endpoint>& listen,
   return chosen;
 }
 
+std::optional<stun::DiscoveryAddresses> discovery_addresses(
+    const std::vector<stun::Endpoint>& listen, stun::Family family) {
+  std::vector<stun::IpAddress> addresses;
+  std::vector<std::uint16_t> ports;
+  std::size_t endpoints = 0;
+  const auto note = [](auto& seen, const auto& value) {
+    if (std::find(seen.begin(), seen.end(), value) == seen.end()) seen.push_back(value);
+  };
+  for (const stun::Endpoint& endpoint : listen) {
+    if (endpoint.address.family() != family) continue;
+    if (endpoint.address.is_unspecified()) return std::nullopt;
+    note(addresses, endpoint.address);
+    note(ports, endpoint.port);
+    ++endpoints;
+  }
+  // Four different endpoints of two addresses and two ports are all there are.
+  if (endpoints != 4 || addresses.size() != 2 || ports.size() != 2) return std::nullopt;
+  return stun::DiscoveryAddresses{{addresses[0], addresses[1]}, {ports[0], ports[1]}};
+}
+
 std::vector<stun::IpAddress> interface_addresses() { return net::interface_addresses(); }
 
 }  // namespace bedside::server

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "stun/behavior_discovery.h"
 #include "stun/endpoint.h"
 
 namespace bedside::server {
@@ -35,5 +36,10 @@ RelayAddresses choose_relay_addresses(const std::vector<stun::Endpoint>& listen,
 
 // Every address of this host's interfaces, for turn::PeerPolicyConfig::own_addresses.
 std::vector<stun::IpAddress> interface_addresses();
+
+// The addresses and ports of RFC 5780 among those we listen on: nothing unless they are exactly two
+// addresses of this family, each with the same two ports, and no wildcard.
+std::optional<stun::DiscoveryAddresses> discovery_addresses(
+    const std::vector<stun::Endpoint>& listen, stun::Family family);
 
 }  // namespace bedside::server

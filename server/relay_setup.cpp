@@ -78,6 +78,19 @@ std::vector<stun::Endpoint> advertised_endpoints(const std::vector<stun::Endpoin
   return result;
 }
 
+// Clients are told one of the four addresses of behaviour discovery; who discovers learns of the
+// others there.
+std::vector<stun::Endpoint> first_of_each_family(const std::vector<stun::Endpoint>& listen) {
+  std::vector<stun::Endpoint> first;
+  for (const stun::Endpoint& endpoint : listen) {
+    const bool known = std::any_of(first.begin(), first.end(), [&](const stun::Endpoint& other) {
+      return other.address.family() == endpoint.address.family();
+    });
+    if (!known) first.push_back(endpoint);
+  }
+  return first;
+}
+
 bool fill_random(void* out, std::size_t size) {
   return RAND_bytes(static_cast<unsigned char*>(out), static_cast<int>(size)) == 1;
 }
@@ -107,6 +120,10 @@ tl::expected<RelaySetup, std::string> make_relay_setup(
   setup.settings.mobility = config.turn.mobility;
   setup.settings.tcp_relay = config.turn.tcp_relay;
   setup.settings.quotas = config.turn.quotas;
+  if (config.turn.behavior_discovery) {
+    setup.settings.discovery = {discovery_addresses(listen, stun::Family::ipv4),
+                                discovery_addresses(listen, stun::Family::ipv6)};
+  }
   setup.settings.accept_rfc5766_channels = config.turn.accept_rfc5766_channels;
   if (!fill_random(setup.settings.nonce_key.data(), setup.settings.nonce_key.size())) {
     return tl::unexpected(std::string("the system gives no random numbers"));
@@ -114,7 +131,8 @@ tl::expected<RelaySetup, std::string> make_relay_setup(
   for (const stun::Endpoint& server : config.turn.alternate_server) {
     setup.settings.alternate_server[server.address.is_v4() ? 0 : 1] = server;
   }
-  setup.advertised.udp = advertised_endpoints(listen, setup.addresses);
+  setup.advertised.udp = advertised_endpoints(
+      config.turn.behavior_discovery ? first_of_each_family(listen) : listen, setup.addresses);
   setup.advertised.tcp = setup.advertised.udp;
   return setup;
 }

@@ -66,6 +66,7 @@ struct RelayShard::Core final : TurnSession::Owner, TcpLink::Owner {
   void on_client_readable(net::UdpSocket& socket);
   void on_client_datagram(const net::UdpSocket& socket, const net::Datagram& datagram,
                           const turn::Now& time);
+  void to_client_by(const turn::ToClient::Route& route, stun::Bytes bytes);
   void on_port_readable(turn::RelayPortId id);
   void from_peer(PortSocket& port, const stun::Endpoint& from, const turn::PeerDatagram& datagram,
                  const turn::Now& time, bool stays);

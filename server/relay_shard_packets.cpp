@@ -31,7 +31,15 @@ void RelayShard::Core::on_client_datagram(const net::UdpSocket& socket,
   if (const auto* out = std::get_if<turn::ToPeer>(&verdict)) {
     to_peer(*out, datagram.buffer, time);
   } else if (const auto* reply = std::get_if<turn::ToClient>(&verdict)) {
+    if (reply->route) return to_client_by(*reply->route, reply->bytes);
     outgoing.add_copy(socket, datagram.from, reply->bytes, &datagram.to.address);
+  }
+}
+
+// Every shard has a socket on every listening address.
+void RelayShard::Core::to_client_by(const turn::ToClient::Route& route, stun::Bytes bytes) {
+  for (const auto& socket : clients) {
+    if (socket->local() == route.from) outgoing.add_copy(*socket, route.to, bytes);
   }
 }
 

@@ -10,6 +10,7 @@ namespace bedside::stun {
 enum class Attribute : std::uint16_t {
   // Comprehension-required: 0x0000 to 0x7FFF.
   mapped_address = 0x0001,
+  change_request = 0x0003,
   username = 0x0006,
   message_integrity = 0x0008,
   error_code = 0x0009,
@@ -30,6 +31,8 @@ enum class Attribute : std::uint16_t {
   userhash = 0x001E,
   xor_mapped_address = 0x0020,
   reservation_token = 0x0022,
+  padding = 0x0026,
+  response_port = 0x0027,
   connection_id = 0x002A,
   // Comprehension-optional: 0x8000 to 0xFFFF.
   additional_address_family = 0x8000,
@@ -40,6 +43,8 @@ enum class Attribute : std::uint16_t {
   software = 0x8022,
   alternate_server = 0x8023,
   fingerprint = 0x8028,
+  response_origin = 0x802B,
+  other_address = 0x802C,
   mobility_ticket = 0x8030,
 };
 
@@ -49,8 +54,9 @@ struct AttributeRow {
 };
 
 // Every attribute of RFC 8489, RFC 8656, RFC 6062 and RFC 8016. A comprehension-required number
-// that is not listed here is unknown to us (RFC 8489 §6.3.1): ACCESS-TOKEN (RFC 7635),
-// CHANGE-REQUEST and RESPONSE-PORT (RFC 5780) are left out on purpose, those services are absent.
+// that is not listed here is unknown to us (RFC 8489 §6.3.1): ACCESS-TOKEN (RFC 7635) is left out
+// on purpose, that service is absent, and so are CHANGE-REQUEST, PADDING and RESPONSE-PORT (RFC
+// 5780): only behavior_discovery.h knows them, where it is switched on.
 inline constexpr std::array<AttributeRow, 31> kAttributes{{
     {Attribute::mapped_address, "MAPPED-ADDRESS"},
     {Attribute::username, "USERNAME"},

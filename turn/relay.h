@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "stun/behavior_discovery.h"
 #include "stun/bytes.h"
 #include "stun/endpoint.h"
 #include "stun/message.h"
@@ -42,7 +43,14 @@ struct Drop {
 };
 // Bytes for the client that sent the packet. Borrows the relay's scratch.
 struct ToClient {
+  // Not the way the packet came (RFC 5780): from another listening address of ours over UDP, or to
+  // another port.
+  struct Route {
+    stun::Endpoint from;
+    stun::Endpoint to;
+  };
   stun::Bytes bytes;
+  std::optional<Route> route{};
 };
 // A datagram for a peer, to leave from that relay port. Borrows the client's packet.
 struct ToPeer {
@@ -89,6 +97,8 @@ struct RelaySettings {
   bool mobility = false;
   // RFC 6062, which needs RelaySurroundings::data_connections.
   bool tcp_relay = false;
+  // RFC 5780, IPv4 and IPv6: nothing where it is off.
+  std::array<std::optional<stun::DiscoveryAddresses>, 2> discovery{};
   NonceKey nonce_key{};  // random per start, the same for all shards
   // IPv4, IPv6: where clients of that family are sent while no new allocations are accepted.
   std::array<std::optional<stun::Endpoint>, 2> alternate_server;
@@ -251,6 +261,7 @@ class Relay {
 
   // relay_replies.cpp
   ClientVerdict on_binding(const Request& request);
+  ClientVerdict discover(const Request& request, const stun::DiscoveryAddresses& addresses);
   ClientVerdict success(const Request& request, const Account& account,
                         stun::MessageWriter& writer);
   ClientVerdict error(const Request& request, const Account& account, int code);

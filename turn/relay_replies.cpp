@@ -43,7 +43,22 @@ ClientVerdict Relay::on_binding(const Request& request) {
     return drop(DropReason::rate_limited);
   }
   ++counters_.bindings;
+  const stun::Endpoint& server = request.client.server;
+  const auto& discovery = settings_.discovery[server.address.is_v4() ? 0 : 1];
+  if (discovery && discovery->has(server)) return discover(request, *discovery);
   return sent(stun::answer_binding(request.message, request.client.client, scratch_));
+}
+
+ClientVerdict Relay::discover(const Request& request, const stun::DiscoveryAddresses& addresses) {
+  const FiveTuple& client = request.client;
+  const stun::DiscoveryAnswer answer =
+      stun::answer_discovery(request.message, client.client, client.server,
+                             client.transport == ClientTransport::udp, addresses, scratch_);
+  if (answer.bytes.empty()) return drop(DropReason::too_large);
+  ToClient reply{answer.bytes};
+  const bool same_way = answer.from == client.server && answer.to == client.client;
+  if (!same_way) reply.route = ToClient::Route{answer.from, answer.to};
+  return reply;
 }
 
 ClientVerdict Relay::refuse_stranger(const Request& request, const AuthRefusal& refusal) {

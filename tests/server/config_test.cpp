@@ -74,6 +74,31 @@ TEST(Config, MobilityAndTcpRelayNeedOneRelayThread) {
   EXPECT_EQ(with("dtls = false\n"), "");
 }
 
+TEST(Config, BehaviorDiscoveryNeedsTwoAddressesWithTheSameTwoPorts) {
+  const auto with = [](const std::string& listen, const std::string& more = "") {
+    std::string text = kSmallest;
+    const std::string written = "listen = \"127.0.0.1:3478\"\n";
+    text.replace(text.find(written), written.size(),
+                 "behavior_discovery = true\nlisten = [" + listen + "]\n" + more);
+    return all(parse(text));
+  };
+  constexpr const char* kFour =
+      R"("127.0.0.1:3478", "127.0.0.1:3479", "127.0.0.2:3478", "127.0.0.2:3479")";
+  EXPECT_EQ(with(kFour), "");
+  EXPECT_THAT(
+      with(std::string(kFour) + R"(, "[::1]:3478", "[::1]:3479", "[::2]:3478", "[::2]:3479")"),
+      ::testing::Not(HasSubstr("behavior_discovery")));
+  for (const char* listen :
+       {R"("127.0.0.1:3478")", R"("127.0.0.1:3478", "127.0.0.1:3479", "127.0.0.2:3478")",
+        R"("127.0.0.1:3478", "127.0.0.1:3479", "127.0.0.2:3478", "127.0.0.2:3480")",
+        R"("0.0.0.0:3478", "0.0.0.0:3479", "127.0.0.2:3488", "127.0.0.2:3489")"}) {
+    EXPECT_THAT(with(listen), HasSubstr("exactly two IPv4 addresses in turn.listen")) << listen;
+    EXPECT_THAT(with(listen), HasSubstr("192.0.2.2:3479")) << "what to write instead";
+  }
+  EXPECT_THAT(with(std::string(kFour) + R"(, "[::1]:3478")"), HasSubstr("exactly two IPv6"));
+  EXPECT_THAT(with(kFour, "external_ip = [\"203.0.113.5\"]\n"), HasSubstr("turn.external_ip"));
+}
+
 TEST(Config, EveryKeyIsRead) {
   const ScratchFolder folder;
   folder.write("secret", "a secret of good length\n", 0600);

@@ -159,6 +159,7 @@ std::vector<Exchange> exchanges() {
     writer.add_text(Attribute::nonce, "obMatJos2AAAAxxxxxxxxxxxxxxxxxxxxxx");
     writer.add_present(Attribute::message_integrity, 20);
   };
+  const auto change = [](auto& writer) { writer.add_u32(Attribute::change_request, 6); };
   Datagram channel{0x40, 0x00, 0x00, 0x04, 1, 2, 3, 4};
   return {
       {"Binding", testing_support::binding_request(), 32},
@@ -168,6 +169,8 @@ std::vector<Exchange> exchanges() {
        40},
       {"Binding with unknown attributes",
        unsigned_message(Class::request, Method::binding, unknown), 128},
+      {"Binding with CHANGE-REQUEST", unsigned_message(Class::request, Method::binding, change),
+       36},
       {"Binding indication", unsigned_message(Class::indication, Method::binding, nothing), 0},
       {"Allocate", testing_support::allocate_request(), 128},
       {"Allocate without anything", unsigned_message(Class::request, Method::allocate, nothing),
@@ -211,6 +214,65 @@ TEST(Flood, What_strangers_draw_is_small) {
     EXPECT_FALSE(stranger.receive(milliseconds{0})) << exchange.what << ": a second answer";
   }
   EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+}
+
+// With behaviour discovery (RFC 5780): more in each answer, and still within the same limits.
+TEST(Flood, What_strangers_draw_from_behaviour_discovery_is_small) {
+  const ScratchFolder folder;
+  const std::string ports[] = {std::to_string(free_port()), std::to_string(free_port())};
+  const auto file = folder.write(
+      "bedside.toml",
+      "data_dir = \"data\"\n[https]\nlisten = []\n[http]\nlisten = \"127.0.0.1:" +
+          std::to_string(free_port()) + "\"\n[operator]\nlisten = \"127.0.0.1:" +
+          std::to_string(free_port()) + "\"\n[signaling]\naccess = \"open\"\n[turn]\n" +
+          "behavior_discovery = true\nlisten = [\"127.0.0.1:" + ports[0] + "\", \"127.0.0.1:" +
+          ports[1] + "\", \"127.0.0.2:" + ports[0] + "\", \"127.0.0.2:" + ports[1] + "\"]\n",
+      0600);
+  BedsideProcess process({"serve", "--config", file.string()});
+  ASSERT_TRUE(process.wait_for_output("Bedside is running")) << process.wait().errors;
+  const auto port = static_cast<std::uint16_t>(std::stoi(ports[0]));
+  const auto padded = [](std::size_t size) {
+    Datagram padding(size);
+    Datagram buffer(2048);
+    stun::MessageWriter writer(buffer, Class::request, Method::binding, {});
+    writer.add_bytes(Attribute::padding, padding);
+    buffer.resize(writer.finish().size());
+    return buffer;
+  };
+  const auto change = [](auto& writer) { writer.add_u32(Attribute::change_request, 6); };
+  const std::vector<Exchange> draws{
+      {"Binding, discovery on", testing_support::binding_request(), 56},
+      {"Binding with PADDING of 100", padded(100), 124},
+      {"Binding with PADDING of 1500", padded(1500), 1524},
+      {"Allocate with CHANGE-REQUEST", unsigned_message(Class::request, Method::allocate, change),
+       128},
+  };
+  std::uint32_t number = 0;
+  for (const Exchange& exchange : draws) {
+    const Stranger stranger(port, 250 * ++number);
+    stranger.send(exchange.question);
+    const auto answer = stranger.receive(kPatience);
+    ASSERT_TRUE(answer) << exchange.what;
+    std::printf(
+        "%-34s %5zu %5zu %6.2f\n", exchange.what, exchange.question.size(), answer->size(),
+        static_cast<double>(answer->size()) / static_cast<double>(exchange.question.size()));
+    EXPECT_LE(answer->size(), exchange.most) << exchange.what;
+  }
+  // One source may not have more answers by asking for them elsewhere.
+  const Stranger greedy(port, 250 * 100);
+  std::size_t answers = 0;
+  for (int i = 0; i < 2'000; ++i) {
+    greedy.send(testing_support::binding_request());
+    if (i % 50 == 0) {
+      while (greedy.receive(milliseconds{1})) ++answers;
+    }
+  }
+  while (greedy.receive(milliseconds{100})) ++answers;
+  std::printf("2000 requests of one source: %zu answers\n", answers);
+  EXPECT_GT(answers, 0U);
+  EXPECT_LT(answers, 1'500U) << "a burst of 1000, then 50 a second";
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait().exit_code, 0);
 }
 
 }  // namespace

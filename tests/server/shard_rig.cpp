@@ -66,6 +66,9 @@ ShardRig::ShardRig(const RigOptions& options)
   settings_.relay.mobility = options.mobility;
   settings_.relay.tcp_relay = options.tcp_relay;
   settings_.relay.quotas = options.quotas;
+  if (options.behavior_discovery) {
+    settings_.relay.discovery[0] = discovery_addresses(options.listen, stun::Family::ipv4);
+  }
   settings_.relay.nonce_key.fill(0x33);
   settings_.relay.alternate_server[0] = options.alternate_server;
   endpoints_ = add_shard().listening();

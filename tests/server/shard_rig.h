@@ -35,6 +35,7 @@ struct RigOptions {
   bool mobility = false;
   bool tcp_relay = false;
   turn::Quotas quotas;
+  bool behavior_discovery = false;  // `listen` must be what it needs
   std::size_t event_queue = 64;
   TurnSessionLimits sessions;
 };

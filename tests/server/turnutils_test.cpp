@@ -185,6 +185,62 @@ TEST_F(EveryWay, Relay_to_relay_over_tcp_allocations) {
   send({"-T"}, "127.0.0.1:0", {{"-t"}, {"-t", "-S"}}, "2");
 }
 
+// Four endpoints for behaviour discovery (RFC 5780): two loopback addresses, two free ports.
+std::vector<stun::Endpoint> four_endpoints() {
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    const auto first = net::UdpSocket::bind(endpoint("127.0.0.1:0")).value();
+    const auto second = net::UdpSocket::bind(endpoint("127.0.0.1:0")).value();
+    const std::uint16_t ports[] = {first.local().port, second.local().port};
+    std::vector<stun::Endpoint> four;
+    bool free = true;
+    for (const char* address : {"127.0.0.1", "127.0.0.2"}) {
+      for (const std::uint16_t port : ports) {
+        four.push_back({*stun::IpAddress::parse(address), port});
+        free = free && (four.size() <= 2 || net::UdpSocket::bind(four.back()).has_value());
+      }
+    }
+    if (free) return four;
+  }
+  throw std::runtime_error("no two ports are free on both addresses");
+}
+
+// coturn's client for behaviour discovery, from a machine without a NAT.
+TEST_F(Turnutils, Nat_discovery_finds_no_nat) {
+  const auto discover = find_program("turnutils_natdiscovery");
+  if (!discover)
+    GTEST_SKIP() << "turnutils_natdiscovery is not installed: RFC 5780 was NOT checked";
+  RigOptions wanted;
+  wanted.listen = four_endpoints();
+  wanted.behavior_discovery = true;
+  ShardRig rig(wanted);
+  rig.shard().start();
+  const std::string port = std::to_string(rig.server().port);
+  const Finished mapping = run({*discover, "-m", "-L", "127.0.0.1", "-p", port, "127.0.0.1"});
+  const Finished filtering = run({*discover, "-f", "-p", port, "127.0.0.1"});
+  const Finished padded = run({*discover, "-f", "-P", "-p", port, "127.0.0.1"});
+  rig.shard().stop();
+  EXPECT_NE(mapping.output.find("No NAT! (Endpoint Independent Mapping)"), std::string::npos)
+      << mapping.output;
+  for (const Finished* each : {&filtering, &padded}) {
+    EXPECT_NE(each->output.find("NAT with Endpoint Independent Filtering!"), std::string::npos)
+        << each->output;
+  }
+}
+
+TEST_F(Turnutils, Stun_client_hears_of_the_other_address) {
+  const auto ask = find_program("turnutils_stunclient");
+  if (!ask) GTEST_SKIP() << "turnutils_stunclient is not installed: RFC 5780 was NOT checked";
+  RigOptions wanted;
+  wanted.listen = four_endpoints();
+  wanted.behavior_discovery = true;
+  ShardRig rig(wanted);
+  rig.shard().start();
+  const Finished asked = run({*ask, "-p", std::to_string(rig.server().port), "127.0.0.1"});
+  rig.shard().stop();
+  const std::string other = "127.0.0.2:" + std::to_string(rig.endpoints()[3].port);
+  EXPECT_NE(asked.output.find(other), std::string::npos) << asked.output;
+}
+
 // -x: IPv6 relayed addresses.
 TEST_F(EveryWay, Relay_to_relay_over_ipv6) { send({"-x", "-y"}, "[::1]:0"); }
 
