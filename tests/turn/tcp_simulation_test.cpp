@@ -16,8 +16,8 @@ namespace {
 using stun::Attribute;
 using stun::Method;
 
-constexpr int kSeeds = 60;
-constexpr int kSteps = 250;
+constexpr int kTcpSeeds = 60;
+constexpr int kTcpSteps = 250;
 
 WorldOptions options_for(std::uint64_t seed) {
   WorldOptions options;
@@ -219,13 +219,13 @@ class TcpSimulation {
 
 TEST(TcpSimulation, The_relay_and_its_verdicts_agree_on_what_is_open) {
   std::uint64_t joined = 0;
-  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kTcpSeeds; ++seed) {
     TcpSimulation simulation(seed);
-    for (int i = 0; i < kSteps && !::testing::Test::HasFailure(); ++i) simulation.step();
+    for (int i = 0; i < kTcpSteps && !::testing::Test::HasFailure(); ++i) simulation.step();
     ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
     joined += simulation.joined();
   }
-  EXPECT_GT(joined, std::uint64_t{kSeeds}) << "the programs bind too few to say anything";
+  EXPECT_GT(joined, std::uint64_t{kTcpSeeds}) << "the programs bind too few to say anything";
 }
 
 }  // namespace
