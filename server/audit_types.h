@@ -27,6 +27,7 @@ inline constexpr std::string_view kPasswordSet = "auth.password_set";
 inline constexpr std::string_view kUserCreated = "user.created";
 inline constexpr std::string_view kAuditViewed = "audit.viewed";
 inline constexpr std::string_view kStorageRecovered = "storage.recovered";  // written by store/
+inline constexpr std::string_view kEpochRotated = "epoch.rotated";          // written by store/
 
 // Counted per minute and source (abuse_counters.h).
 inline constexpr std::string_view kMalformed = "abuse.malformed";
@@ -45,8 +46,9 @@ inline constexpr std::array kAll = {kServiceStart,     kServiceStop,    kConfigC
                                     kCredentialIssued, kAllocationOpen, kAllocationClose,
                                     kPeerDenied,       kLogin,          kLogout,
                                     kPasswordSet,      kUserCreated,    kAuditViewed,
-                                    kStorageRecovered, kMalformed,      kRateLimited,
-                                    kWrongToken,       kOriginRejected, kCsrfRejected,
-                                    kLoginThrottled,   kTurnAuth,       kTurnQuota};
+                                    kStorageRecovered, kEpochRotated,   kMalformed,
+                                    kRateLimited,      kWrongToken,     kOriginRejected,
+                                    kCsrfRejected,     kLoginThrottled, kTurnAuth,
+                                    kTurnQuota};
 
 }  // namespace bedside::server::audit_type

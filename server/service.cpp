@@ -188,6 +188,7 @@ bool Service::start() {
 bool Service::open_store() {
   store::Options options;
   options.path = config_.database().string();
+  options.keys = config_.keys_dir().string();
   options.build = kVersion;
   options.on_fatal = [this](const std::string& reason) {
     log::error("the database failed; stopping", {{"reason", log::Configured(reason)}});
@@ -261,7 +262,7 @@ bool Service::restore_and_record() {
   if (!reader) return fail(reader.error());
   const auto accounts = reader->accounts();
   store::AuditQuery newest;
-  newest.limit = 1;
+  newest.limit = 8;
   const auto last = reader->audit(newest);
   const auto state = store_->load();
   if (!accounts) return fail(accounts.error());
@@ -272,7 +273,11 @@ bool Service::restore_and_record() {
   ServiceStarted started;
   started.assets_digest = Assets::fingerprint();
   started.rooms = state->rooms.size();
-  started.after_crash = !last->empty() && last->front().type != audit_type::kServiceStop;
+  // Opening the database has begun an epoch of the seal; what matters is what came before.
+  const auto before = std::find_if(last->begin(), last->end(), [](const store::AuditRow& row) {
+    return row.type != audit_type::kEpochRotated;
+  });
+  started.after_crash = before != last->end() && before->type != audit_type::kServiceStop;
   if (!submit_and_wait(trail_->commit(AdminAction{started}, AuditSource{}))) {
     return fail("cannot write the record of this start into " + config_.database().string() +
                 "\n    → free space on this disk, or check it");

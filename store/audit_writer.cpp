@@ -43,8 +43,10 @@ std::string machine_boot_id() {
 }
 
 tl::expected<AuditWriter, SqlError> AuditWriter::prepare(const Database& database,
-                                                         std::string build) {
+                                                         std::string build,
+                                                         std::optional<Seal> seal) {
   AuditWriter writer;
+  writer.seal_ = std::move(seal);
   writer.build_ = std::move(build);
   writer.boot_id_ = machine_boot_id();
   auto last = database.integer("SELECT max(seq) FROM audit");
@@ -80,8 +82,27 @@ tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record,
   if (!record.where.ip_enc.empty()) {
     if (auto done = append_address(record); !done) return refuse(done.error());
   }
+  if (seal_) seal_->append(body);
   ++next_seq_;
   return {};
+}
+
+AuditWriter::Mark AuditWriter::mark() const {
+  return {next_seq_, seal_ ? std::optional(seal_->mark()) : std::nullopt};
+}
+
+void AuditWriter::rewind(Mark mark) {
+  next_seq_ = mark.next_seq;
+  if (seal_) seal_->rewind(std::move(*mark.seal));
+}
+
+tl::expected<void, SqlError> AuditWriter::sign(std::chrono::microseconds wall) {
+  if (!seal_) return {};
+  return seal_->sign(wall);
+}
+
+void AuditWriter::committed() {
+  if (seal_) seal_->committed();
 }
 
 tl::expected<void, SqlError> AuditWriter::append_address(const AuditRecord& record) {

@@ -4,21 +4,38 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "store/audit_record.h"
 #include "store/database.h"
+#include "store/seal.h"
 
 namespace bedside::store {
 
-// Appends records with gapless numbers inside the open transaction. Store's thread.
+// Appends records with gapless numbers inside the open transaction, and seals it. Store's thread.
 class AuditWriter {
  public:
-  static tl::expected<AuditWriter, SqlError> prepare(const Database& database, std::string build);
+  // Without a seal records are written unsealed: for tests of everything else.
+  static tl::expected<AuditWriter, SqlError> prepare(const Database& database, std::string build,
+                                                     std::optional<Seal> seal);
 
-  // The number the next record gets. After a rollback the caller puts the old one back.
+  // The number the next record gets.
   std::uint64_t next_seq() const { return next_seq_; }
-  void rewind(std::uint64_t next_seq) { next_seq_ = next_seq; }
+  // After a rollback the caller goes back to where the transaction, or its part, began.
+  struct Mark {
+    std::uint64_t next_seq = 0;
+    std::optional<Seal::Mark> seal;
+  };
+  Mark mark() const;
+  void rewind(Mark mark);
+
+  // The last statement before COMMIT, and what follows it.
+  tl::expected<void, SqlError> sign(std::chrono::microseconds wall);
+  void committed();
+
+  Seal* seal() { return seal_ ? &*seal_ : nullptr; }
+  const Seal* seal() const { return seal_ ? &*seal_ : nullptr; }
 
   // `too_big` when the body is larger than kMaxAuditBody: the commit's fault. Anything else is
   // final.
@@ -31,6 +48,7 @@ class AuditWriter {
   std::string build_;
   std::string boot_id_;
   std::uint64_t next_seq_ = 1;
+  std::optional<Seal> seal_;
   Statement insert_;
   Statement insert_private_;
 };

@@ -49,7 +49,9 @@ void append_ascii(std::string& out, char c) {
   }
 }
 
-std::string quoted(std::string_view text) {
+}  // namespace
+
+std::string quoted_json(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {
     const std::size_t length = sequence_length(text);
@@ -66,10 +68,8 @@ std::string quoted(std::string_view text) {
   return out;
 }
 
-}  // namespace
-
 JsonObject& JsonObject::set(std::string_view key, std::string_view value) {
-  return set_raw(key, quoted(value));
+  return set_raw(key, quoted_json(value));
 }
 
 JsonObject& JsonObject::set_raw(std::string_view key, std::string text) {
@@ -81,7 +81,7 @@ std::string JsonObject::text() const {
   std::string out = "{";
   for (const auto& [key, value] : fields_) {
     if (out.size() > 1) out += ',';
-    out += quoted(key);
+    out += quoted_json(key);
     out += ':';
     out += value;
   }

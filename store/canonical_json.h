@@ -52,4 +52,7 @@ class JsonObject {
   std::map<std::string, std::string, std::less<>> fields_;  // key → serialised value
 };
 
+// A string with its quotes in the one spelling that this subset has.
+std::string quoted_json(std::string_view text);
+
 }  // namespace bedside::store

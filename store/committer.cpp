@@ -122,6 +122,11 @@ void Committer::checkpoint_if_due(bool idle) {
   broken_ = writer_.checkpoint_if_due(idle) == Writer::Ending::broken;
 }
 
+void Committer::begin_epoch_if_due() {
+  if (broken_ || full_) return;
+  broken_ = writer_.begin_epoch_if_due(clock_()) == Writer::Ending::broken;
+}
+
 void Committer::finish() {
   catch_up();
   if (!broken_) broken_ = writer_.checkpoint_for_close() == Writer::Ending::broken;

@@ -32,8 +32,9 @@ SqlError::Kind kind_of(int extended, int system_error) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return SqlError::Kind::busy;
-    case SQLITE_IOERR:
     case SQLITE_CORRUPT:
+      return SqlError::Kind::damaged;
+    case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
       return SqlError::Kind::io;
     default:

@@ -24,7 +24,8 @@ struct SqlError {
     too_big,     // a value above a limit of ours or SQLite's
     not_a_database,
     busy,
-    io,  // reading, writing or syncing failed: final for a writer
+    damaged,  // a page contradicts itself: as final as io
+    io,       // reading, writing or syncing failed: final for a writer
     other,
   };
   Kind kind = Kind::other;

@@ -77,7 +77,32 @@ CREATE TRIGGER audit_private_is_not_changed BEFORE UPDATE ON audit_private
 BEGIN SELECT RAISE(ABORT, 'audit_private: fields are never changed'); END;
 )sql";
 
-constexpr std::array kSteps = {Migration{1, kFirst}};
+// The seal: roots of complete subtrees (256 leaves, 65,536, …; idx counts subtrees of that level)
+// and signed checkpoints. Of these the newest stays, and those that are marked as kept.
+constexpr const char* kSeal = R"sql(
+CREATE TABLE audit_subtree(
+  level INTEGER NOT NULL,
+  idx INTEGER NOT NULL,
+  root BLOB NOT NULL CHECK (length(root) = 32),
+  PRIMARY KEY (level, idx)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER audit_subtree_is_not_changed BEFORE UPDATE ON audit_subtree
+BEGIN SELECT RAISE(ABORT, 'audit_subtree: roots are never changed'); END;
+CREATE TRIGGER audit_subtree_is_not_deleted BEFORE DELETE ON audit_subtree
+BEGIN SELECT RAISE(ABORT, 'audit_subtree: roots are never deleted'); END;
+
+CREATE TABLE audit_checkpoint(
+  size INTEGER PRIMARY KEY,
+  note TEXT NOT NULL,
+  kept INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER audit_checkpoint_is_not_changed BEFORE UPDATE ON audit_checkpoint
+BEGIN SELECT RAISE(ABORT, 'audit_checkpoint: checkpoints are never changed'); END;
+CREATE TRIGGER audit_checkpoint_is_kept BEFORE DELETE ON audit_checkpoint WHEN OLD.kept <> 0
+BEGIN SELECT RAISE(ABORT, 'audit_checkpoint: this one is kept'); END;
+)sql";
+
+constexpr std::array kSteps = {Migration{1, kFirst}, Migration{2, kSeal}};
 static_assert(kSteps.back().version == kSchemaVersion);
 
 tl::expected<void, SqlError> run_step(Database& database, const Migration& step) {

@@ -23,6 +23,9 @@ std::chrono::microseconds read_clock(clockid_t which) {
                                                 std::chrono::nanoseconds(now.tv_nsec));
 }
 
+// An idle server begins its epochs on time, give or take this.
+constexpr std::chrono::minutes kLookForEpochEvery{1};
+
 Clock system_clock() { return Clock{read_clock(CLOCK_REALTIME), read_clock(CLOCK_BOOTTIME)}; }
 
 }  // namespace
@@ -83,7 +86,7 @@ std::vector<Queued> Store::Impl::next_batch() {
   std::unique_lock lock(mutex_);
   const auto ready = [this] { return closing_ || !queue_.empty(); };
   if (committer_->deferred() == 0 || committer_->broken()) {
-    arrived_.wait(lock, ready);
+    arrived_.wait_for(lock, kLookForEpochEvery, ready);
   } else {
     arrived_.wait_for(lock, options_.retry_deferred, ready);
   }
@@ -120,6 +123,7 @@ void Store::Impl::serve(std::vector<Queued> batch) {
   }
   // After the answers: a checkpoint may take its time.
   committer_->checkpoint_if_due(idle);
+  committer_->begin_epoch_if_due();
   publish({});
 }
 
@@ -135,6 +139,7 @@ void Store::Impl::publish(std::span<const CommitResult> results) {
     stats_.records = committer_->records();
     stats_.batches = committer_->batches();
     stats_.lost = committer_->lost();
+    stats_.epoch = committer_->epoch();
     stats_.deferred = committer_->deferred();
     stats_.full = committer_->full();
     news = committer_->broken() && !stats_.fatal;

@@ -64,6 +64,8 @@ struct Clock {
 
 struct Options {
   std::string path;   // of the database; its folder is made when missing
+  std::string keys;   // folder of the keys that seal the audit log (epoch_keys.h); must be there.
+                      // Empty: records are not sealed, for tests of everything else
   std::string build;  // version text that goes into every record
   std::function<void(const std::string&)>
       on_fatal;  // once, at an I/O error; the owner logs and exits
@@ -82,6 +84,7 @@ struct Stats {
   std::uint64_t refused = 0;  // submit() was false
   std::uint64_t failed = 0;   // conflict, invalid, full, failed
   std::uint64_t lost = 0;     // `keep` commits that found the deferred buffer full
+  std::uint64_t epoch = 0;    // of the audit log's seal; 0: not sealed
   std::size_t queued = 0;
   std::size_t deferred = 0;
   bool full = false;  // the last attempt found no space

@@ -30,6 +30,7 @@ Failure refuse(const std::string& path, const SqlError& error) {
                              path + " is not a Bedside database: " + error.text +
                                  ". Move it away, or choose another data_dir."});
   }
+  if (error.kind == SqlError::Kind::damaged) return damaged(path, error.text);
   return Failure(OpenError{OpenError::Kind::io, "cannot use " + path + ": " + error.text + "."});
 }
 
@@ -125,9 +126,19 @@ tl::expected<Writer, OpenError> Writer::open(const Options& options) {
   auto state = StateWriter::prepare(*writer.database_);
   if (!state) return refuse(path, state.error());
   writer.state_ = std::move(*state);
-  auto audit = AuditWriter::prepare(*writer.database_, options.build);
+  std::optional<Seal> seal;
+  if (!options.keys.empty()) {
+    auto opened = Seal::open(*writer.database_, EpochKeys(options.keys));
+    if (!opened) return damaged(path, opened.error());
+    seal = std::move(*opened);
+  }
+  auto audit = AuditWriter::prepare(*writer.database_, options.build, std::move(seal));
   if (!audit) return refuse(path, audit.error());
   writer.audit_ = std::move(*audit);
+  // Every start is a new epoch: what was sealed before it cannot be signed again.
+  if (writer.begin_epoch(options.clock()) != Ending::done) {
+    return Failure(OpenError{OpenError::Kind::io, "cannot seal " + path + ": " + writer.trouble_});
+  }
   return writer;
 }
 
@@ -157,7 +168,7 @@ tl::expected<void, SqlError> Writer::write_item(Item& item) {
 }
 
 Writer::Ending Writer::write(std::span<Item> batch) {
-  const std::uint64_t first = audit_.next_seq();
+  const AuditWriter::Mark first = audit_.mark();
   const auto give_up = [&](const SqlError& error) {
     audit_.rewind(first);
     for (Item& item : batch) item.result = {};  // nothing of it happened
@@ -165,20 +176,46 @@ Writer::Ending Writer::write(std::span<Item> batch) {
   };
   if (auto begun = database_->run("BEGIN IMMEDIATE"); !begun) return give_up(begun.error());
   for (Item& item : batch) {
-    const std::uint64_t before = audit_.next_seq();
+    AuditWriter::Mark before = audit_.mark();
     if (auto marked = database_->run("SAVEPOINT item"); !marked) return give_up(marked.error());
     if (auto written = write_item(item); !written) {
       const SqlError::Kind kind = written.error().kind;
       const bool own_fault = kind == SqlError::Kind::constraint || kind == SqlError::Kind::too_big;
       if (!own_fault || !database_->in_transaction()) return give_up(written.error());
-      audit_.rewind(before);
+      audit_.rewind(std::move(before));
       item.result = CommitResult{kind == SqlError::Kind::too_big ? CommitStatus::invalid
                                                                  : CommitStatus::conflict};
       if (auto undone = database_->run("ROLLBACK TO item"); !undone) return give_up(undone.error());
     }
     if (auto kept = database_->run("RELEASE item"); !kept) return give_up(kept.error());
   }
+  if (auto sealed = audit_.sign(batch.back().at.wall); !sealed) return give_up(sealed.error());
   if (auto committed = database_->run("COMMIT"); !committed) return give_up(committed.error());
+  audit_.committed();
+  return Ending::done;
+}
+
+Writer::Ending Writer::begin_epoch_if_due(const Clock& now) {
+  const Seal* seal = audit_.seal();
+  return seal != nullptr && seal->epoch_due(now.wall) ? begin_epoch(now) : Ending::done;
+}
+
+Writer::Ending Writer::begin_epoch(const Clock& now) {
+  Seal* seal = audit_.seal();
+  if (seal == nullptr) return Ending::done;
+  auto announcement = seal->announce_epoch();
+  if (!announcement) {
+    trouble_ = announcement.error();
+    return Ending::full;
+  }
+  Commit commit;
+  commit.records.push_back(std::move(*announcement));
+  Item item{&commit, now, false, {}};
+  if (const Ending ending = write(std::span(&item, 1)); ending != Ending::done) return ending;
+  if (auto begun = seal->begin_epoch(now.wall); !begun) {
+    trouble_ = begun.error();  // the old key is still there: a reason to stop
+    return Ending::broken;
+  }
   return Ending::done;
 }
 

@@ -39,6 +39,12 @@ class Writer {
     return trouble_;
   }  // what ended the last batch that was not done
 
+  // A new epoch of the seal, when one is due (or in any case). Its record is a transaction of its
+  // own. `full` also when the key could not be made: the present epoch goes on.
+  Ending begin_epoch_if_due(const Clock& now);
+  Ending begin_epoch(const Clock& now);
+  std::uint64_t epoch() const { return audit_.seal() == nullptr ? 0 : audit_.seal()->epoch(); }
+
   // Moves the WAL into the database when it has grown: a little when idle, in any case when large.
   Ending checkpoint_if_due(bool idle);
   // The whole WAL, at the end of a clean run.

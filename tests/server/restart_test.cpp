@@ -90,8 +90,8 @@ TEST(Restart, TheAuditLogKeepsItsOrderAndTellsTheCrash) {
     types.insert(types.begin(), row.type);
     EXPECT_EQ(row.seq, seq--);
   }
-  EXPECT_EQ(types, (std::vector<std::string>{"service.start", "room.created", "service.start",
-                                             "service.stop"}));
+  EXPECT_EQ(types, (std::vector<std::string>{"epoch.rotated", "service.start", "room.created",
+                                             "epoch.rotated", "service.start", "service.stop"}));
   EXPECT_THAT((*rows)[1].body, testing::HasSubstr("crash"));
 }
 
