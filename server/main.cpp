@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "server/audit_command.h"
 #include "server/config.h"
 #include "server/demo.h"
 #include "server/log.h"
@@ -67,6 +68,42 @@ int turn_credential(const std::string& config_file, const std::string& subject) 
   return 0;
 }
 
+int verify_audit(const std::string& config_file, bedside::server::AuditVerifyRequest request) {
+  if (request.database.empty()) {
+    const auto config = read_config(config_file);
+    if (!config) return 1;
+    request.database = config->database().string();
+  }
+  return bedside::server::audit_verify(request);
+}
+
+// What `bedside audit …` takes.
+struct AuditCommands {
+  CLI::App* verify = nullptr;
+  bedside::server::AuditVerifyRequest request;
+};
+
+void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& commands) {
+  CLI::App* audit = app.add_subcommand("audit", "The sealed audit log.");
+  audit->require_subcommand(1);
+  commands.verify = audit->add_subcommand("verify",
+                                          "Check that no record was changed, removed or added "
+                                          "since it was sealed; exit 1 and the first "
+                                          "bad record if one was. Reads only; the server may run.");
+  commands.verify->add_option("--config", config_file, "the configuration that names the data_dir")
+      ->type_name("FILE");
+  commands.verify->add_option("--database", commands.request.database, "or the database itself")
+      ->type_name("FILE");
+  commands.verify
+      ->add_option("--genesis", commands.request.genesis,
+                   "the first key as it was noted off the host")
+      ->type_name("HEX");
+  commands.verify
+      ->add_option("--anchor", commands.request.anchors,
+                   "a checkpoint that was kept elsewhere; may be given several times")
+      ->type_name("FILE");
+}
+
 int run(int argc, char** argv) {
   CLI::App app{
       "Bedside: video visits for a small practice, from one process. It is signaling server, "
@@ -112,6 +149,9 @@ int run(int argc, char** argv) {
       ->type_name("NAME")
       ->required();
 
+  AuditCommands audit;
+  add_audit_commands(app, config_file, audit);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -120,6 +160,7 @@ int run(int argc, char** argv) {
   }
   if (serve_command->parsed()) return serve(config_file, assets, level);
   if (check_command->parsed()) return check_config(checked_file);
+  if (audit.verify->parsed()) return verify_audit(config_file, audit.request);
   return turn_credential(config_file, subject);
 }
 

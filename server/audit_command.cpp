@@ -1,0 +1,83 @@
+#include "server/audit_command.h"
+
+#include <unistd.h>
+
+#include <cinttypes>
+#include <cstdio>
+
+#include "server/private_file.h"
+#include "store/verify.h"
+
+namespace bedside::server {
+namespace {
+
+constexpr std::size_t kMaxAnchorFile = store::kMaxNote;
+
+void show_progress(std::uint64_t done, std::uint64_t all) {
+  std::fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " records", done, all);
+  std::fflush(stderr);
+}
+
+bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
+  options.path = request.database;
+  if (!request.genesis.empty() && !store::from_hex(request.genesis, options.genesis.emplace())) {
+    std::fprintf(stderr,
+                 "bedside: --genesis takes the 64 hex digits (0-9, a-f) of the first key\n");
+    return false;
+  }
+  for (const std::string& file : request.anchors) {
+    auto text = read_file(file, kMaxAnchorFile);
+    if (!text) {
+      std::fprintf(stderr, "bedside: %s; %s\n", text.error().what.c_str(),
+                   text.error().remedy.c_str());
+      return false;
+    }
+    options.anchors.push_back(std::move(*text));
+  }
+  return true;
+}
+
+void print_whole(const store::VerifyReport& report, bool pinned) {
+  std::printf("PASS: %" PRIu64 " records, %" PRIu64 " epochs, %" PRIu64 " checkpoints",
+              report.records, report.epochs, report.checkpoints);
+  if (report.anchors > 0) std::printf(", %" PRIu64 " of them kept elsewhere", report.anchors);
+  std::printf("\nlog        %s\nroot       %s\nfirst key  %s\n", report.origin.c_str(),
+              store::to_hex(report.root).c_str(), store::to_hex(report.genesis).c_str());
+  if (!pinned) {
+    std::printf(
+        "Compare the first key with the one you noted off this machine, or give it as "
+        "--genesis:\nwhoever rewrites a whole log has to make a new one.\n");
+  }
+}
+
+}  // namespace
+
+int audit_verify(const AuditVerifyRequest& request) {
+  store::VerifyOptions options;
+  if (!fill(request, options)) return 2;
+  const bool terminal = isatty(STDERR_FILENO) == 1;
+  if (terminal) options.progress = show_progress;
+  const auto report = store::verify_log(options);
+  if (terminal) std::fprintf(stderr, "\r%40s\r", "");
+  if (!report) {
+    std::fprintf(stderr, "bedside: cannot read %s: %s\n", request.database.c_str(),
+                 report.error().c_str());
+    return 1;
+  }
+  if (report->ok()) {
+    print_whole(*report, options.genesis.has_value());
+    return 0;
+  }
+  if (report->first_bad_seq == 0) {
+    std::printf("FAIL: %s\n", report->problem.c_str());
+  } else {
+    std::printf("FAIL at record %" PRIu64 ": %s\n", report->first_bad_seq, report->problem.c_str());
+  }
+  std::printf("%" PRIu64
+              " records before it are as they were sealed. Keep a copy of the file as it "
+              "is.\n",
+              report->first_bad_seq == 0 ? report->records : report->first_bad_seq - 1);
+  return 1;
+}
+
+}  // namespace bedside::server

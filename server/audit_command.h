@@ -1,0 +1,21 @@
+#pragma once
+
+// `bedside audit verify`: the offline check of an audit log, for the command line. Runs in a
+// process of its own, beside a serving one or without it; reads only.
+
+#include <string>
+#include <vector>
+
+namespace bedside::server {
+
+struct AuditVerifyRequest {
+  std::string database;              // the file
+  std::string genesis;               // 64 hex digits, or empty
+  std::vector<std::string> anchors;  // files that hold a checkpoint that was kept elsewhere
+};
+
+// Progress to standard error (on a terminal), the result to standard output. 0: the log is whole;
+// 1: something is wrong, or it could not be read; 2: the request makes no sense.
+int audit_verify(const AuditVerifyRequest& request);
+
+}  // namespace bedside::server

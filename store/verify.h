@@ -1,0 +1,47 @@
+#pragma once
+
+// Checks an audit log without trusting the server that wrote it: a database file, read-only, while
+// the server runs or not. Any thread; blocks. What it proves and what it cannot is in README.md.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "store/checkpoint.h"
+
+namespace bedside::store {
+
+struct VerifyOptions {
+  std::string path;
+  // The key of the first epoch as it was noted off the host. Without it a log that somebody wrote
+  // anew from its first record, keys included, is consistent in itself.
+  std::optional<PublicKey> genesis;
+  // Checkpoints that were kept elsewhere, as notes: the log must contain each of them.
+  std::vector<std::string> anchors;
+  // Called now and then with the records seen and the number of all.
+  std::function<void(std::uint64_t done, std::uint64_t all)> progress;
+};
+
+struct VerifyReport {
+  std::uint64_t records = 0;
+  std::uint64_t epochs = 0;
+  std::uint64_t checkpoints = 0;  // whose root and signature were checked
+  std::uint64_t anchors = 0;
+  std::string origin;
+  PublicKey genesis{};
+  Hash root{};
+  // The first thing that is wrong, as a sentence; empty: nothing is.
+  std::string problem;
+  std::uint64_t first_bad_seq = 0;  // 0: not about one record
+
+  bool ok() const { return problem.empty(); }
+};
+
+// An error: the file could not be read at all (a sentence). Everything that is read and wrong is in
+// the report.
+tl::expected<VerifyReport, std::string> verify_log(const VerifyOptions& options);
+
+}  // namespace bedside::store
