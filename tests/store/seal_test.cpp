@@ -70,11 +70,11 @@ TEST(Seal, EveryStartIsANewEpochWhoseKeyTheOldOneVouchesFor) {
 TEST(Seal, AnEpochLastsADay) {
   SealedStore sealed;
   sealed.open();
-  sealed.wall += kDay - std::chrono::microseconds(1);
+  sealed.pass(kDay - std::chrono::microseconds(1));
   sealed.commit("room.created");
   sealed.commit("room.created");
   EXPECT_THAT(sealed.key_files(), ElementsAre("audit-epoch-1.key"));
-  sealed.wall += std::chrono::microseconds(1);
+  sealed.pass(std::chrono::microseconds(1));
   sealed.commit("room.created");  // the epoch begins after it
   sealed.commit("room.created");
   EXPECT_THAT(sealed.key_files(), ElementsAre("audit-epoch-2.key"));
@@ -86,7 +86,7 @@ TEST(Seal, HourlyAndThousandthCheckpointsAreKeptOthersAreReplaced) {
   sealed.open();
   for (int i = 0; i < 4; ++i) sealed.commit("room.created");
   EXPECT_EQ(sealed.raw().value("SELECT group_concat(size) FROM audit_checkpoint"), "1,5");
-  sealed.wall += std::chrono::hours(1);
+  sealed.pass(std::chrono::hours(1));
   sealed.commit("room.created");
   sealed.commit("room.created");
   EXPECT_EQ(sealed.raw().value("SELECT group_concat(size) FROM audit_checkpoint"), "1,6,7");

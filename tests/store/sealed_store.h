@@ -3,6 +3,7 @@
 // A store with a seal, seen from outside, for tests.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <limits>
@@ -71,17 +72,21 @@ class SealedStore {
     return checkpoint;
   }
 
-  std::chrono::microseconds wall{1'700'000'000'000'000};
+  void pass(std::chrono::microseconds time) { wall_ = wall_.load() + time; }
 
  private:
   Options options() {
     Options options;
     options.path = database();
     options.keys = keys();
-    options.clock = [this] { return Clock{wall, wall}; };
+    options.clock = [this] {
+      const std::chrono::microseconds now = wall_;
+      return Clock{now, now};
+    };
     return options;
   }
 
+  std::atomic<std::chrono::microseconds> wall_{std::chrono::microseconds(1'700'000'000'000'000)};
   TemporaryFolder folder_;
   std::unique_ptr<Store> store_;
 };

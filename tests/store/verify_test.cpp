@@ -39,7 +39,7 @@ class SealedLog {
         commit.records.front().actor = {"participant", "p", "guest", "token"};
         commit.records.front().room = "a-room";
         commit.records.front().reason = "asked";
-        store_.wall += std::chrono::minutes(1);
+        store_.pass(std::chrono::minutes(1));
         EXPECT_TRUE(commit_and_wait(store_.store(), std::move(commit)).ok());
       }
       store_.close();
