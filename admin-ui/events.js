@@ -9,6 +9,16 @@ const kEvents = {
   'room.ended': 'Visit ended',
   'room.expired': 'Room removed after its time',
   'room.join': 'Somebody joined a room',
+  'room.knock': 'Waits to be let in',
+  'room.admit': 'Let in by a host',
+  'room.deny': 'Not let in by a host',
+  'room.kick': 'Removed by a host',
+  'room.locked': 'Visit locked or unlocked',
+  'link.issued': 'Link made',
+  'link.dropped': 'Oldest link made void',
+  'token.created': 'API token made',
+  'token.revoked': 'API token revoked',
+  'token.used_denied': 'API tokens refused',
   'room.attach': 'Connected to the visit',
   'room.leave': 'Left the visit',
   'cred.issued': 'Relay access issued',
@@ -33,6 +43,8 @@ const kEvents = {
 
 const kGroups = [
   ['room.', 'Rooms and visits'],
+  ['link.', 'Links'],
+  ['token.', 'API tokens'],
   ['auth.', 'Logins and passwords'],
   ['user.', 'Accounts'],
   ['audit.', 'Audit log'],
@@ -119,7 +131,8 @@ export function actorText(actor) {
   const split = actor.indexOf(':');
   const kind = split < 0 ? actor : actor.slice(0, split);
   const id = split < 0 ? '' : actor.slice(split + 1);
-  const kinds = { staff: 'Staff', participant: 'Participant', client: 'Visitor', service: 'The server' };
+  const kinds = { staff: 'Staff', participant: 'Participant', client: 'Visitor', service: 'The server',
+    'api-token': 'Program', operator: 'The operator' };
   const name = kinds[kind] ?? kind;
   return { text: id ? `${name} ` : name, id };
 }

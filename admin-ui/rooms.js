@@ -73,6 +73,8 @@ export function roomsScreen() {
   const list = el('ul', { class: 'rooms' });
   const empty = el('div', { class: 'card empty', hidden: true }, el('h2', {}, 'No room is open'),
     el('p', { class: 'quiet' }, 'Rooms appear here as soon as you or your records system create one, and leave this list when the visit ends. What happened stays in the audit log.'));
+  const open = el('p', { class: 'note warn', hidden: true }, 'Rooms are open: whoever reaches this server can make and enter rooms. '
+    + 'Write access = "invite" under [signaling] in its configuration, or let only people you trust reach it.');
   const cards = new Map();
   let heard = null;
 
@@ -84,6 +86,7 @@ export function roomsScreen() {
     summary.hidden = answer.rooms.length === 0;
     if (heard !== null && heard !== text) announce(text);
     heard = text;
+    open.hidden = !answer.openToAll;
     empty.hidden = answer.rooms.length > 0;
     const names = new Set(answer.rooms.map((room) => room.roomId));
     for (const [name, card] of cards) {
@@ -100,6 +103,6 @@ export function roomsScreen() {
 
   const refresh = new Refresh({ seconds: kRefreshSeconds, ask: (automatic) => get('rooms', { automatic }), show });
   const head = el('div', { class: 'screen-head' }, el('h1', { tabindex: '-1' }, 'Rooms now'), refresh.label);
-  const node = el('div', { class: 'screen-body' }, head, createForm(() => refresh.now(false)), summary, empty, list);
+  const node = el('div', { class: 'screen-body' }, head, open, createForm(() => refresh.now(false)), summary, empty, list);
   return { node, enter: () => { refresh.stop(); refresh.start(); }, leave: () => refresh.stop() };
 }

@@ -20,6 +20,7 @@ enum class Abuse : std::uint8_t {
   malformed,  // what a correct client never sends
   rate_limited,
   wrong_token,
+  token_denied,  // an API token that is unknown, expired or has not the scope
   origin_rejected,
   csrf_rejected,
   login_throttled,  // refused before the password was looked at

@@ -108,7 +108,7 @@ std::chrono::milliseconds wall_now() {
       std::chrono::system_clock::now().time_since_epoch());
 }
 
-AdminActor actor_of(const AdminSession& session) {
+AdminActor as_actor(const AdminSession& session) {
   return {session.account, session.role, session.audit_id};
 }
 
@@ -134,6 +134,15 @@ class AdminApi::Impl {
     return options_.allow_from.empty() ||
            std::any_of(options_.allow_from.begin(), options_.allow_from.end(),
                        [&](const AddressBlock& block) { return block.contains(address); });
+  }
+
+  std::optional<AdminActor> actor_of(const net::HttpRequest& request,
+                                     const RequestContext& context) {
+    if (!visible_to(context.client.address) || !from_our_page(request, context)) return {};
+    const AdminSession* session =
+        sessions_.find(cookies_of(request), context.tls, AdminSessions::Use::person, now());
+    if (session == nullptr) return {};
+    return as_actor(*session);
   }
 
   void handle(const net::HttpRequest& request, const RequestContext& context, Respond respond);
@@ -237,7 +246,8 @@ void AdminApi::Impl::in_session(Action action, const net::HttpRequest& request,
                                 Respond respond) {
   switch (action) {
     case Action::rooms:
-      return respond(admin_rooms(backend_.rooms(), wall_now(), view(session)));
+      return respond(
+          admin_rooms(backend_.rooms(), wall_now(), view(session), options_.open_to_all));
     case Action::relay:
       return respond(admin_relay(backend_.relay(), wall_now(), view(session)));
     case Action::audit:
@@ -285,7 +295,7 @@ void AdminApi::Impl::create_room(const net::HttpRequest& request, const AdminSes
     return respond(admin_refusal(400, "bad-request", "appointmentId is required"));
   }
   backend_.create_room(
-      *wish, actor_of(session), context,
+      *wish, as_actor(session), context,
       [respond = std::move(respond),
        shown = view(session)](const tl::expected<CreatedRoom, AdminRefusal>& result) {
         if (result) return respond(admin_room_created(*result, shown));
@@ -301,7 +311,7 @@ void AdminApi::Impl::end_room(const net::HttpRequest& request, const AdminSessio
     return respond(admin_refusal(400, "bad-request", "roomId is required"));
   }
   backend_.end_room(
-      *room, actor_of(session), context,
+      *room, as_actor(session), context,
       [respond = std::move(respond),
        shown = view(session)](const tl::expected<void, AdminRefusal>& result) {
         if (result) return respond(admin_done(shown));
@@ -319,6 +329,11 @@ AdminApi::~AdminApi() = default;
 std::string AdminApi::open_set_up() { return impl_->open_set_up(); }
 
 bool AdminApi::visible_to(const stun::IpAddress& client) const { return impl_->visible_to(client); }
+
+std::optional<AdminActor> AdminApi::actor_of(const net::HttpRequest& request,
+                                             const RequestContext& context) {
+  return impl_->actor_of(request, context);
+}
 
 void AdminApi::handle(const net::HttpRequest& request, const RequestContext& context,
                       Respond respond) {

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,7 @@ struct AdminApiOptions {
   std::string database;  // the file's path: worker threads open read-only connections
   std::vector<AddressBlock> allow_from;  // empty: every address
   bool has_account = false;              // the store had an account at start
+  bool open_to_all = false;              // the page warns: strangers can make and enter rooms
   ScryptCost cost;
   SessionLimits sessions;
   ThrottleRules throttle;
@@ -75,6 +77,11 @@ class AdminApi {
 
   // Whether this address may see anything under /admin (page files included). Others get 404.
   bool visible_to(const stun::IpAddress& client) const;
+
+  // Whose session a request to another API of this server carries: of a script of our own pages
+  // only.
+  std::optional<AdminActor> actor_of(const net::HttpRequest& request,
+                                     const RequestContext& context);
 
   // `request.path` starts with "/admin/api/". Answers through `respond`, at once or later.
   void handle(const net::HttpRequest& request, const RequestContext& context, Respond respond);

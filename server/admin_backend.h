@@ -63,9 +63,10 @@ struct RoomWish {
 
 struct CreatedRoom {
   std::string room;
-  std::string link;       // relative
-  std::string host_link;  // relative; empty in open mode
-  bool existed = false;   // the room was there already
+  std::string link;                     // relative
+  std::string host_link;                // relative; empty in open mode
+  bool existed = false;                 // the room was there already
+  std::chrono::milliseconds expires{};  // of the links, wall clock; 0 in open mode
 };
 
 // The answer as protocol.md 1.1 words it, e.g. {404, "Room not found"}; 503 when it cannot be

@@ -134,9 +134,10 @@ net::HttpResponse admin_done(const SessionView& session) { return answer(200, su
 net::HttpResponse admin_left() { return answer(200, {{"success", true}}); }
 
 net::HttpResponse admin_rooms(std::span<const AdminRoom> rooms, std::chrono::milliseconds now,
-                              const SessionView& session) {
+                              const SessionView& session, bool open_to_all) {
   Json body = success(session);
   body["now"] = now.count();
+  body["openToAll"] = open_to_all;
   body["rooms"] = Json::array();
   for (const AdminRoom& room : rooms) body["rooms"].push_back(room_json(room));
   return answer(200, body);
@@ -146,7 +147,10 @@ net::HttpResponse admin_room_created(const CreatedRoom& room, const SessionView&
   Json body = success(session);
   body["roomId"] = room.room;
   body["link"] = room.link;
-  if (!room.host_link.empty()) body["hostLink"] = room.host_link;
+  if (!room.host_link.empty()) {
+    body["hostLink"] = room.host_link;
+    body["expiresAt"] = room.expires.count();
+  }
   body["existed"] = room.existed;
   return answer(200, body);
 }

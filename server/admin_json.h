@@ -48,7 +48,7 @@ net::HttpResponse admin_entered(const SessionView& session);
 net::HttpResponse admin_done(const SessionView& session);
 net::HttpResponse admin_left();
 net::HttpResponse admin_rooms(std::span<const AdminRoom> rooms, std::chrono::milliseconds now,
-                              const SessionView& session);
+                              const SessionView& session, bool open_to_all = false);
 net::HttpResponse admin_room_created(const CreatedRoom& room, const SessionView& session);
 // `next`: the key of the following page, 0 when this is the last.
 net::HttpResponse admin_audit(std::span<const store::AuditRow> rows, std::uint64_t next,

@@ -38,6 +38,7 @@ std::string_view actor_kind(std::string_view caller_kind) {
   if (caller_kind == "user") return "staff";
   if (caller_kind == "system") return "service";
   if (caller_kind == "participant") return "participant";
+  if (caller_kind == "api") return "api-token";
   return "client";
 }
 
@@ -51,9 +52,31 @@ struct HubMapping {
 
   void operator()(const signaling::RoomCreated& change) {
     commit.changes.emplace_back(store::RoomCreated{
-        {change.room, change.appointment, change.created_wall, std::nullopt, std::nullopt}});
+        {change.room, change.appointment, change.created_wall, std::nullopt, change.expires_wall}});
     add(type::kRoomCreated, change.room).object =
         privacy.pseudonym("appointment", change.appointment);
+  }
+  void operator()(const signaling::RoomKept& change) {
+    commit.changes.emplace_back(store::RoomKept{change.room, change.expires_wall});
+  }
+  void operator()(const signaling::RoomLocked& change) {
+    commit.changes.emplace_back(store::RoomLocked{change.room, change.locked});
+    add_by_host(type::kRoomLocked, change.room).detail.set("locked", change.locked ? 1 : 0);
+  }
+  void operator()(const signaling::LinkIssued& change) {
+    commit.changes.emplace_back(
+        store::LinkIssued{{change.room,
+                           std::string(word(change.role)),
+                           {change.secret_hash.begin(), change.secret_hash.end()},
+                           change.expires_wall}});
+    add(type::kLinkIssued, change.room)
+        .detail.set("role", word(change.role))
+        .set("expires_ms", change.expires_wall.count());
+  }
+  void operator()(const signaling::LinkDropped& change) {
+    commit.changes.emplace_back(
+        store::LinkDropped{change.room, {change.secret_hash.begin(), change.secret_hash.end()}});
+    add(type::kLinkDropped, change.room);
   }
   void operator()(const signaling::RoomEnded& change) {
     commit.changes.emplace_back(
@@ -73,14 +96,30 @@ struct HubMapping {
     row.token_hash.assign(change.token_hash.begin(), change.token_hash.end());
     row.joined_at = change.joined_wall;
     row.lease_until = change.lease_wall;
+    row.admitted = change.admitted;
     commit.changes.emplace_back(store::ParticipantJoined{std::move(row)});
     add(type::kRoomJoin, change.room, change.participant).actor.role = word(change.role);
   }
   void operator()(const signaling::ParticipantAttached& change) {
     commit.changes.emplace_back(
         store::ParticipantAttached{change.participant, change.attached_wall});
-    add(type::kRoomAttach, change.room, change.participant)
+    add(change.waiting ? type::kRoomKnock : type::kRoomAttach, change.room, change.participant)
         .detail.set("transport", word(change.transport));
+  }
+  void operator()(const signaling::ParticipantAdmitted& change) {
+    commit.changes.emplace_back(store::ParticipantAdmitted{change.participant});
+    add_by_host(type::kRoomAdmit, change.room).object = change.participant;
+  }
+  void operator()(const signaling::ParticipantDeclined& change) {
+    commit.changes.emplace_back(store::ParticipantLeft{change.participant});
+    // The host's sentence for the guest stays between them.
+    add_by_host(type::kRoomDeny, change.room).object = change.participant;
+  }
+  void operator()(const signaling::ParticipantKicked& change) {
+    commit.changes.emplace_back(store::ParticipantLeft{change.participant});
+    AuditRecord& made = add_by_host(type::kRoomKick, change.room);
+    made.object = change.participant;
+    made.detail.set("attended_s", change.attended.count());
   }
   void operator()(const signaling::ParticipantDetached& change) {
     commit.changes.emplace_back(store::ParticipantDetached{change.participant, change.left_wall});
@@ -113,6 +152,11 @@ struct HubMapping {
       made.actor.kind = "participant";
       made.actor.id = participant;
     }
+    return made;
+  }
+  AuditRecord& add_by_host(std::string_view kind, const std::string& room) {
+    AuditRecord& made = add(kind, room);
+    made.actor.role = word(signaling::Role::host);
     return made;
   }
   void add_leave(const std::string& room, const std::string& participant,
@@ -197,7 +241,25 @@ struct AdminMapping {
     }
   }
 
+  void operator()(const ApiTokenCreated& action) {
+    const store::ApiTokenRow& token = action.change.token;
+    AuditRecord& made = add_by_operator(type::kTokenCreated, token.token_id);
+    made.detail.set("scopes", token.scopes);
+    if (token.expires_at) made.detail.set("expires_ms", token.expires_at->count());
+    commit.changes.emplace_back(action.change);
+  }
+  void operator()(const ApiTokenRevoked& action) {
+    add_by_operator(type::kTokenRevoked, action.change.token_id);
+    commit.changes.emplace_back(action.change);
+  }
+
  private:
+  AuditRecord& add_by_operator(std::string_view kind, const std::string& object) {
+    AuditRecord& made = add(kind);
+    made.actor = {"operator", "", "", "local"};
+    made.object = object;
+    return made;
+  }
   AuditRecord& add(std::string_view kind) {
     AuditRecord& made = commit.records.emplace_back(record(kind));
     made.request_id = source.request_id;

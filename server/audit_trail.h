@@ -89,10 +89,18 @@ struct ServiceStopped {
 struct ConfigChanged {
   std::vector<ChangedKey> keys;
 };
+// By whoever may reach the server's own socket; the secret is in neither.
+struct ApiTokenCreated {
+  store::ApiTokenCreated change;
+};
+struct ApiTokenRevoked {
+  store::ApiTokenRevoked change;
+};
 // Rooms made or ended by staff are no variant of this: they come from the hub like all other rooms,
 // with the account in signaling::Caller.
-using AdminAction = std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed,
-                                 ServiceStarted, ServiceStopped, ConfigChanged>;
+using AdminAction =
+    std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed, ServiceStarted,
+                 ServiceStopped, ConfigChanged, ApiTokenCreated, ApiTokenRevoked>;
 
 class AuditTrail {
  public:

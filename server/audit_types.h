@@ -14,6 +14,13 @@ inline constexpr std::string_view kConfigChanged = "config.changed";
 inline constexpr std::string_view kRoomCreated = "room.created";
 inline constexpr std::string_view kRoomEnded = "room.ended";
 inline constexpr std::string_view kRoomExpired = "room.expired";
+inline constexpr std::string_view kRoomLocked = "room.locked";
+inline constexpr std::string_view kLinkIssued = "link.issued";
+inline constexpr std::string_view kLinkDropped = "link.dropped";
+inline constexpr std::string_view kRoomKnock = "room.knock";
+inline constexpr std::string_view kRoomAdmit = "room.admit";
+inline constexpr std::string_view kRoomDeny = "room.deny";
+inline constexpr std::string_view kRoomKick = "room.kick";
 inline constexpr std::string_view kRoomJoin = "room.join";
 inline constexpr std::string_view kRoomAttach = "room.attach";
 inline constexpr std::string_view kRoomLeave = "room.leave";
@@ -25,6 +32,8 @@ inline constexpr std::string_view kLogin = "auth.login";
 inline constexpr std::string_view kLogout = "auth.logout";
 inline constexpr std::string_view kPasswordSet = "auth.password_set";
 inline constexpr std::string_view kUserCreated = "user.created";
+inline constexpr std::string_view kTokenCreated = "token.created";
+inline constexpr std::string_view kTokenRevoked = "token.revoked";
 inline constexpr std::string_view kAuditViewed = "audit.viewed";
 inline constexpr std::string_view kStorageRecovered = "storage.recovered";  // written by store/
 inline constexpr std::string_view kEpochRotated = "epoch.rotated";          // written by store/
@@ -33,6 +42,7 @@ inline constexpr std::string_view kEpochRotated = "epoch.rotated";          // w
 inline constexpr std::string_view kMalformed = "abuse.malformed";
 inline constexpr std::string_view kRateLimited = "abuse.rate_limited";
 inline constexpr std::string_view kWrongToken = "abuse.wrong_token";
+inline constexpr std::string_view kTokenDenied = "token.used_denied";
 inline constexpr std::string_view kOriginRejected = "abuse.origin_rejected";
 inline constexpr std::string_view kCsrfRejected = "abuse.csrf_rejected";
 inline constexpr std::string_view kLoginThrottled = "abuse.login_throttled";
@@ -49,6 +59,9 @@ inline constexpr std::array kAll = {kServiceStart,     kServiceStop,    kConfigC
                                     kStorageRecovered, kEpochRotated,   kMalformed,
                                     kRateLimited,      kWrongToken,     kOriginRejected,
                                     kCsrfRejected,     kLoginThrottled, kTurnAuth,
-                                    kTurnQuota};
+                                    kTurnQuota,        kRoomLocked,     kLinkIssued,
+                                    kLinkDropped,      kRoomKnock,      kRoomAdmit,
+                                    kRoomDeny,         kRoomKick,       kTokenCreated,
+                                    kTokenRevoked,     kTokenDenied};
 
 }  // namespace bedside::server::audit_type

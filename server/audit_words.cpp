@@ -36,6 +36,10 @@ std::string_view word(signaling::EndReason reason) {
       return "requested";
     case signaling::EndReason::admin:
       return "admin";
+    case signaling::EndReason::host:
+      return "host";
+    case signaling::EndReason::expired:
+      return "expired";
   }
   return "unknown";
 }
@@ -78,6 +82,8 @@ std::string_view type_of(Abuse kind) {
       return type::kRateLimited;
     case Abuse::wrong_token:
       return type::kWrongToken;
+    case Abuse::token_denied:
+      return type::kTokenDenied;
     case Abuse::origin_rejected:
       return type::kOriginRejected;
     case Abuse::csrf_rejected:

@@ -279,6 +279,8 @@ void read_signaling(Section signaling, SignalingConfig& out) {
         return std::nullopt;
       },
       "\"open\" or \"invite\"", "\"open\"");
+  signaling.read("waiting_room", out.waiting_room);
+  signaling.read("room_lifetime_days", out.room_lifetime_days, 1, 365);
   signaling.read("max_participants", out.max_participants, 2, 8);
   signaling.read_list<std::string>(
       "allowed_origins", out.allowed_origins,

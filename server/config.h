@@ -80,6 +80,8 @@ struct TurnConfig {
 
 struct SignalingConfig {
   Access access = Access::invite;
+  bool waiting_room = true;          // guests wait until a host admits; invite mode only
+  unsigned room_lifetime_days = 30;  // rooms nobody ends or uses, and links, are good for that long
   unsigned max_participants = 8;
   std::vector<std::string> allowed_origins;  // "https://portal.example.org", compared exactly
 };
@@ -139,6 +141,9 @@ std::string describe(const Problem& problem, const std::filesystem::path& file);
 // What an operator must hear at every start and in check-config although it is allowed: open rooms
 // on a public address, test-only switches, plain HTTP outside of this machine.
 std::vector<Problem> loud_warnings(const Config& config);
+
+// Open rooms where strangers may come: on a listener that is not loopback.
+bool open_to_all(const Config& config);
 
 // "[::]" means both families: the sockets are bound per family with IPV6_V6ONLY, so an IPv6
 // wildcard is accompanied by 0.0.0.0. Order kept, duplicates removed.

@@ -230,17 +230,6 @@ void check_credentials(TurnConfig& turn, Findings& findings) {
   }
 }
 
-void check_access(const Config& config, Findings& findings) {
-  if (config.signaling.access == Access::invite) {
-    findings.error("signaling.access",
-                   std::string("signaling.access = \"invite\" ") +
-                       (findings.written("signaling.access") ? "" : "(the default) ") +
-                       "is not available in this version",
-                   "write access = \"open\" under [signaling], and let only people you trust reach "
-                   "the listeners (loopback, a VPN, a firewall)");
-  }
-}
-
 void check_operator(const Config& config, Findings& findings) {
   const auto& listen = config.operator_listener.listen;
   if (listen && !is_loopback(listen->address)) {
@@ -287,16 +276,21 @@ void check_config(Config& config, Findings& findings) {
   check_discovery(config.turn, findings);
   check_peers(config.turn, findings);
   check_credentials(config.turn, findings);
-  check_access(config, findings);
   check_operator(config, findings);
+}
+
+bool open_to_all(const Config& config) {
+  const bool web_is_public = any_public(config.https.listen) || any_public(config.http.listen);
+  return config.signaling.access == Access::open && web_is_public;
 }
 
 std::vector<Problem> loud_warnings(const Config& config) {
   std::vector<Problem> result;
-  const bool web_is_public = any_public(config.https.listen) || any_public(config.http.listen);
-  if (config.signaling.access == Access::open && web_is_public) {
-    result.push_back(loud("rooms are open: whoever reaches this server can make and enter rooms",
-                          "listen on loopback, or let only people you trust reach it"));
+  if (open_to_all(config)) {
+    result.push_back(
+        loud("rooms are open: whoever reaches this server can make and enter rooms",
+             "write access = \"invite\" under [signaling], or let only people you trust "
+             "reach the listeners"));
   }
   if (any_public(config.http.listen) && redirect_target(config).empty()) {
     result.push_back(

@@ -75,6 +75,8 @@ std::vector<Entry> entries(const Config& config) {
       {"turn.threads", std::to_string(turn.threads), false},
       {"turn.accept_rfc5766_channels", text_of(turn.accept_rfc5766_channels), false},
       {"signaling.access", text_of(config.signaling.access == Access::open), false},
+      {"signaling.waiting_room", text_of(config.signaling.waiting_room), false},
+      {"signaling.room_lifetime_days", std::to_string(config.signaling.room_lifetime_days), false},
       {"signaling.max_participants", std::to_string(config.signaling.max_participants), false},
       {"signaling.allowed_origins",
        joined(config.signaling.allowed_origins, [](const std::string& origin) { return origin; }),

@@ -170,7 +170,13 @@ void Control::Impl::signaling(const net::HttpRequest& request, const RequestCont
     if (action.error().status == 400) count(Abuse::malformed, context.client.address);
     return with_cors(std::move(action.error()));
   }
-  const signaling::Caller caller = caller_of(*action, context);
+  signaling::Caller caller = caller_of(*action, context);
+  if (options_.access == signaling::Access::invite && caller.actor_auth == "open") {
+    caller.actor_auth = "link";
+  }
+  if (auto may = check_rights(*action, request, context, caller); !may) {
+    return with_cors(std::move(may.error()));
+  }
   ask_hub(std::move(*action), caller, context.request_id,
           [with_cors](const signaling::Answer& answer) { with_cors(signaling_response(answer)); });
 }
@@ -298,6 +304,13 @@ std::vector<store::Commit> Control::take_unrecorded() { return impl_->take_unrec
 ControlStats Control::stats() const { return impl_->stats(); }
 std::vector<AdminRoom> Control::rooms() { return impl_->rooms(); }
 RelayFigures Control::relay() { return impl_->relay(); }
+const std::vector<store::ApiTokenRow>& Control::tokens() const { return impl_->tokens(); }
+void Control::create_token(const ApiTokenWish& wish, TokenMade done) {
+  impl_->create_token(wish, std::move(done));
+}
+void Control::revoke_token(const std::string& token_id, Ended done) {
+  impl_->revoke_token(token_id, std::move(done));
+}
 void Control::create_room(const RoomWish& wish, const AdminActor& by, const RequestContext& context,
                           Created done) {
   impl_->create_room(wish, by, context, std::move(done));

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "server/admin_backend.h"
+#include "server/api_tokens.h"
 #include "server/net/connection.h"
 #include "server/net/http_connection.h"
 #include "server/net/loop.h"
@@ -109,6 +110,13 @@ class Control final : public AdminBackend {
   // AdminBackend: rooms through the hub, recorded like all others.
   std::vector<AdminRoom> rooms() override;
   RelayFigures relay() override;
+
+  // API tokens. Both answer after the change and its record are durable.
+  using TokenMade = std::function<void(tl::expected<NewApiToken, AdminRefusal>)>;
+  void create_token(const ApiTokenWish& wish, TokenMade done);
+  void revoke_token(const std::string& token_id, Ended done);
+  const std::vector<store::ApiTokenRow>& tokens() const;
+
   void create_room(const RoomWish& wish, const AdminActor& by, const RequestContext& context,
                    Created done) override;
   void end_room(const std::string& room, const AdminActor& by, const RequestContext& context,

@@ -30,6 +30,11 @@ AdminRefusal refusal_of(int status, const std::string& body) {
   return {status, "The request failed"};
 }
 
+std::string link_of(const nlohmann::json& body, const char* key) {
+  const auto it = body.find(key);
+  return it != body.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
 AdminPerson person_of(const signaling::PersonView& view, bool has_allocation) {
   AdminPerson person;
   person.participant = view.id;
@@ -54,7 +59,8 @@ std::vector<AdminRoom> Control::Impl::rooms() const {
     AdminRoom room;
     room.room = view.id;
     room.appointment_json = view.appointment;
-    room.link = signaling::visit_link(view.id);
+    // The secret of an invitation is not known here any more.
+    if (options_.access == signaling::Access::open) room.link = signaling::visit_link(view.id);
     room.created = view.created_wall;
     for (const signaling::PersonView& person : view.people) {
       room.people.push_back(person_of(person, visits_.relayed(person.id)));
@@ -84,7 +90,12 @@ void Control::Impl::create_room(const RoomWish& wish, const AdminActor& by,
             if (answer.status != 200) {
               return done(tl::unexpected(refusal_of(answer.status, answer.body)));
             }
-            done(CreatedRoom{id, signaling::visit_link(id), {}, existed});
+            const auto made = nlohmann::json::parse(answer.body, nullptr, false);
+            CreatedRoom room{id, link_of(made, "link"), link_of(made, "hostLink"), existed, {}};
+            if (!room.host_link.empty()) {
+              room.expires = std::chrono::milliseconds(made.value("expiresAt", std::int64_t{0}));
+            }
+            done(room);
           });
 }
 

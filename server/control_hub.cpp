@@ -38,6 +38,7 @@ signaling::ParticipantRecord record_of(const store::ParticipantRow& row) {
   std::copy_n(row.token_hash.begin(), size, record.token_hash.begin());
   record.lease_wall = row.lease_until;
   record.attached_wall = row.attached_at;
+  record.admitted = row.admitted;
   return record;
 }
 
@@ -56,13 +57,29 @@ void Control::Impl::restore(const store::LoadedState& state) {
   for (const store::ParticipantRow& row : state.participants) {
     people[row.room_id].push_back(record_of(row));
   }
+  std::unordered_map<std::string, std::vector<signaling::LinkRecord>> links;
+  for (const store::LinkRow& row : state.links) {
+    signaling::LinkRecord link;
+    link.role = row.role == "host" ? signaling::Role::host : signaling::Role::guest;
+    if (row.secret_hash.size() != link.secret_hash.size()) continue;
+    std::copy(row.secret_hash.begin(), row.secret_hash.end(), link.secret_hash.begin());
+    link.expires_wall = row.expires_at;
+    links[row.room_id].push_back(link);
+  }
+  tokens_.restore(state.tokens);
   std::vector<signaling::RoomRecord> rooms;
   for (const store::RoomRow& row : state.rooms) {
     signaling::RoomRecord room;
     room.id = row.room_id;
     room.appointment = row.appointment_json;
     room.created_wall = row.created_at;
-    if (row.ended_at) room.forget_wall = row.expires_at.value_or(*row.ended_at + kEndedVisible);
+    if (row.ended_at) {
+      room.forget_wall = row.expires_at.value_or(*row.ended_at + kEndedVisible);
+    } else {
+      room.expires_wall = row.expires_at;
+    }
+    room.locked = row.locked;
+    room.links = std::move(links[row.room_id]);
     room.participants = std::move(people[row.room_id]);
     rooms.push_back(std::move(room));
   }

@@ -1,9 +1,10 @@
 #pragma once
 
-// The inside of Control (control.h). Three subjects, three files:
+// The inside of Control (control.h). Four subjects, four files:
 //   control.cpp        connections, routes, pages
 //   control_hub.cpp    the hub: its outputs, the store's verdicts, time, relay events
 //   control_admin.cpp  what the admin API asks
+//   control_rights.cpp who may use the API, and API tokens
 
 #include <atomic>
 #include <cstdint>
@@ -45,6 +46,9 @@ class Control::Impl final : private net::HttpHandler {
   std::vector<store::Commit> take_unrecorded();
   ControlStats stats() const;
   std::vector<AdminRoom> rooms() const;
+  const std::vector<store::ApiTokenRow>& tokens() const { return tokens_.all(); }
+  void create_token(const ApiTokenWish& wish, TokenMade done);
+  void revoke_token(const std::string& token_id, Ended done);
   RelayFigures relay() const {
     return seams_.relay_figures ? seams_.relay_figures() : RelayFigures{};
   }
@@ -86,6 +90,13 @@ class Control::Impl final : private net::HttpHandler {
   bool admin_is_visible(const RequestContext& context) const;
   void finish_drain_when_empty();
 
+  // ---- control_rights.cpp
+  // Puts who asks into `caller`, or gives the refusal.
+  tl::expected<void, net::HttpResponse> check_rights(const signaling::Action& action,
+                                                     const net::HttpRequest& request,
+                                                     const RequestContext& context,
+                                                     signaling::Caller& caller);
+
   // ---- control_hub.cpp
   signaling::Now now() const;
   void ask_hub(signaling::Action action, const signaling::Caller& caller, std::uint64_t request,
@@ -114,6 +125,7 @@ class Control::Impl final : private net::HttpHandler {
 
   signaling::Hub hub_;
   Recorder recorder_;
+  ApiTokens tokens_;
   VisitIndex visits_;
   bool pumping_ = false;
   std::size_t undecided_commits_ = 0;

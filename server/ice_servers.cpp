@@ -1,51 +1,14 @@
 #include "server/ice_servers.h"
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
 
+#include "server/bearer_secret.h"
+
 namespace bedside::server {
-namespace {
-
-// URL-safe base64 without padding: letters, digits, '-' and '_'.
-std::string base64url(std::span<const std::uint8_t> bytes) {
-  static constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string text;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const std::uint8_t byte : bytes) {
-    bits = (bits << 8U) | byte;
-    for (count += 8; count >= 6; count -= 6) text += kAlphabet[(bits >> (count - 6)) & 63U];
-  }
-  if (count > 0) text += kAlphabet[(bits << (6 - count)) & 63U];
-  return text;
-}
-
-template <std::size_t kBytes>
-std::string random_text() {
-  std::array<std::uint8_t, kBytes> bytes{};
-  // Ids that can be guessed would be worse than no service.
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) std::abort();
-  return base64url(bytes);
-}
-
-std::array<std::uint8_t, 32> sha256(std::string_view text) {
-  std::array<std::uint8_t, 32> digest{};
-  if (EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1) {
-    std::abort();
-  }
-  return digest;
-}
-
-}  // namespace
-
 IceServers::IceServers(turn::Credentials credentials, const AdvertisedRelay& relay,
                        LiveParticipantSet* live)
     : credentials_(std::move(credentials)), live_(live) {
@@ -72,16 +35,16 @@ void IceServers::advertise(const AdvertisedRelay& relay) {
   }
 }
 
-std::string IceServers::participant_id() { return random_text<16>(); }
+std::string IceServers::participant_id() { return new_name(); }
 
-std::string IceServers::token() { return random_text<32>(); }
+std::string IceServers::token() { return new_secret(); }
 
-signaling::TokenHash IceServers::hash(std::string_view token) const { return sha256(token); }
+signaling::TokenHash IceServers::hash(std::string_view token) const { return hash_of(token); }
 
 signaling::IceGrant IceServers::ice_grant(std::string_view room, std::string_view participant,
                                           const signaling::Now& now) {
   // Relays see the username: it tells that two people share a room, not which one.
-  const auto digest = sha256(room);
+  const auto digest = hash_of(room);
   const std::string room_hash = base64url(std::span(digest).first(9));
   turn::Now turn_now{};
   turn_now.mono = now.mono;

@@ -4,12 +4,15 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "server/audit_command.h"
 #include "server/config.h"
 #include "server/demo.h"
+#include "server/local_client.h"
 #include "server/log.h"
 #include "server/service.h"
 #include "server/turn_credential.h"
@@ -104,6 +107,74 @@ void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& 
       ->type_name("FILE");
 }
 
+// `bedside token …` and `bedside room …`: what they were given, and what to call with it.
+class LocalCommands {
+ public:
+  explicit LocalCommands(CLI::App& app) {
+    CLI::App* token = command(app, "token", "Tokens for programs that use the API (invite mode).");
+    CLI::App* create = action(
+        token, "create", "Make a token and print it, this one time.",
+        [this](const Config& config) { return bedside::server::token_create(config, wish_); });
+    create->add_option("--name", wish_.name, "what will use it")->required()->type_name("NAME");
+    create->add_option("--scope", wish_.scopes, "rooms.create, rooms.read or rooms.end; repeatable")
+        ->required()
+        ->type_name("SCOPE");
+    create->add_option("--days", wish_.days, "good for that many days; 0: until it is revoked")
+        ->type_name("N");
+    action(token, "list", "List the tokens, without their secrets.",
+           [](const Config& config) { return bedside::server::token_list(config); });
+    action(token, "revoke", "Make a token void at once.",
+           [this](const Config& config) { return bedside::server::token_revoke(config, id_); })
+        ->add_option("ID", id_, "as `token list` shows it")
+        ->required();
+
+    CLI::App* room = command(app, "room", "Rooms of the running server.");
+    CLI::App* make = action(
+        room, "create", "Make a room, or new links for it, and print them.",
+        [this](const Config& config) { return bedside::server::room_create(config, id_, room_); });
+    make->add_option("APPOINTMENT", id_, "the appointment's id")->required();
+    make->add_option("--name", room_, "the room's name; default: appointment-<id>")
+        ->type_name("ROOM");
+    action(room, "list", "List the active rooms.",
+           [](const Config& config) { return bedside::server::room_list(config); });
+    action(room, "end", "End a visit for everybody.",
+           [this](const Config& config) { return bedside::server::room_end(config, room_); })
+        ->add_option("ROOM", room_, "the room's name")
+        ->required();
+  }
+
+  // The exit code, if one of these commands was given.
+  std::optional<int> run() const {
+    if (!chosen_) return std::nullopt;
+    const auto config = read_config(config_file_);
+    return config ? chosen_(*config) : 1;
+  }
+
+ private:
+  using Run = std::function<int(const Config&)>;
+
+  CLI::App* command(CLI::App& app, const char* name, const char* what) {
+    CLI::App* made = app.add_subcommand(name, what);
+    made->require_subcommand(1);
+    made->fallthrough();
+    made->add_option("--config", config_file_, "the server's configuration; without: the demo's")
+        ->type_name("FILE");
+    return made;
+  }
+  CLI::App* action(CLI::App* parent, const char* name, const char* what, Run run) {
+    CLI::App* made = parent->add_subcommand(name, what);
+    made->fallthrough();
+    made->callback([this, run = std::move(run)] { chosen_ = run; });
+    return made;
+  }
+
+  std::string config_file_;
+  bedside::server::ApiTokenWish wish_;
+  std::string id_;
+  std::string room_;
+  Run chosen_;
+};
+
 int run(int argc, char** argv) {
   CLI::App app{
       "Bedside: video visits for a small practice, from one process. It is signaling server, "
@@ -148,6 +219,7 @@ int run(int argc, char** argv) {
   credential_command->add_option("--subject", subject, "whom it is for; quotas count by this name")
       ->type_name("NAME")
       ->required();
+  const LocalCommands local(app);
 
   AuditCommands audit;
   add_audit_commands(app, config_file, audit);
@@ -158,6 +230,7 @@ int run(int argc, char** argv) {
     // CLI11's codes above 100 mean nothing to a shell: 2 is the usual one for wrong usage.
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (const auto code = local.run()) return *code;
   if (serve_command->parsed()) return serve(config_file, assets, level);
   if (check_command->parsed()) return check_config(checked_file);
   if (audit.verify->parsed()) return verify_audit(config_file, audit.request);

@@ -26,6 +26,7 @@
 #include "server/links.h"
 #include "server/live_participants.h"
 #include "server/live_relay_table.h"
+#include "server/local_socket.h"
 #include "server/net/loop.h"
 #include "server/net/mailbox.h"
 #include "server/operator_listener.h"
@@ -175,6 +176,7 @@ class Service {
   bool draining_ = false;  // the operator's wish
   std::thread control_thread_;
   std::unique_ptr<OperatorListener> operator_listener_;
+  std::unique_ptr<LocalSocket> local_socket_;
 };
 
 bool Service::start() {
@@ -225,7 +227,12 @@ bool Service::make_control() {
                                               &live_participants_);
 
   ControlOptions options;
-  options.limits.max_participants = config_.signaling.max_participants;
+  const SignalingConfig& signaling = config_.signaling;
+  options.access =
+      signaling.access == Access::invite ? signaling::Access::invite : signaling::Access::open;
+  options.limits.max_participants = signaling.max_participants;
+  options.limits.waiting_room = signaling.waiting_room;
+  options.limits.room_lifetime = std::chrono::hours{24} * signaling.room_lifetime_days;
   options.origins.allowed = config_.signaling.allowed_origins;
   options.origins.own_hosts = {config_.public_host};
   options.origins.strict_transport = !config_.demo;
@@ -250,6 +257,7 @@ void Service::make_admin(bool has_account) {
   options.database = config_.database().string();
   options.allow_from = config_.admin.allow_from;
   options.has_account = has_account;
+  options.open_to_all = open_to_all(config_);
   admin_ = std::make_unique<AdminApi>(control_loop_, std::move(options), *control_, *trail_,
                                       *store_, *workers_);
   banner_.set_up_code = admin_->open_set_up();
@@ -262,7 +270,7 @@ bool Service::restore_and_record() {
   if (!reader) return fail(reader.error());
   const auto accounts = reader->accounts();
   store::AuditQuery newest;
-  newest.limit = 8;
+  newest.limit = 64;
   const auto last = reader->audit(newest);
   const auto state = store_->load();
   if (!accounts) return fail(accounts.error());
@@ -273,9 +281,11 @@ bool Service::restore_and_record() {
   ServiceStarted started;
   started.assets_digest = Assets::fingerprint();
   started.rooms = state->rooms.size();
-  // Opening the database has begun an epoch of the seal; what matters is what came before.
+  // Whoever opens the database begins an epoch of the seal, the command line too, which makes
+  // tokens while nothing runs; what matters is what came before.
   const auto before = std::find_if(last->begin(), last->end(), [](const store::AuditRow& row) {
-    return row.type != audit_type::kEpochRotated;
+    return row.type != audit_type::kEpochRotated && row.type != audit_type::kTokenCreated &&
+           row.type != audit_type::kTokenRevoked;
   });
   started.after_crash = before != last->end() && before->type != audit_type::kServiceStop;
   if (!submit_and_wait(trail_->commit(AdminAction{started}, AuditSource{}))) {
@@ -348,6 +358,10 @@ bool Service::open_lanes() {
 }
 
 bool Service::open_operator_listener() {
+  auto socket = LocalSocket::open(local_socket_path(config_), *control_,
+                                  [this](const Task& task) { return on_control(task); });
+  if (!socket) return fail(socket.error());
+  local_socket_ = std::move(*socket);
   if (!config_.operator_listener.listen) return true;
   auto started = OperatorListener::start(*config_.operator_listener.listen,
                                          {[this] { return health(); }, [this] { return metrics(); },
@@ -368,6 +382,7 @@ void Service::serve() {
                      });
     lane.shard->start();
   }
+  local_socket_->start();
   if (config_.demo) make_demo_room();
   log::info("serving", {{"version", log::Configured(kVersion)},
                         {"relay_threads", lanes_.size()},
@@ -486,6 +501,7 @@ void Service::use(const RelaySetup& setup) {
 void Service::stop(StopCause cause) {
   log::info("stopping", {{"cause", cause}});
   operator_listener_.reset();
+  local_socket_.reset();
   for (Lane& lane : lanes_) lane.close_door->signal();
   accept_allocations(false);
   on_control([this] { control_->drain(kDrainPatience, [this] { drained_.reach(1); }); });

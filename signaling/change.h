@@ -16,7 +16,7 @@
 
 namespace bedside::signaling {
 
-// SHA-256 of a participant token. The token itself is never kept.
+// SHA-256 of a participant token or of a link's secret. The secret itself is never kept.
 using TokenHash = std::array<std::uint8_t, 32>;
 
 enum class Role : std::uint8_t { guest, host };
@@ -34,6 +34,8 @@ enum class LeaveReason : std::uint8_t {
 enum class EndReason : std::uint8_t {
   requested,  // end-room or DELETE
   admin,      // an administrator
+  host,       // a host, from inside the visit
+  expired,    // nobody ended it and nobody came for Limits::room_lifetime
 };
 
 // Who caused a change. The hub only carries it to the audit record; empty fields mean unknown. A
@@ -52,6 +54,32 @@ struct RoomCreated {
   std::string room;
   std::string appointment;  // JSON text of a number or a string, as the client gave it
   std::chrono::milliseconds created_wall;
+  std::chrono::milliseconds expires_wall;  // the room's one expiry, until it is moved or ended
+};
+
+// Somebody uses the room: its expiry moves.
+struct RoomKept {
+  std::string room;
+  std::chrono::milliseconds expires_wall;
+};
+
+struct RoomLocked {
+  std::string room;
+  bool locked;
+};
+
+// A link was made for a role. Invite mode only.
+struct LinkIssued {
+  std::string room;
+  Role role;
+  TokenHash secret_hash;
+  std::chrono::milliseconds expires_wall;
+};
+
+// The room has its maximum of links for a role: the oldest one is void.
+struct LinkDropped {
+  std::string room;
+  TokenHash secret_hash;
 };
 
 struct RoomEnded {
@@ -74,6 +102,7 @@ struct ParticipantJoined {
   TokenHash token_hash;
   std::chrono::milliseconds joined_wall;
   std::chrono::milliseconds lease_wall;  // until then it counts without an attach
+  bool admitted = true;                  // false: waits until a host admits
 };
 
 struct ParticipantAttached {
@@ -81,6 +110,22 @@ struct ParticipantAttached {
   std::string participant;
   Transport transport;
   std::chrono::milliseconds attached_wall;
+  bool waiting = false;  // knocks: it is in the waiting room, not in the visit
+};
+
+// A host let a waiting guest in, sent one away, or removed somebody. The host is the Caller.
+struct ParticipantAdmitted {
+  std::string room;
+  std::string participant;
+};
+struct ParticipantDeclined {
+  std::string room;
+  std::string participant;
+};
+struct ParticipantKicked {
+  std::string room;
+  std::string participant;
+  std::chrono::seconds attended;  // since the attach; 0 when it was not attached
 };
 
 // No longer in the room (the others were told), but it may attach again under the same id: an old
@@ -108,9 +153,10 @@ struct CredentialIssued {
   std::chrono::milliseconds expires_wall;
 };
 
-using Change =
-    std::variant<RoomCreated, RoomEnded, RoomForgotten, ParticipantJoined, ParticipantAttached,
-                 ParticipantDetached, ParticipantLeft, CredentialIssued>;
+using Change = std::variant<RoomCreated, RoomKept, RoomLocked, LinkIssued, LinkDropped, RoomEnded,
+                            RoomForgotten, ParticipantJoined, ParticipantAttached,
+                            ParticipantAdmitted, ParticipantDeclined, ParticipantKicked,
+                            ParticipantDetached, ParticipantLeft, CredentialIssued>;
 
 // What `Hub::restore` takes at start; the store's rows in the hub's words.
 struct ParticipantRecord {
@@ -121,6 +167,13 @@ struct ParticipantRecord {
   std::chrono::milliseconds lease_wall{0};
   std::optional<std::chrono::milliseconds>
       attached_wall;  // set: was in the room when the process died
+  bool admitted = true;
+};
+
+struct LinkRecord {
+  Role role = Role::guest;
+  TokenHash secret_hash{};
+  std::chrono::milliseconds expires_wall{0};
 };
 
 struct RoomRecord {
@@ -129,6 +182,9 @@ struct RoomRecord {
   std::chrono::milliseconds created_wall{0};
   std::optional<std::chrono::milliseconds> forget_wall;  // set: ended
   std::vector<ParticipantRecord> participants;  // in order of joining, without those who left
+  std::optional<std::chrono::milliseconds> expires_wall{};  // while active
+  bool locked = false;
+  std::vector<LinkRecord> links{};  // oldest first
 };
 
 }  // namespace bedside::signaling

@@ -14,6 +14,8 @@ inline constexpr std::uint16_t kRoomEnded = 4001;
 inline constexpr std::uint16_t kJoinExpected = 4002;  // the first message was no join
 inline constexpr std::uint16_t kNotAParticipant = 4003;
 inline constexpr std::uint16_t kNoSuchRoom = 4004;
+inline constexpr std::uint16_t kRemoved = 4005;   // a host removed this participant
+inline constexpr std::uint16_t kDeclined = 4006;  // a host did not let this guest in, this time
 inline constexpr std::uint16_t kRateLimited = 4008;
 inline constexpr std::uint16_t kRoomFull = 4009;
 

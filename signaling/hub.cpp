@@ -64,7 +64,7 @@ void Hub::request(RequestId id, Action action, const Caller& caller, const Now& 
   const std::string room_id = room_of(action);
   Room* room = find(room_id);
   if (room == nullptr) {
-    if (!std::holds_alternative<CreateRoom>(action)) return refuse(id, 404, "Room not found");
+    if (!std::holds_alternative<CreateRoom>(action)) return refuse_unknown(id, action, caller);
     if (rooms_.size() >= limits_.max_rooms) {
       return refuse(id, 503, "This server already has its maximum of rooms");
     }
@@ -134,6 +134,11 @@ void Hub::socket_message(SocketId id, std::string_view text, const Now& now) {
 void Hub::join(SocketId id, Socket& socket, ClientMessage message, const Now& now) {
   const Join& wish = std::get<Join>(message.body);
   Room* room = find(wish.room);
+  if (room == nullptr && services_.access == Access::invite) {
+    queue_.outputs.emplace_back(Misuse{Misuse::Kind::wrong_token, socket.caller});
+    return close(id, close_codes::kNotAParticipant,
+                 {"not-a-participant", "This participant is not in the room", message.request_id});
+  }
   if (room == nullptr) {
     return close(id, close_codes::kNoSuchRoom,
                  {"room-not-found", "Room not found", message.request_id});
@@ -311,6 +316,21 @@ void Hub::schedule(const std::string& id, Line& line, std::optional<std::chrono:
 
 void Hub::refuse(RequestId id, int status, std::string_view error) {
   queue_.outputs.emplace_back(Answer{id, status, failure_body(error), std::nullopt});
+}
+
+// In invite mode nobody learns without a secret which rooms there are: what is said about an
+// unknown room is what is said about a wrong secret, after the same work.
+void Hub::refuse_unknown(RequestId id, const Action& action, const Caller& caller) {
+  const bool asks_with_rights =
+      std::holds_alternative<EndRoom>(action) || std::holds_alternative<GetRoom>(action);
+  if (services_.access == Access::open || asks_with_rights) {
+    return refuse(id, 404, "Room not found");
+  }
+  queue_.outputs.emplace_back(Misuse{Misuse::Kind::wrong_token, caller});
+  const auto* join = std::get_if<JoinRoom>(&action);
+  if (join == nullptr) return refuse(id, 403, "This participant is not in the room");
+  static_cast<void>(services_.issuer.hash(join->token));
+  refuse(id, 403, kLinkNotValid);
 }
 
 void Hub::tell(SocketId id, Socket& socket, const Problem& problem) {

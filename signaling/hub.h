@@ -128,6 +128,7 @@ class Hub {
   void settle(Room& room, const Now& now);
   void schedule(const std::string& id, Line& line, std::optional<std::chrono::milliseconds> at);
   void refuse(RequestId id, int status, std::string_view error);
+  void refuse_unknown(RequestId id, const Action& action, const Caller& caller);
   void join(SocketId id, Socket& socket, ClientMessage message, const Now& now);
   void tell(SocketId id, Socket& socket, const Problem& problem);
   void close(SocketId id, std::uint16_t code, const Problem& problem);

@@ -46,6 +46,23 @@ inline constexpr std::size_t kMaxRemembered = 64;
 // An ended room answers 410/active:false this long, then 404.
 inline constexpr std::chrono::milliseconds kEndedVisible{3'600'000};
 
+// Guests who wait in one room at once. Above: join-room answers 409, attach gets `room-full` and
+// 4009.
+inline constexpr std::size_t kMaxWaiting = 16;
+
+// Links of one role that a room has at once: every repeated create-room makes new ones, because the
+// server keeps no secrets it could show again. Above: the oldest is void.
+inline constexpr std::size_t kMaxLinks = 64;
+
+// Longest reason of a `decline`. Longer: cut off between two characters.
+inline constexpr std::size_t kMaxReasonBytes = 512;
+
+// People who were removed and whom a last poll may still tell so; the oldest is forgotten first.
+inline constexpr std::size_t kMaxFormer = 64;
+
+// A room's expiry is stored again only when it moves by more than this.
+inline constexpr std::chrono::milliseconds kExpiryStep{3'600'000};
+
 // Longest parked poll; a larger `wait` is taken as this.
 inline constexpr std::chrono::milliseconds kMaxPollWait{25'000};
 
@@ -78,6 +95,11 @@ struct Limits {
   std::size_t max_rooms = 20'000;
   // WebSockets at once. Above: `Hub::socket_opened` refuses.
   std::size_t max_sockets = 20'000;
+  // Guests wait until a host admits them. Invite mode only: open rooms have no hosts.
+  bool waiting_room = true;
+  // A room that nobody ends ends by itself when nobody has come for this long; a link is good for
+  // as long. So that rooms nobody needs any more do not use up max_rooms.
+  std::chrono::milliseconds room_lifetime{std::chrono::hours{24 * 30}};
 };
 
 }  // namespace bedside::signaling

@@ -76,6 +76,29 @@ std::string request_id_of(const Json& object) {
   return text.size() <= 128 ? text : std::string();
 }
 
+std::optional<HostAction::Kind> host_action_kind(std::string_view type) {
+  using Kind = HostAction::Kind;
+  constexpr std::array<std::pair<std::string_view, Kind>, 5> kKinds{{{"admit", Kind::admit},
+                                                                     {"decline", Kind::decline},
+                                                                     {"kick", Kind::kick},
+                                                                     {"lock", Kind::lock},
+                                                                     {"end-room", Kind::end}}};
+  for (const auto& [name, kind] : kKinds) {
+    if (name == type) return kind;
+  }
+  return std::nullopt;
+}
+
+// Cut between two characters of UTF-8.
+std::string reason_of(const Json& object) {
+  std::string reason = text_of(object, "reason");
+  if (reason.size() <= kMaxReasonBytes) return reason;
+  std::size_t end = kMaxReasonBytes;
+  while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xC0U) == 0x80U) --end;
+  reason.resize(end);
+  return reason;
+}
+
 tl::expected<ClientMessage, Problem> client_message(const Json& object) {
   if (!object.is_object()) return problem("bad-message", "A message is a JSON object", {});
   ClientMessage message;
@@ -113,8 +136,9 @@ tl::expected<ClientMessage, Problem> client_message(const Json& object) {
         path == "relay" || path == "direct" ? std::optional(path == "relay") : std::nullopt;
     message.body = MediaState{flag_of(object, "audio"), flag_of(object, "video"),
                               flag_of(object, "screen"), flag_of(object, "recording"), relayed};
-  } else if (type == "admit" || type == "decline" || type == "kick" || type == "lock") {
-    message.body = HostOnly{};
+  } else if (const auto kind = host_action_kind(type)) {
+    message.body =
+        HostAction{*kind, text_of(object, "peerId"), reason_of(object), flag_of(object, "locked")};
   } else {
     return problem("unknown-type", "This type of message is not known here", message.request_id);
   }
@@ -196,7 +220,7 @@ tl::expected<Action, Refusal> spoken(std::string_view action, const Json& body) 
     return tl::unexpected(refusal(400, "roomId and participantId are required"));
   }
   if (action == "signal") return signal(body, std::move(speaker));
-  if (action == "leave-room") return LeaveRoom{std::move(speaker)};
+  if (action == "leave-room") return LeaveRoom{std::move(speaker), flag_of(body, "returning")};
   if (action == "ice-servers") return RenewIce{std::move(speaker)};
   Poll poll{std::move(speaker), number_of(body, "after").value_or(0), std::chrono::milliseconds{0}};
   const auto wait = body.find("wait");
@@ -252,11 +276,21 @@ std::string visit_link(std::string_view room) {
   return "/telehealth-webrtc.html?room=" + std::string(room);
 }
 
+std::string visit_link(std::string_view room, std::string_view secret) {
+  return visit_link(room) + "#" + std::string(secret);
+}
+
 std::string created_body(std::string_view room, std::string_view appointment,
-                         std::chrono::milliseconds created_wall) {
+                         std::chrono::milliseconds created_wall, const IssuedLinks* links) {
   Out object = room_object(room, appointment);
   object["createdAt"] = created_wall.count();
-  return dump(Out{{"success", true}, {"room", std::move(object)}, {"link", visit_link(room)}});
+  Out body{{"success", true}, {"room", std::move(object)}, {"link", visit_link(room)}};
+  if (links != nullptr) {
+    body["link"] = visit_link(room, links->guest_secret);
+    body["hostLink"] = visit_link(room, links->host_secret);
+    body["expiresAt"] = links->expires_wall.count();
+  }
+  return dump(body);
 }
 
 std::string joined_body(const Joined& joined) {
@@ -266,8 +300,10 @@ std::string joined_body(const Joined& joined) {
            {"participantToken", joined.token},
            {"role", role_name(joined.role)},
            {"waiting", joined.waiting}};
-  body["iceServers"] = ice_servers(*joined.ice);
-  body["iceExpiresAt"] = joined.ice->expires_wall.count();
+  if (joined.ice != nullptr) {
+    body["iceServers"] = ice_servers(*joined.ice);
+    body["iceExpiresAt"] = joined.ice->expires_wall.count();
+  }
   return dump(body);
 }
 
@@ -350,8 +386,39 @@ std::string media_state_message(const MediaState& state, std::string_view from) 
 }
 
 std::string room_ended_message(EndReason reason) {
-  return dump(Out{{"type", "room-ended"},
-                  {"reason", reason == EndReason::admin ? "ended-by-admin" : "ended"}});
+  std::string_view word = "ended";
+  if (reason == EndReason::admin) word = "ended-by-admin";
+  if (reason == EndReason::host) word = "ended-by-host";
+  if (reason == EndReason::expired) word = "expired";
+  return dump(Out{{"type", "room-ended"}, {"reason", word}});
+}
+
+std::string waiting_message() { return dump(Out{{"type", "waiting"}}); }
+
+std::string admitted_message(const IceGrant& grant) {
+  return dump(Out{{"type", "admitted"},
+                  {"iceServers", ice_servers(grant)},
+                  {"iceExpiresAt", grant.expires_wall.count()}});
+}
+
+std::string declined_message(std::string_view reason) {
+  return dump(Out{{"type", "declined"}, {"reason", reason}});
+}
+
+std::string removed_message() {
+  return dump(Out{{"type", "removed"}, {"reason", "removed-by-host"}});
+}
+
+std::string locked_message(bool locked) {
+  return dump(Out{{"type", "locked"}, {"locked", locked}});
+}
+
+std::string knock_message(std::string_view peer, std::string_view name) {
+  return dump(Out{{"type", "knock"}, {"peerId", peer}, {"name", name}});
+}
+
+std::string knock_over_message(std::string_view peer, std::string_view outcome) {
+  return dump(Out{{"type", "knock-over"}, {"peerId", peer}, {"outcome", outcome}});
 }
 
 std::string ice_message(const IceGrant& grant) {

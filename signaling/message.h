@@ -50,11 +50,17 @@ struct MediaState {
   friend bool operator==(const MediaState&, const MediaState&) = default;
 };
 
-// admit, decline, kick, lock: understood, for hosts only.
-struct HostOnly {};
+// admit, decline, kick, lock, end-room: what hosts may do.
+struct HostAction {
+  enum class Kind : std::uint8_t { admit, decline, kick, lock, end };
+  Kind kind = Kind::admit;
+  std::string peer;     // of admit, decline, kick
+  std::string reason;   // of decline: a sentence for the guest, may be empty
+  bool locked = false;  // of lock
+};
 
 struct ClientMessage {
-  std::variant<Join, Forward, Leave, MediaState, HostOnly> body;
+  std::variant<Join, Forward, Leave, MediaState, HostAction> body;
   std::string request_id;                   // JSON text of `requestId`, empty when absent
   std::optional<std::uint64_t> client_seq;  // a number not above the last one seen is a repeat
 };
@@ -110,6 +116,8 @@ struct Signal {
 
 struct LeaveRoom {
   Speaker speaker;
+  // `returning`: the page goes away but may come back with the same token, to its place.
+  bool returning = false;
 };
 
 struct RenewIce {
@@ -128,6 +136,9 @@ struct Refusal {
 // Body of a POST. GET and DELETE are built from the query by the caller with `room_query`.
 tl::expected<Action, Refusal> parse_action(std::string_view body);
 
+// The one answer to every link that opens nothing.
+inline constexpr std::string_view kLinkNotValid = "This link is not valid";
+
 // `{success:false,error:…}`
 std::string failure_body(std::string_view error);
 
@@ -137,8 +148,18 @@ std::string failure_body(std::string_view error);
 // percent-encoded.
 std::string visit_link(std::string_view room);
 
+// In invite mode: what the secrets open, and until when.
+struct IssuedLinks {
+  std::string guest_secret;
+  std::string host_secret;
+  std::chrono::milliseconds expires_wall{0};
+};
+// The secret goes into the fragment, which browsers keep to themselves.
+std::string visit_link(std::string_view room, std::string_view secret);
+
+// `links`: null in open mode, and for a room that has ended.
 std::string created_body(std::string_view room, std::string_view appointment,
-                         std::chrono::milliseconds created_wall);
+                         std::chrono::milliseconds created_wall, const IssuedLinks* links);
 
 struct Joined {
   std::string_view participant;
@@ -147,7 +168,7 @@ struct Joined {
   std::string_view token;
   Role role = Role::guest;
   bool waiting = false;
-  const IceGrant* ice = nullptr;
+  const IceGrant* ice = nullptr;  // null: waits, and gets relay credentials when admitted
 };
 std::string joined_body(const Joined& joined);
 
@@ -179,6 +200,14 @@ std::string forwarded_message(const Forward& forward, std::string_view from);
 std::string media_state_message(const MediaState& state, std::string_view from);
 std::string room_ended_message(EndReason reason);
 std::string ice_message(const IceGrant& grant);
+std::string waiting_message();
+std::string admitted_message(const IceGrant& grant);
+std::string declined_message(std::string_view reason);
+std::string removed_message();
+std::string locked_message(bool locked);
+std::string knock_message(std::string_view peer, std::string_view name);
+// `outcome`: "admitted", "declined" or "left".
+std::string knock_over_message(std::string_view peer, std::string_view outcome);
 std::string resumed_message(std::uint64_t client_seq);
 std::string error_message(const Problem& problem);
 

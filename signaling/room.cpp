@@ -17,6 +17,7 @@ void Room::submit(Command command, const Now& now) {
   if (!within_rate(command, now)) return;
   if (in_flight_ && !may_pass(command)) {
     if (Participant* leaver = leaves_now(command)) publish_gone(*leaver);
+    if (Participant* kicked = kicked_now(command)) publish_gone(*kicked);
     const bool happened = std::holds_alternative<SocketGone>(command.what) ||
                           std::holds_alternative<TimeUp>(command.what);
     if (!happened && waiting_.size() >= kMaxWaitingCommands) {
@@ -90,7 +91,8 @@ bool Room::may_pass(const Command& command) const {
   if (follows) return false;
   const auto only_speaks = [&](const ClientMessage& message) {
     if (const auto* join = std::get_if<Join>(&message.body)) return join->after.has_value();
-    return !std::holds_alternative<Leave>(message.body);
+    return !std::holds_alternative<Leave>(message.body) &&
+           !std::holds_alternative<HostAction>(message.body);
   };
   if (const auto* said = std::get_if<SocketSaid>(&command.what)) {
     return !said->message || only_speaks(*said->message);
@@ -190,7 +192,7 @@ Participant* Room::by_socket(SocketId socket) const {
 std::vector<RosterEntry> Room::others(const Participant& self) const {
   std::vector<const Participant*> attached;
   for (const auto& p : participants_) {
-    if (p->attached() && p.get() != &self) attached.push_back(p.get());
+    if (p->present() && p.get() != &self) attached.push_back(p.get());
   }
   std::sort(attached.begin(), attached.end(), [](const Participant* a, const Participant* b) {
     return a->attach_order < b->attach_order;
@@ -203,7 +205,7 @@ std::vector<RosterEntry> Room::others(const Participant& self) const {
 
 void Room::broadcast(std::string_view object, const Participant* except) {
   for (const auto& participant : participants_) {
-    if (participant->attached() && participant.get() != except) participant->outbox.push(object);
+    if (participant->present() && participant.get() != except) participant->outbox.push(object);
   }
 }
 

@@ -66,7 +66,8 @@ struct Participant {
   bool resumable = false;  // showed a token or polls: it comes back with `after`
   // Ids are in every roster: who has proven more than that is not to be had for the id alone.
   bool token_shown = false;
-  bool live = false;  // as was told with ParticipantLive and ParticipantGone
+  bool admitted = true;  // false: in the waiting room, out of sight of everybody but the hosts
+  bool live = false;     // as was told with ParticipantLive and ParticipantGone
   std::uint64_t attach_order = 0;
   std::chrono::milliseconds attached_mono{0};
   std::chrono::milliseconds attached_wall{0};
@@ -79,8 +80,22 @@ struct Participant {
   std::optional<MediaState> media;
   std::optional<std::chrono::milliseconds> ice_renew;  // mono
 
+  // Has a session with us, in the visit or in the waiting room.
   bool attached() const { return presence == Presence::here || presence == Presence::away; }
-  bool counts() const { return presence != Presence::remembered; }
+  // In the visit: the others see it.
+  bool present() const { return attached() && admitted; }
+  bool counts() const { return presence != Presence::remembered && admitted; }
+  bool waits() const { return presence != Presence::remembered && !admitted; }
+};
+
+// Somebody whom a host sent away, or who was there when the room ended: may still be told so, to
+// whom it proves itself by its token.
+struct FormerParticipant {
+  std::string id;
+  TokenHash token_hash{};
+  std::string farewell;  // a message without seq
+  std::uint64_t seq = 0;
+  std::uint16_t close_code = 0;
 };
 
 // What a socket sent, understood or not, or that it closed.
@@ -172,12 +187,21 @@ class Room {
   // room_actions.cpp: the HTTP actions that change or show the room
   void on(const Command& command, const CreateRoom& create, const Now& now);
   void on(const Command& command, const JoinRoom& join, const Now& now);
+  void create_with_links(const Command& command, const CreateRoom& create, const Now& now);
   void on(const Command& command, const EndRoom& end, const Now& now);
   void on(const Command& command, const GetRoom& get, const Now& now);
   void on(const Command& command, const LeaveRoom& leave, const Now& now);
   void on(const Command& command, const RenewIce& renew, const Now& now);
-  void apply_join(const ParticipantJoined& joined, const IceGrant& ice, const Now& now);
+  void apply_join(const ParticipantJoined& joined, const IceGrant* ice, const Now& now);
+  // Refuses the join, or says with which role and whether it waits.
+  std::optional<Role> may_join(const Command& command, const JoinRoom& join, const Now& now);
+  std::optional<Role> role_of_link(std::string_view secret, const Now& now) const;
+  void keep_alive(std::vector<Change>& changes, const Now& now) const;
+  void note_kept(const std::vector<Change>& changes);
+  void end_room(const Command& command, EndReason reason, bool keep, Decided decided,
+                const Now& now);
   void apply_end(EndReason reason);
+  bool waiting_room() const;
   // The participant of an action of section 2.4, or nullptr after the refusal was sent.
   Participant* speaker(const Command& command, const Speaker& speaker, bool token_required);
   bool token_fits(const Participant& participant, std::string_view token, bool required) const;
@@ -197,7 +221,8 @@ class Room {
   void catch_up(Participant& participant, std::uint64_t after);
   void welcome(Participant& newcomer);
   void resync(Participant& participant);
-  void push_media(Participant& newcomer);
+  // What a newcomer has to know beside the roster.
+  void push_facts(Participant& newcomer);
   void drop_transports(Participant& participant, std::string_view reason);
   void serve_poll(Participant& participant, RequestId request, std::chrono::milliseconds wait,
                   const Now& now);
@@ -205,9 +230,30 @@ class Room {
   void leave(Participant& participant, const Command& command, const Now& now);
   std::optional<Problem> hear(Participant& participant, const ClientMessage& message);
 
+  // room_host.cpp: what hosts do, and the waiting room
+  void act_as_host(Participant& host, const Command& command, const ClientMessage& message,
+                   const Now& now);
+  void admit(const Command& command, const ClientMessage& message, const Now& now);
+  void decline(const Command& command, const ClientMessage& message);
+  void kick(const Command& command, const ClientMessage& message, const Now& now);
+  void lock(const Command& command, const ClientMessage& message);
+  void done_by_host(const Command& command, const ClientMessage& message,
+                    const std::optional<Problem>& problem);
+  void apply_admit(Participant& guest, const IceGrant& ice, const Now& now);
+  void send_away(Participant& participant, std::string farewell, std::uint16_t close_code,
+                 std::string_view reason);
+  void note_former(const Participant& participant, std::string farewell, std::uint16_t close_code);
+  const FormerParticipant* former(std::string_view id, std::string_view token) const;
+  void tell_hosts(std::string_view object);
+  void announce_departure(const Participant& participant);
+  std::size_t waiting_count() const;
+  // The participant a host removes with this command, if it may.
+  Participant* kicked_now(const Command& command) const;
+
   // room_time.cpp: what the passing of time changes
   void on(const Command& command, const TimeUp& time, const Now& now);
   bool depart_overdue(const Command& command, const Now& now);
+  bool end_unused(const Command& command, const Now& now);
   void renew_ice(const Command& command, const Now& now);
   bool wants_ice(const Participant& participant) const;
   void set_away(Participant& participant, const Now& now);
@@ -222,6 +268,10 @@ class Room {
   std::string appointment_;
   std::chrono::milliseconds created_wall_{0};
   std::chrono::milliseconds forget_wall_{0};
+  std::chrono::milliseconds expires_wall_{0};  // while active
+  bool locked_ = false;
+  std::vector<LinkRecord> links_;                           // oldest first
+  std::deque<FormerParticipant> former_;                    // oldest first
   std::vector<std::unique_ptr<Participant>> participants_;  // in order of joining
   std::uint64_t next_attach_ = 1;
   std::optional<InFlight> in_flight_;

@@ -1,17 +1,33 @@
 // The HTTP actions that change or show a room (protocol.md 1.1, 2.2 and leave-room of 2.4).
+#include <algorithm>
 #include <memory>
 #include <utility>
 
+#include "signaling/close_codes.h"
 #include "signaling/room.h"
 
 namespace bedside::signaling {
 
+namespace {
+
+// In a time that does not depend on where they differ.
+bool equal(const TokenHash& a, const TokenHash& b) {
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) difference |= unsigned{a[i]} ^ unsigned { b[i] };
+  return difference == 0;
+}
+
+}  // namespace
+
 void Room::on(const Command& command, const CreateRoom& create, const Now& now) {
+  if (services_.access == Access::invite && !ended_) {
+    return create_with_links(command, create, now);
+  }
   if (exists_) {
-    answer(command.request, 200, created_body(id_, create.appointment, created_wall_));
+    answer(command.request, 200, created_body(id_, create.appointment, created_wall_, nullptr));
     return;
   }
-  RoomCreated created{id_, create.appointment, now.wall};
+  RoomCreated created{id_, create.appointment, now.wall, now.wall + services_.limits.room_lifetime};
   commit({created}, false, command.caller, {},
          [this, created, request = command.request](bool ok, const Now&) {
            if (!ok) {
@@ -21,41 +37,149 @@ void Room::on(const Command& command, const CreateRoom& create, const Now& now) 
            exists_ = true;
            appointment_ = created.appointment;
            created_wall_ = created.created_wall;
-           answer(request, 200, created_body(id_, appointment_, created_wall_));
+           expires_wall_ = created.expires_wall;
+           answer(request, 200, created_body(id_, appointment_, created_wall_, nullptr));
          });
 }
 
-void Room::on(const Command& command, const JoinRoom& join, const Now& now) {
-  if (!exists_) return refuse(command.request, 404, "Room not found");
-  if (ended_) return refuse(command.request, 410, "Room has ended");
-  const std::size_t max = services_.limits.max_participants;
-  if (count() >= max) {
-    return refuse(command.request, 409,
-                  "This visit already has its maximum of " + std::to_string(max) + " people");
+// Secrets are kept as hashes only, so every call makes new ones; earlier ones stay good.
+void Room::create_with_links(const Command& command, const CreateRoom& create, const Now& now) {
+  const IssuedLinks issued{services_.issuer.token(), services_.issuer.token(),
+                           now.wall + services_.limits.room_lifetime};
+  std::vector<Change> changes;
+  if (exists_) {
+    changes.emplace_back(RoomKept{id_, issued.expires_wall});
+  } else {
+    changes.emplace_back(RoomCreated{id_, create.appointment, now.wall, issued.expires_wall});
   }
-  const std::string token = services_.issuer.token();
-  ParticipantJoined joined{id_,
-                           services_.issuer.participant_id(),
-                           join.name,
-                           Role::guest,
-                           services_.issuer.hash(token),
-                           now.wall,
-                           now.wall + kJoinLease};
-  const IceGrant ice = services_.issuer.ice_grant(id_, joined.participant, now);
-  commit({joined, CredentialIssued{id_, joined.participant, ice.expires_wall}}, false,
-         command.caller, joined.participant,
-         [this, joined, token, ice, request = command.request](bool ok, const Now& then) {
+  const std::pair<Role, const std::string*> both[] = {{Role::guest, &issued.guest_secret},
+                                                      {Role::host, &issued.host_secret}};
+  for (const auto& [role, secret] : both) {
+    std::vector<const LinkRecord*> same;
+    for (const LinkRecord& link : links_) {
+      if (link.role == role) same.push_back(&link);
+    }
+    if (same.size() >= kMaxLinks) changes.emplace_back(LinkDropped{id_, same.front()->secret_hash});
+    changes.emplace_back(
+        LinkIssued{id_, role, services_.issuer.hash(*secret), issued.expires_wall});
+  }
+  commit(changes, false, command.caller, {},
+         [this, changes, issued, create, request = command.request](bool ok, const Now& then) {
            if (!ok) {
              unavailable(request);
              return;
            }
-           apply_join(joined, ice, then);
-           answer(request, 200,
-                  joined_body({joined.participant, id_, count(), token, joined.role, false, &ice}));
+           if (!exists_) {
+             exists_ = true;
+             appointment_ = create.appointment;
+             created_wall_ = then.wall;
+           }
+           note_kept(changes);
+           answer(request, 200, created_body(id_, create.appointment, created_wall_, &issued));
          });
 }
 
-void Room::apply_join(const ParticipantJoined& joined, const IceGrant& ice, const Now& now) {
+// What commits say about the room's expiry and links.
+void Room::note_kept(const std::vector<Change>& changes) {
+  for (const Change& change : changes) {
+    if (const auto* created = std::get_if<RoomCreated>(&change)) {
+      created_wall_ = created->created_wall;
+      expires_wall_ = created->expires_wall;
+    } else if (const auto* kept = std::get_if<RoomKept>(&change)) {
+      expires_wall_ = kept->expires_wall;
+    } else if (const auto* link = std::get_if<LinkIssued>(&change)) {
+      links_.push_back({link->role, link->secret_hash, link->expires_wall});
+    } else if (const auto* dropped = std::get_if<LinkDropped>(&change)) {
+      std::erase_if(
+          links_, [&](const LinkRecord& each) { return each.secret_hash == dropped->secret_hash; });
+    }
+  }
+}
+
+void Room::keep_alive(std::vector<Change>& changes, const Now& now) const {
+  const auto expires = now.wall + services_.limits.room_lifetime;
+  if (expires - expires_wall_ > kExpiryStep) changes.emplace_back(RoomKept{id_, expires});
+}
+
+bool Room::waiting_room() const {
+  return services_.access == Access::invite && services_.limits.waiting_room;
+}
+
+// All links are compared, whichever fits: the time tells nothing.
+std::optional<Role> Room::role_of_link(std::string_view secret, const Now& now) const {
+  const TokenHash hash = services_.issuer.hash(secret);
+  std::optional<Role> role;
+  for (const LinkRecord& link : links_) {
+    if (equal(link.secret_hash, hash) && link.expires_wall > now.wall) role = link.role;
+  }
+  return role;
+}
+
+std::optional<Role> Room::may_join(const Command& command, const JoinRoom& join, const Now& now) {
+  Role role = Role::guest;
+  if (services_.access == Access::invite) {
+    const auto opened = role_of_link(join.token, now);
+    if (!opened) {
+      services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::wrong_token, command.caller});
+      refuse(command.request, 403, kLinkNotValid);
+      return std::nullopt;
+    }
+    role = *opened;
+  }
+  const bool waits = waiting_room() && role == Role::guest;
+  const std::size_t max = services_.limits.max_participants;
+  if (!exists_) {
+    refuse(command.request, 404, "Room not found");
+  } else if (ended_) {
+    refuse(command.request, 410, "Room has ended");
+  } else if (locked_ && role == Role::guest) {
+    refuse(command.request, 423, "This visit is locked");
+  } else if (!waits && count() >= max) {
+    refuse(command.request, 409,
+           "This visit already has its maximum of " + std::to_string(max) + " people");
+  } else if (waits && waiting_count() >= kMaxWaiting) {
+    refuse(command.request, 409, "Too many people are waiting for this visit");
+  } else {
+    return role;
+  }
+  return std::nullopt;
+}
+
+void Room::on(const Command& command, const JoinRoom& join, const Now& now) {
+  const auto role = may_join(command, join, now);
+  if (!role) return;
+  const std::string token = services_.issuer.token();
+  ParticipantJoined joined{id_,
+                           services_.issuer.participant_id(),
+                           join.name,
+                           *role,
+                           services_.issuer.hash(token),
+                           now.wall,
+                           now.wall + kJoinLease,
+                           !(waiting_room() && *role == Role::guest)};
+  std::vector<Change> changes{joined};
+  std::optional<IceGrant> ice;
+  if (joined.admitted) {
+    ice = services_.issuer.ice_grant(id_, joined.participant, now);
+    changes.emplace_back(CredentialIssued{id_, joined.participant, ice->expires_wall});
+  }
+  keep_alive(changes, now);
+  commit(changes, false, command.caller, joined.participant,
+         [this, changes, joined, token, ice, request = command.request](bool ok, const Now& then) {
+           if (!ok) {
+             unavailable(request);
+             return;
+           }
+           const IceGrant* grant = ice ? &*ice : nullptr;
+           note_kept(changes);
+           apply_join(joined, grant, then);
+           answer(request, 200,
+                  joined_body({joined.participant, id_, count(), token, joined.role,
+                               !joined.admitted, grant}));
+         });
+}
+
+void Room::apply_join(const ParticipantJoined& joined, const IceGrant* ice, const Now& now) {
   auto participant = std::make_unique<Participant>();
   participant->id = joined.participant;
   participant->name = joined.name;
@@ -63,30 +187,43 @@ void Room::apply_join(const ParticipantJoined& joined, const IceGrant& ice, cons
   participant->token_hash = joined.token_hash;
   participant->presence = Presence::leased;
   participant->deadline = now.mono + kJoinLease;
-  note_ice(*participant, ice, now);
-  publish_live(*participant);
+  participant->admitted = joined.admitted;
+  if (ice != nullptr) note_ice(*participant, *ice, now);
+  if (participant->admitted) publish_live(*participant);
   participants_.push_back(std::move(participant));
 }
 
 void Room::on(const Command& command, const EndRoom& end, const Now& now) {
   if (!exists_) return refuse(command.request, 404, "Room not found");
   if (ended_) return answer(command.request, 200, ended_body());
+  end_room(
+      command, end.reason, false,
+      [this, request = command.request](bool ok, const Now&) {
+        if (!ok) {
+          unavailable(request);
+          return;
+        }
+        answer(request, 200, ended_body());
+      },
+      now);
+}
+
+void Room::end_room(const Command& command, EndReason reason, bool keep, Decided decided,
+                    const Now& now) {
   const auto forget = now.wall + kEndedVisible;
-  std::vector<Change> changes{RoomEnded{id_, end.reason, now.wall, forget}};
+  std::vector<Change> changes{RoomEnded{id_, reason, now.wall, forget}};
   for (const auto& participant : participants_) {
     if (!participant->attached()) continue;
     changes.emplace_back(ParticipantLeft{id_, participant->id, LeaveReason::room_ended, now.wall,
                                          attended(*participant, now)});
   }
-  commit(std::move(changes), false, command.caller, {},
-         [this, forget, reason = end.reason, request = command.request](bool ok, const Now&) {
-           if (!ok) {
-             unavailable(request);
-             return;
+  commit(std::move(changes), keep, command.caller, {},
+         [this, forget, reason, keep, decided = std::move(decided)](bool ok, const Now& then) {
+           if (ok || keep) {
+             forget_wall_ = forget;
+             apply_end(reason);
            }
-           forget_wall_ = forget;
-           apply_end(reason);
-           answer(request, 200, ended_body());
+           if (decided) decided(ok, then);
          });
 }
 
@@ -97,6 +234,7 @@ void Room::apply_end(EndReason reason) {
     publish_gone(*participant);
     participant->outbox.push(goodbye);
     if (participant->outbox.lost()) participant->outbox.restart(goodbye);
+    note_former(*participant, goodbye, close_codes::kRoomEnded);
     std::vector<std::string> last = participant->outbox.take(kOutboxBytes);
     if (participant->socket != 0) {
       close_socket(participant->socket, 4001, "room-ended", std::move(last));
@@ -115,14 +253,30 @@ void Room::on(const Command& command, const GetRoom&, const Now&) {
 
 void Room::on(const Command& command, const LeaveRoom& wish, const Now& now) {
   Participant* participant = speaker(command, wish.speaker, false);
-  if (participant != nullptr) leave(*participant, command, now);
+  if (participant == nullptr) return;
+  if (!wish.returning) return leave(*participant, command, now);
+  if (participant->presence == Presence::remembered) {
+    return answer(command.request, 200, accepted_body(std::nullopt));
+  }
+  publish_gone(*participant);
+  commit({ParticipantDetached{id_, participant->id, LeaveReason::disconnected, now.wall,
+                              attended(*participant, now)}},
+         true, command.caller, participant->id,
+         [this, id = participant->id, request = command.request](bool, const Now& then) {
+           if (Participant* self = find(id)) {
+             drop_transports(*self, "left");
+             remember(*self, then);
+           }
+           answer(request, 200, accepted_body(std::nullopt));
+         });
 }
 
 void Room::on(const Command& command, const RenewIce& renew, const Now& now) {
   Participant* participant = speaker(command, renew.speaker, true);
   if (participant == nullptr) return;
+  if (!participant->admitted) return refuse(command.request, 409, "Waiting to be admitted");
   if (!participant->counts()) {
-    return refuse(command.request, 403, "This participant is not in the room");
+    return refuse(command.request, 409, "Join the room first");
   }
   const IceGrant ice = services_.issuer.ice_grant(id_, participant->id, now);
   commit({CredentialIssued{id_, participant->id, ice.expires_wall}}, false, command.caller,
@@ -139,6 +293,13 @@ void Room::on(const Command& command, const RenewIce& renew, const Now& now) {
 }
 
 Participant* Room::speaker(const Command& command, const Speaker& speaker, bool token_required) {
+  if (services_.access == Access::invite && (!exists_ || ended_)) {
+    // The same for a room that never was; the truth for those who were there.
+    const bool was_there = former(speaker.participant, speaker.token) != nullptr;
+    refuse(command.request, was_there ? 410 : 403,
+           was_there ? "Room has ended" : "This participant is not in the room");
+    return nullptr;
+  }
   if (!exists_ || ended_) {
     refuse(command.request, exists_ ? 410 : 404, exists_ ? "Room has ended" : "Room not found");
     return nullptr;
@@ -155,10 +316,12 @@ Participant* Room::speaker(const Command& command, const Speaker& speaker, bool 
 
 bool Room::token_fits(const Participant& participant, std::string_view token, bool required) const {
   if (token.empty()) {
-    return !required && services_.access == Access::open && !participant.token_shown;
+    if (required || participant.token_shown) return false;
+    // In invite mode a client of section 1 may attach once with the id from its own join-room. From
+    // then on others know the id.
+    return services_.access == Access::open || participant.presence == Presence::leased;
   }
-  // Hashes of a secret: comparing them byte by byte tells nothing about the secret.
-  return services_.issuer.hash(token) == participant.token_hash;
+  return equal(services_.issuer.hash(token), participant.token_hash);
 }
 
 }  // namespace bedside::signaling

@@ -17,15 +17,23 @@ void Room::on(const Command& command, const SocketSaid& said, const Now& now) {
   if (participant == nullptr) return;
   if (!said.message) return participant->outbox.push(error_message(said.message.error()));
   if (std::holds_alternative<Leave>(said.message->body)) return leave(*participant, command, now);
+  if (std::holds_alternative<HostAction>(said.message->body)) {
+    return act_as_host(*participant, command, *said.message, now);
+  }
   if (const auto problem = hear(*participant, *said.message)) {
     participant->outbox.push(error_message(*problem));
   }
 }
 
 void Room::socket_join(const Command& command, const Join& join, const Now& now) {
-  if (!exists_)
+  if (const auto* gone = former(join.peer, join.token)) {
+    return close_socket(command.socket, gone->close_code, "over",
+                        {with_seq(gone->farewell, gone->seq)});
+  }
+  const bool tells = services_.access == Access::open;  // strangers may know which rooms there are
+  if (!exists_ && tells)
     return refuse_join(command, close_codes::kNoSuchRoom, {"room-not-found", "Room not found", {}});
-  if (ended_)
+  if (ended_ && tells)
     return refuse_join(command, close_codes::kRoomEnded, {"room-ended", "Room has ended", {}});
   Participant* participant = find(join.peer);
   if (participant == nullptr || !token_fits(*participant, join.token, false)) {
@@ -76,6 +84,7 @@ void Room::refuse_join(const Command& command, std::uint16_t close_code, const P
 }
 
 bool Room::has_place_for(const Participant& participant) const {
+  if (!participant.admitted) return participant.waits() || waiting_count() < kMaxWaiting;
   return participant.counts() || count() < services_.limits.max_participants;
 }
 
@@ -87,11 +96,14 @@ void Room::enter(Participant& participant, Transport transport, const Command& c
     changes.emplace_back(ParticipantDetached{id_, participant.id, LeaveReason::superseded, now.wall,
                                              attended(participant, now)});
   }
-  changes.emplace_back(ParticipantAttached{id_, participant.id, transport, now.wall});
-  commit(std::move(changes), false, command.caller, participant.id,
-         [this, id = participant.id, name = std::move(name), decided = std::move(decided)](
+  changes.emplace_back(
+      ParticipantAttached{id_, participant.id, transport, now.wall, !participant.admitted});
+  keep_alive(changes, now);
+  commit(changes, false, command.caller, participant.id,
+         [this, changes, id = participant.id, name = std::move(name), decided = std::move(decided)](
              bool ok, const Now& then) {
            Participant* self = find(id);
+           if (ok) note_kept(changes);
            if (ok && self != nullptr) apply_enter(*self, name, then);
            decided(ok, then);
          });
@@ -100,9 +112,9 @@ void Room::enter(Participant& participant, Transport transport, const Command& c
 void Room::apply_enter(Participant& participant, std::string_view name, const Now& now) {
   if (participant.attached()) {
     drop_transports(participant, "superseded");
-    broadcast(peer_left_message(participant.id), &participant);
+    announce_departure(participant);
   }
-  publish_live(participant);
+  if (participant.admitted) publish_live(participant);
   if (!name.empty()) participant.name = name;
   participant.presence = Presence::here;
   participant.attach_order = next_attach_++;
@@ -111,13 +123,21 @@ void Room::apply_enter(Participant& participant, std::string_view name, const No
   participant.client_seq = 0;
   participant.media.reset();
   welcome(participant);
+  if (!participant.admitted) return tell_hosts(knock_message(participant.id, participant.name));
   broadcast(peer_joined_message(participant.id, participant.name, participant.role), &participant);
 }
 
-void Room::push_media(Participant& newcomer) {
+void Room::push_facts(Participant& newcomer) {
+  if (!newcomer.admitted) return;
+  if (locked_) newcomer.outbox.push(locked_message(true));
   for (const auto& participant : participants_) {
-    if (participant.get() == &newcomer || !participant->attached() || !participant->media) continue;
-    newcomer.outbox.push(media_state_message(*participant->media, participant->id));
+    if (participant.get() == &newcomer || !participant->attached()) continue;
+    if (participant->present() && participant->media) {
+      newcomer.outbox.push(media_state_message(*participant->media, participant->id));
+    }
+    if (!participant->admitted && newcomer.role == Role::host) {
+      newcomer.outbox.push(knock_message(participant->id, participant->name));
+    }
   }
 }
 
@@ -133,14 +153,16 @@ void Room::catch_up(Participant& participant, std::uint64_t after) {
 }
 
 void Room::welcome(Participant& newcomer) {
-  newcomer.outbox.restart(roster_message("existing-peers", others(newcomer)));
+  newcomer.outbox.restart(newcomer.admitted ? roster_message("existing-peers", others(newcomer))
+                                            : waiting_message());
   newcomer.arrival = newcomer.outbox.last();
-  push_media(newcomer);
+  push_facts(newcomer);
 }
 
 void Room::resync(Participant& participant) {
-  participant.outbox.restart(roster_message("resync", others(participant)));
-  push_media(participant);
+  participant.outbox.restart(participant.admitted ? roster_message("resync", others(participant))
+                                                  : waiting_message());
+  push_facts(participant);
 }
 
 void Room::drop_transports(Participant& participant, std::string_view reason) {
@@ -172,6 +194,12 @@ void Room::on(const Command& command, const SocketGone&, const Now& now) {
 }
 
 void Room::on(const Command& command, const Poll& poll, const Now& now) {
+  const FormerParticipant* gone =
+      ended_ ? nullptr : former(poll.speaker.participant, poll.speaker.token);
+  if (gone != nullptr) {  // its last poll crossed the message that it is over
+    return answer(command.request, 200,
+                  polled_body({with_seq(gone->farewell, gone->seq)}, gone->seq, 0));
+  }
   Participant* participant = speaker(command, poll.speaker, false);
   if (participant == nullptr) return;
   if (participant->attached()) {
@@ -236,6 +264,9 @@ void Room::on(const Command& command, const Signal& signal, const Now& now) {
         },
         now);
   }
+  if (std::holds_alternative<HostAction>(message.body)) {
+    return act_as_host(*participant, command, message, now);
+  }
   if (join == nullptr) {
     if (const auto problem = hear(*participant, message)) {
       const int status = problem->code == "unknown-peer" ? 404
@@ -252,11 +283,13 @@ void Room::on(const Command& command, const Signal& signal, const Now& now) {
 std::optional<Problem> Room::hear(Participant& participant, const ClientMessage& message) {
   if (!participant.attached())
     return Problem{"join-first", "Join the room first", message.request_id};
+  if (!participant.admitted)
+    return Problem{"waiting", "Please wait until you are admitted", message.request_id};
   const bool is_retry = message.client_seq && *message.client_seq <= participant.client_seq;
   if (is_retry) return std::nullopt;
   if (const auto* forward = std::get_if<Forward>(&message.body)) {
     Participant* target = find(forward->target);
-    if (target == nullptr || !target->attached() || target == &participant) {
+    if (target == nullptr || !target->present() || target == &participant) {
       return Problem{"unknown-peer", "Nobody with this id is in the room", message.request_id};
     }
     target->outbox.push(forwarded_message(*forward, participant.id));
@@ -264,8 +297,6 @@ std::optional<Problem> Room::hear(Participant& participant, const ClientMessage&
   } else if (const auto* media = std::get_if<MediaState>(&message.body)) {
     participant.media = *media;
     broadcast(media_state_message(*media, participant.id), &participant);
-  } else if (std::holds_alternative<HostOnly>(message.body)) {
-    return Problem{"forbidden", "Only a host may do this", message.request_id};
   }
   // What was refused does not count: its retry is refused again, not taken for done.
   if (message.client_seq) participant.client_seq = *message.client_seq;
@@ -288,7 +319,7 @@ void Room::leave(Participant& participant, const Command& command, const Now& no
                self->socket = 0;
              }
              drop_transports(*self, "left");
-             if (self->attached()) broadcast(peer_left_message(id), self);
+             announce_departure(*self);
              std::erase_if(participants_, [self](const auto& p) { return p.get() == self; });
            }
            if (command.request != 0) answer(command.request, 200, accepted_body(std::nullopt));

@@ -25,6 +25,9 @@ void Room::restore(RoomRecord record, const Now& now) {
   created_wall_ = record.created_wall;
   ended_ = record.forget_wall.has_value();
   forget_wall_ = record.forget_wall.value_or(std::chrono::milliseconds{0});
+  expires_wall_ = record.expires_wall.value_or(now.wall + services_.limits.room_lifetime);
+  locked_ = record.locked;
+  links_ = std::move(record.links);
   if (ended_) return;
   for (ParticipantRecord& known : record.participants) {
     auto participant = std::make_unique<Participant>();
@@ -32,6 +35,8 @@ void Room::restore(RoomRecord record, const Now& now) {
     participant->name = std::move(known.name);
     participant->role = known.role;
     participant->token_hash = known.token_hash;
+    participant->admitted = known.admitted;
+    participant->token_shown = services_.access == Access::invite && known.attached_wall;
     // Above every number the process before gave out, so that an old `after` is never taken for a
     // new one.
     participant->outbox = Outbox(static_cast<std::uint64_t>(now.wall.count()));
@@ -67,9 +72,9 @@ std::optional<std::chrono::milliseconds> Room::next_deadline(const Now& now) con
     }
     if (wants_ice(*participant)) sooner(std::max(*participant->ice_renew, ice_rests_until_));
   }
-  if (ended_ && !in_flight_) {
-    const auto rest = std::max(forget_wall_ - now.wall, std::chrono::milliseconds{0});
-    sooner(now.mono + rest);
+  if (exists_ && !in_flight_) {
+    const auto end = ended_ ? forget_wall_ : expires_wall_;
+    sooner(now.mono + std::max(end - now.wall, std::chrono::milliseconds{0}));
   }
   return next;
 }
@@ -100,8 +105,24 @@ void Room::on(const Command& command, const TimeUp&, const Now& now) {
     });
     return;
   }
-  if (depart_overdue(command, now)) return;
+  if (!exists_) return;
+  if (depart_overdue(command, now) || end_unused(command, now)) return;
   renew_ice(command, now);
+}
+
+// Nobody ended it and nobody has come for its lifetime. With people inside it lives on.
+bool Room::end_unused(const Command& command, const Now& now) {
+  if (now.wall < expires_wall_) return false;
+  const bool in_use = std::any_of(participants_.begin(), participants_.end(),
+                                  [](const auto& p) { return p->counts() || p->waits(); });
+  if (!in_use) {
+    end_room(command, EndReason::expired, true, {}, now);
+    return true;
+  }
+  std::vector<Change> changes{RoomKept{id_, now.wall + services_.limits.room_lifetime}};
+  commit(changes, true, command.caller, {},
+         [this, changes](bool, const Now&) { note_kept(changes); });
+  return true;
 }
 
 bool Room::depart_overdue(const Command& command, const Now& now) {
@@ -135,7 +156,7 @@ bool Room::depart_overdue(const Command& command, const Now& now) {
 }
 
 bool Room::wants_ice(const Participant& participant) const {
-  return participant.presence == Presence::here && participant.resumable &&
+  return participant.presence == Presence::here && participant.admitted && participant.resumable &&
          participant.ice_renew.has_value();
 }
 
@@ -172,7 +193,7 @@ void Room::set_away(Participant& participant, const Now& now) {
 
 // Out of the room, for the others and for the relay; the id stays good for a return.
 void Room::remember(Participant& participant, const Now& now) {
-  if (participant.attached()) broadcast(peer_left_message(participant.id), &participant);
+  announce_departure(participant);
   publish_gone(participant);
   participant.presence = Presence::remembered;
   participant.deadline = now.mono + kReturnWindow;

@@ -18,7 +18,9 @@ struct RoomRow {
       appointment_json;  // the first appointmentId with its JSON type kept: `42` or `"a-42"`
   std::chrono::milliseconds created_at{};
   std::optional<std::chrono::milliseconds> ended_at;
-  std::optional<std::chrono::milliseconds> expires_at;  // when the room is to be forgotten
+  // While active: when it ends by itself. Once ended: when it is to be forgotten.
+  std::optional<std::chrono::milliseconds> expires_at;
+  bool locked = false;
   friend bool operator==(const RoomRow&, const RoomRow&) = default;
 };
 
@@ -35,7 +37,28 @@ struct ParticipantRow {
   std::chrono::milliseconds lease_until{};  // counts until then without being attached
   // Set: a WebSocket or poll session is open, or was when the process died.
   std::optional<std::chrono::milliseconds> attached_at;
+  bool admitted = true;  // false: in the waiting room
   friend bool operator==(const ParticipantRow&, const ParticipantRow&) = default;
+};
+
+// A link into a room. The secret in it is known to nobody but its owners.
+struct LinkRow {
+  std::string room_id;
+  std::string role;
+  std::vector<std::uint8_t> secret_hash;
+  std::chrono::milliseconds expires_at{};
+  friend bool operator==(const LinkRow&, const LinkRow&) = default;
+};
+
+// A program's right to use the API.
+struct ApiTokenRow {
+  std::string token_id;  // names it in lists and in the audit log; no secret
+  std::string name;      // what the operator calls it
+  std::string scopes;    // separated by one space
+  std::vector<std::uint8_t> secret_hash;
+  std::chrono::milliseconds created_at{};
+  std::optional<std::chrono::milliseconds> expires_at;  // absent: until it is revoked
+  friend bool operator==(const ApiTokenRow&, const ApiTokenRow&) = default;
 };
 
 struct AccountRow {
@@ -49,6 +72,23 @@ struct AccountRow {
 // Fails as a conflict when the room exists.
 struct RoomCreated {
   RoomRow room;
+};
+// Its expiry moves. No effect on an unknown room.
+struct RoomKept {
+  std::string room_id;
+  std::chrono::milliseconds expires_at{};
+};
+struct RoomLocked {
+  std::string room_id;
+  bool locked = false;
+};
+// Fails as a conflict when the room does not exist.
+struct LinkIssued {
+  LinkRow link;
+};
+struct LinkDropped {
+  std::string room_id;
+  std::vector<std::uint8_t> secret_hash;
 };
 // Marks the room as ended and deletes its participants. No effect on an unknown room.
 struct RoomEnded {
@@ -68,6 +108,10 @@ struct ParticipantJoined {
 struct ParticipantAttached {
   std::string participant_id;
   std::chrono::milliseconds attached_at{};
+};
+// Out of the waiting room, into the visit.
+struct ParticipantAdmitted {
+  std::string participant_id;
 };
 // Away, but may come back.
 struct ParticipantDetached {
@@ -89,19 +133,32 @@ struct AccountPasswordSet {
   std::string name;
   std::string password_hash;
 };
+// Fails as a conflict when the id or the secret exists.
+struct ApiTokenCreated {
+  ApiTokenRow token;
+};
+// Fails as a conflict when there is no such token.
+struct ApiTokenRevoked {
+  std::string token_id;
+};
 struct SettingSet {
   std::string key;
   std::string value;
 };
 
-using Change = std::variant<RoomCreated, RoomEnded, RoomForgotten, ParticipantJoined,
-                            ParticipantAttached, ParticipantDetached, ParticipantLeft,
-                            AccountCreated, AccountPasswordSet, SettingSet>;
+using Change =
+    std::variant<RoomCreated, RoomKept, RoomLocked, LinkIssued, LinkDropped, RoomEnded,
+                 RoomForgotten, ParticipantJoined, ParticipantAttached, ParticipantAdmitted,
+                 ParticipantDetached, ParticipantLeft, AccountCreated, AccountPasswordSet,
+                 ApiTokenCreated, ApiTokenRevoked, SettingSet>;
 
-// What a restarted server needs to go on: rooms by creation, participants by order of joining.
+// What a restarted server needs to go on: rooms by creation, participants by order of joining,
+// links and API tokens oldest first.
 struct LoadedState {
   std::vector<RoomRow> rooms;
   std::vector<ParticipantRow> participants;
+  std::vector<LinkRow> links;
+  std::vector<ApiTokenRow> tokens;
 };
 
 }  // namespace bedside::store

@@ -102,7 +102,32 @@ CREATE TRIGGER audit_checkpoint_is_kept BEFORE DELETE ON audit_checkpoint WHEN O
 BEGIN SELECT RAISE(ABORT, 'audit_checkpoint: this one is kept'); END;
 )sql";
 
-constexpr std::array kSteps = {Migration{1, kFirst}, Migration{2, kSeal}};
+// Invite mode: links, the waiting room, locks, and tokens of programs. Whoever is in a room of
+// before was let in.
+constexpr const char* kInvite = R"sql(
+ALTER TABLE rooms ADD COLUMN locked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE participants ADD COLUMN admitted INTEGER NOT NULL DEFAULT 1;
+
+CREATE TABLE links(
+  link_order INTEGER PRIMARY KEY AUTOINCREMENT,
+  room_id TEXT NOT NULL REFERENCES rooms(room_id) ON DELETE CASCADE,
+  role TEXT NOT NULL,
+  secret_hash BLOB NOT NULL,
+  expires_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX links_by_room ON links(room_id);
+
+CREATE TABLE api_tokens(
+  token_id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  scopes TEXT NOT NULL,
+  secret_hash BLOB NOT NULL UNIQUE,
+  created_ms INTEGER NOT NULL,
+  expires_ms INTEGER
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array kSteps = {Migration{1, kFirst}, Migration{2, kSeal}, Migration{3, kInvite}};
 static_assert(kSteps.back().version == kSchemaVersion);
 
 tl::expected<void, SqlError> run_step(Database& database, const Migration& step) {

@@ -23,8 +23,9 @@ std::optional<std::chrono::milliseconds> optional_ms(const Statement& row, int c
 }
 
 RoomRow room_of(const Statement& row) {
-  return RoomRow{row.text(0), row.text(1), std::chrono::milliseconds(row.integer(2)),
-                 optional_ms(row, 3), optional_ms(row, 4)};
+  return RoomRow{
+      row.text(0),         row.text(1),         std::chrono::milliseconds(row.integer(2)),
+      optional_ms(row, 3), optional_ms(row, 4), row.integer(5) != 0};
 }
 
 ParticipantRow participant_of(const Statement& row) {
@@ -35,7 +36,32 @@ ParticipantRow participant_of(const Statement& row) {
                         row.blob(4),
                         std::chrono::milliseconds(row.integer(5)),
                         std::chrono::milliseconds(row.integer(6)),
-                        optional_ms(row, 7)};
+                        optional_ms(row, 7),
+                        row.integer(8) != 0};
+}
+
+LinkRow link_of(const Statement& row) {
+  return LinkRow{row.text(0), row.text(1), row.blob(2), std::chrono::milliseconds(row.integer(3))};
+}
+
+ApiTokenRow token_of(const Statement& row) {
+  return ApiTokenRow{row.text(0),
+                     row.text(1),
+                     row.text(2),
+                     row.blob(3),
+                     std::chrono::milliseconds(row.integer(4)),
+                     optional_ms(row, 5)};
+}
+
+template <typename Row>
+tl::expected<void, SqlError> load(const Database& database, const char* sql,
+                                  Row (*row_of)(const Statement&), std::vector<Row>& out) {
+  auto statement = database.prepare(sql);
+  if (!statement) return tl::unexpected(std::move(statement.error()));
+  auto rows = read_all<Row>(*statement, row_of);
+  if (!rows) return tl::unexpected(std::move(rows.error()));
+  out = std::move(*rows);
+  return {};
 }
 
 }  // namespace
@@ -44,15 +70,24 @@ tl::expected<StateWriter, SqlError> StateWriter::prepare(const Database& databas
   StateWriter writer;
   writer.database_ = &database;
   const std::pair<Statement*, const char*> all[] = {
-      {&writer.create_room_, "INSERT INTO rooms VALUES(?1, ?2, ?3, ?4, ?5)"},
+      {&writer.create_room_,
+       "INSERT INTO rooms(room_id, appointment, created_ms, ended_ms, expires_ms, locked)"
+       " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"},
+      {&writer.keep_room_,
+       "UPDATE rooms SET expires_ms = ?2 WHERE room_id = ?1 AND ended_ms IS NULL"},
+      {&writer.lock_room_, "UPDATE rooms SET locked = ?2 WHERE room_id = ?1"},
+      {&writer.issue_link_,
+       "INSERT INTO links(room_id, role, secret_hash, expires_ms) VALUES(?1, ?2, ?3, ?4)"},
+      {&writer.drop_link_, "DELETE FROM links WHERE room_id = ?1 AND secret_hash = ?2"},
       {&writer.end_room_, "UPDATE rooms SET ended_ms = ?2, expires_ms = ?3 WHERE room_id = ?1"},
       {&writer.empty_room_, "DELETE FROM participants WHERE room_id = ?1"},
       {&writer.forget_room_, "DELETE FROM rooms WHERE room_id = ?1"},  // its participants cascade
       {&writer.join_,
        "INSERT INTO participants(participant_id, room_id, display_name, role, token_hash, "
        "joined_ms,"
-       " lease_until_ms, attached_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"},
+       " lease_until_ms, attached_ms, admitted) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"},
       {&writer.attach_, "UPDATE participants SET attached_ms = ?2 WHERE participant_id = ?1"},
+      {&writer.admit_, "UPDATE participants SET admitted = 1 WHERE participant_id = ?1"},
       {&writer.detach_,
        "UPDATE participants SET attached_ms = NULL, lease_until_ms = ?2 WHERE participant_id = ?1"},
       {&writer.leave_, "DELETE FROM participants WHERE participant_id = ?1"},
@@ -60,6 +95,8 @@ tl::expected<StateWriter, SqlError> StateWriter::prepare(const Database& databas
       {&writer.create_first_account_,
        "INSERT INTO accounts SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM accounts)"},
       {&writer.set_password_, "UPDATE accounts SET password_hash = ?2 WHERE name = ?1"},
+      {&writer.create_token_, "INSERT INTO api_tokens VALUES(?1, ?2, ?3, ?4, ?5, ?6)"},
+      {&writer.revoke_token_, "DELETE FROM api_tokens WHERE token_id = ?1"},
       {&writer.set_setting_,
        "INSERT INTO settings VALUES(?1, ?2)"
        " ON CONFLICT(key) DO UPDATE SET value = excluded.value"},
@@ -83,7 +120,34 @@ tl::expected<void, SqlError> StateWriter::write(const RoomCreated& change) {
   create_room_.bind(3, ms(room.created_at));
   bind_optional(create_room_, 4, room.ended_at);
   bind_optional(create_room_, 5, room.expires_at);
+  create_room_.bind(6, std::int64_t{room.locked ? 1 : 0});
   return create_room_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const RoomKept& change) {
+  keep_room_.bind(1, std::string_view(change.room_id));
+  keep_room_.bind(2, ms(change.expires_at));
+  return keep_room_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const RoomLocked& change) {
+  lock_room_.bind(1, std::string_view(change.room_id));
+  lock_room_.bind(2, std::int64_t{change.locked ? 1 : 0});
+  return lock_room_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const LinkIssued& change) {
+  issue_link_.bind(1, std::string_view(change.link.room_id));
+  issue_link_.bind(2, std::string_view(change.link.role));
+  issue_link_.bind(3, std::span<const std::uint8_t>(change.link.secret_hash));
+  issue_link_.bind(4, ms(change.link.expires_at));
+  return issue_link_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const LinkDropped& change) {
+  drop_link_.bind(1, std::string_view(change.room_id));
+  drop_link_.bind(2, std::span<const std::uint8_t>(change.secret_hash));
+  return drop_link_.run();
 }
 
 tl::expected<void, SqlError> StateWriter::write(const RoomEnded& change) {
@@ -110,6 +174,7 @@ tl::expected<void, SqlError> StateWriter::write(const ParticipantJoined& change)
   join_.bind(6, ms(row.joined_at));
   join_.bind(7, ms(row.lease_until));
   bind_optional(join_, 8, row.attached_at);
+  join_.bind(9, std::int64_t{row.admitted ? 1 : 0});
   return join_.run();
 }
 
@@ -117,6 +182,11 @@ tl::expected<void, SqlError> StateWriter::write(const ParticipantAttached& chang
   attach_.bind(1, std::string_view(change.participant_id));
   attach_.bind(2, ms(change.attached_at));
   return attach_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const ParticipantAdmitted& change) {
+  admit_.bind(1, std::string_view(change.participant_id));
+  return admit_.run();
 }
 
 tl::expected<void, SqlError> StateWriter::write(const ParticipantDetached& change) {
@@ -149,6 +219,24 @@ tl::expected<void, SqlError> StateWriter::write(const AccountPasswordSet& change
   return tl::unexpected(SqlError{SqlError::Kind::constraint, "no such account"});
 }
 
+tl::expected<void, SqlError> StateWriter::write(const ApiTokenCreated& change) {
+  const ApiTokenRow& token = change.token;
+  create_token_.bind(1, std::string_view(token.token_id));
+  create_token_.bind(2, std::string_view(token.name));
+  create_token_.bind(3, std::string_view(token.scopes));
+  create_token_.bind(4, std::span<const std::uint8_t>(token.secret_hash));
+  create_token_.bind(5, ms(token.created_at));
+  bind_optional(create_token_, 6, token.expires_at);
+  return create_token_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const ApiTokenRevoked& change) {
+  revoke_token_.bind(1, std::string_view(change.token_id));
+  if (auto done = revoke_token_.run(); !done) return done;
+  if (database_->changed_rows() == 1) return {};
+  return tl::unexpected(SqlError{SqlError::Kind::constraint, "no such token"});
+}
+
 tl::expected<void, SqlError> StateWriter::write(const SettingSet& change) {
   set_setting_.bind(1, std::string_view(change.key));
   set_setting_.bind(2, std::string_view(change.value));
@@ -157,20 +245,29 @@ tl::expected<void, SqlError> StateWriter::write(const SettingSet& change) {
 
 tl::expected<LoadedState, SqlError> load_state(const Database& database) {
   LoadedState state;
-  auto rooms = database.prepare(
-      "SELECT room_id, appointment, created_ms, ended_ms, expires_ms FROM rooms"
-      " ORDER BY created_ms, room_id");
-  if (!rooms) return tl::unexpected(std::move(rooms.error()));
-  auto room_rows = read_all<RoomRow>(*rooms, room_of);
-  if (!room_rows) return tl::unexpected(std::move(room_rows.error()));
-  auto people = database.prepare(
-      "SELECT participant_id, room_id, display_name, role, token_hash, joined_ms, lease_until_ms,"
-      " attached_ms FROM participants ORDER BY join_order");
-  if (!people) return tl::unexpected(std::move(people.error()));
-  auto person_rows = read_all<ParticipantRow>(*people, participant_of);
-  if (!person_rows) return tl::unexpected(std::move(person_rows.error()));
-  state.rooms = std::move(*room_rows);
-  state.participants = std::move(*person_rows);
+  auto done =
+      load(database,
+           "SELECT room_id, appointment, created_ms, ended_ms, expires_ms, locked FROM rooms"
+           " ORDER BY created_ms, room_id",
+           room_of, state.rooms);
+  if (done) {
+    done = load(database,
+                "SELECT participant_id, room_id, display_name, role, token_hash, joined_ms,"
+                " lease_until_ms, attached_ms, admitted FROM participants ORDER BY join_order",
+                participant_of, state.participants);
+  }
+  if (done) {
+    done = load(database,
+                "SELECT room_id, role, secret_hash, expires_ms FROM links ORDER BY link_order",
+                link_of, state.links);
+  }
+  if (done) {
+    done = load(database,
+                "SELECT token_id, name, scopes, secret_hash, created_ms, expires_ms FROM api_tokens"
+                " ORDER BY created_ms, token_id",
+                token_of, state.tokens);
+  }
+  if (!done) return tl::unexpected(std::move(done.error()));
   return state;
 }
 

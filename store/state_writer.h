@@ -18,28 +18,42 @@ class StateWriter {
 
  private:
   tl::expected<void, SqlError> write(const RoomCreated& change);
+  tl::expected<void, SqlError> write(const RoomKept& change);
+  tl::expected<void, SqlError> write(const RoomLocked& change);
+  tl::expected<void, SqlError> write(const LinkIssued& change);
+  tl::expected<void, SqlError> write(const LinkDropped& change);
   tl::expected<void, SqlError> write(const RoomEnded& change);
   tl::expected<void, SqlError> write(const RoomForgotten& change);
   tl::expected<void, SqlError> write(const ParticipantJoined& change);
   tl::expected<void, SqlError> write(const ParticipantAttached& change);
+  tl::expected<void, SqlError> write(const ParticipantAdmitted& change);
   tl::expected<void, SqlError> write(const ParticipantDetached& change);
   tl::expected<void, SqlError> write(const ParticipantLeft& change);
   tl::expected<void, SqlError> write(const AccountCreated& change);
   tl::expected<void, SqlError> write(const AccountPasswordSet& change);
+  tl::expected<void, SqlError> write(const ApiTokenCreated& change);
+  tl::expected<void, SqlError> write(const ApiTokenRevoked& change);
   tl::expected<void, SqlError> write(const SettingSet& change);
 
   const Database* database_ = nullptr;
   Statement create_room_;
+  Statement keep_room_;
+  Statement lock_room_;
+  Statement issue_link_;
+  Statement drop_link_;
   Statement end_room_;
   Statement empty_room_;
   Statement forget_room_;
   Statement join_;
   Statement attach_;
+  Statement admit_;
   Statement detach_;
   Statement leave_;
   Statement create_account_;
   Statement create_first_account_;
   Statement set_password_;
+  Statement create_token_;
+  Statement revoke_token_;
   Statement set_setting_;
 };
 

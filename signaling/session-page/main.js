@@ -8,7 +8,9 @@ import { roomInfo } from './api.js';
 import { startDeviceChoice } from './device-choice.js';
 import { announce, byId, setText, showScreen } from './dom.js';
 import { LobbyView } from './lobby-view.js';
+import { HostView } from './host-view.js';
 import { LocalMedia } from './media.js';
+import { forgetPlace, keepPlace, keptPlace } from './place.js';
 import { VisitView } from './visit-view.js';
 import { Visit } from './visit.js';
 import { deviceProblem, endWords, joinProblem } from './words.js';
@@ -17,10 +19,14 @@ const kNameKey = 'bedside-name';
 
 const query = new URLSearchParams(location.search);
 const roomId = query.get('room') ?? '';
+// The invitation's secret; empty in open rooms.
+const secret = location.hash.slice(1);
 const media = new LocalMedia();
 /** @type {?Visit} */
 let visit = null;
 let joining = false;
+let inside = false;
+let ownName = '';
 let wakeLock = null;
 
 const lobby = new LobbyView(media, join);
@@ -47,21 +53,53 @@ async function switchScreen() {
   }
 }
 
-async function join(name) {
+const hosts = new HostView();
+
+/** Everything visible follows the visit's state. */
+function render() {
+  if (!visit) return;
+  if (visit.waiting) {
+    if (document.body.dataset.screen !== 'waiting') {
+      showScreen('waiting');
+      announce('You are in the waiting room. The clinician will let you in.');
+    }
+    setText(byId('waiting-status'), visit.transport || !visit.transportSeen ? ''
+      : 'The line to our server is interrupted. We are reconnecting by ourselves.');
+  } else if (!inside) {
+    inside = true;
+    const waited = document.body.dataset.screen === 'waiting';
+    showScreen('visit');
+    view.open(visit, ownName);
+    if (waited) announce('You have been let in.');
+    if (!media.camera && media.cameraOn) {
+      view.say(media.mic ? 'You are in without a camera: the others hear you but do not see you.'
+        : 'You are in without camera and microphone: you see and hear the others.');
+    }
+  }
+  view.render();
+  hosts.render(visit);
+}
+
+async function join(name, place = null) {
   if (joining) return;
   joining = true;
   lobby.setBusy(true);
   lobby.showProblem('');
+  ownName = name;
   const attempt = new Visit({
     roomId,
-    secret: location.hash.slice(1),
+    secret,
     name,
     media,
     policy: query.get('policy'),
     allowSocket: query.get('signaling') !== 'poll',
   }, {
-    changed: () => view.render(),
+    changed: () => render(),
+    joined: (membership) => keepPlace(roomId, secret, membership),
     happened: (kind, who) => announce({
+      knock: `${who} is waiting to be let in`,
+      locked: 'The visit is locked: nobody new can come in',
+      unlocked: 'The visit is not locked any more',
       joined: `${who} has joined`,
       left: `${who} has left`,
       connected: `You are connected with ${who}`,
@@ -70,19 +108,20 @@ async function join(name) {
     over: (why) => finish(why),
   });
   try {
-    await attempt.join();
+    inside = false;
+    await (place ? attempt.resume(place) : attempt.join());
     visit = attempt;
     sessionStorage.setItem(kNameKey, name);
     lobby.rest();
-    showScreen('visit');
-    view.open(visit, name);
-    if (!media.camera && media.cameraOn) {
-      view.say(media.mic ? 'You are in without a camera: the others hear you but do not see you.'
-        : 'You are in without camera and microphone: you see and hear the others.');
-    }
+    render();
     keepAwake();
   } catch (problem) {
-    lobby.showProblem(joinProblem(problem));
+    if (place) {
+      if (!problem.passing) forgetPlace(roomId);
+      showScreen('lobby');
+    } else {
+      lobby.showProblem(joinProblem(problem));
+    }
   } finally {
     joining = false;
     lobby.setBusy(false);
@@ -96,6 +135,9 @@ function leave() {
 
 function finish(why) {
   visit = null;
+  inside = false;
+  forgetPlace(roomId);
+  hosts.render(null);
   media.close();
   view.close();
   wakeLock?.release().catch(() => {});
@@ -127,21 +169,27 @@ async function start() {
   const info = await roomInfo(roomId).catch((problem) => problem);
   if (info.status === 404) return finish({ code: 'room-not-found' });
   if (info.room?.active === false) return finish({ code: 'room-ended' });
-  lobby.setName(sessionStorage.getItem(kNameKey) ?? '');
-  showScreen('lobby');
+  const name = sessionStorage.getItem(kNameKey) ?? '';
+  const place = keptPlace(roomId, secret);
+  lobby.setName(name);
+  if (!place) showScreen('lobby');
   startDeviceChoice(media);
   await media.openBoth();
   lobby.asked();
+  if (place) await join(place.name ?? name, place);
 }
 
 media.addEventListener('change', () => {
   visit?.mediaChanged();
-  view.render();
+  render();
 });
+byId('waiting-leave').addEventListener('click', () => leave());
+// Another invitation in the same tab is another visit.
+window.addEventListener('hashchange', () => location.reload());
 byId('end-again').addEventListener('click', () => location.reload());
 window.addEventListener('online', () => visit?.refresh());
 document.addEventListener('visibilitychange', keepAwake);
-window.addEventListener('pagehide', () => visit?.leaveForGood());
+window.addEventListener('pagehide', () => visit?.pageGone({ returning: Boolean(secret) }));
 // Back from the browser's history with a visit that has been left: start afresh.
 window.addEventListener('pageshow', ({ persisted }) => { if (persisted) location.reload(); });
 

@@ -12,9 +12,10 @@ const kFirstMessage = 8_000;     // ms for the server's first message on an open
 const kPollSeconds = 25;
 const kKeptMessages = 200;       // more unsent ones than this: the oldest go, negotiation repairs it
 // The message that completes an attach; replayed ones may come before it.
-const kOpeners = new Set(['existing-peers', 'resumed', 'resync']);
+const kOpeners = new Set(['existing-peers', 'resumed', 'resync', 'waiting']);
 const kFinalCodes = new Set(['room-not-found', 'room-ended', 'not-a-participant', 'room-full']);
-const kRoomEnded = 4001;
+// What a close says when its message did not arrive.
+const kFinalCloses = new Map([[4001, 'room-ended'], [4005, 'removed'], [4006, 'declined']]);
 
 /** @typedef {{roomId: string, participantId: string, token?: string, name: string}} Membership */
 
@@ -101,7 +102,7 @@ export class Signaling {
       if (this.#closed) return;
       this.#pollAllowed = true;
       this.#wake('poll');
-      if (code === kRoomEnded) { this.#refuse({ code: 'room-ended' }); return; }
+      if (kFinalCloses.has(code)) { this.#refuse({ code: kFinalCloses.get(code) }); return; }
       if (wasOpen && performance.now() - began > 10_000) pauses.reset();
       await this.#pause('socket', pauses.next());
     }

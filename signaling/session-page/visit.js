@@ -25,8 +25,9 @@ const kRenewRetry = 5_000;         // ms
 /**
  * @typedef {object} VisitEvents
  * @property {() => void} changed    anything visible changed
- * @property {(kind: 'joined'|'left'|'connected'|'trouble', name: string) => void} happened
- * @property {(why: {code?: string, status?: number}) => void} over  ended by the server
+ * @property {(kind: 'joined'|'left'|'connected'|'trouble'|'knock'|'locked'|'unlocked', name: string) => void} happened
+ * @property {(why: {code?: string, status?: number, reason?: string}) => void} over  ended by the server
+ * @property {(membership: object) => void} [joined]  what resume() takes after a reload
  */
 
 export class Visit {
@@ -39,12 +40,23 @@ export class Visit {
   #renewing = 0;
   #over = false;
   #lastStates = new Map();
+  #iceKnown = false;
+  /** What came before the relay's credentials, which it needs. */
+  #held = null;
 
   roster = new Roster();
   /** 'socket', 'poll' or null. */
   transport = null;
+  /** There has been one: none now is a trouble. */
+  transportSeen = false;
   /** Whether the server has answered our attach: from then on the roster is true. */
   present = false;
+  /** In the waiting room: nobody sees or hears us. */
+  waiting = false;
+  /** @type {'host'|'guest'} */ role = 'guest';
+  /** For hosts, who waits: id → name */
+  knocks = new Map();
+  locked = false;
   /** id → {relayed, protocol}, for those who are connected */
   routes = new Map();
 
@@ -58,15 +70,44 @@ export class Visit {
 
   /** @throws {import('./api.js').ApiError} */
   async join() {
-    const { roomId, secret, name, media, policy, allowSocket } = this.#options;
+    const { roomId, secret, name } = this.#options;
     const fields = { roomId, participantName: name };
     if (secret) fields.token = secret;
     const answer = await call('join-room', fields);
-    const { participantId, participantToken } = answer;
-    this.#membership = { roomId, participantId, token: participantToken, name };
+    const { participantId, participantToken, role } = answer;
+    const membership = { participantId, token: participantToken, role, name };
+    this.#on.joined?.(membership);
+    this.#start(membership, answer);
+  }
+
+  /**
+   * Back to a place of before, e.g. after a reload.
+   * @throws {import('./api.js').ApiError} when it is not ours any more
+   */
+  async resume(membership) {
+    const { roomId } = this.#options;
+    const { participantId, token } = membership;
+    let answer = { waiting: true };
+    try {
+      answer = await call('ice-servers', { roomId, participantId, token });
+    } catch (problem) {
+      // 409: still waits, or is not attached yet; then the credentials are fetched after the attach.
+      if (problem.status !== 409) throw problem;
+      answer = { waiting: problem.message === 'Waiting to be admitted' };
+    }
+    this.#start(membership, answer);
+  }
+
+  #start(membership, answer) {
+    const { roomId, media, policy, allowSocket } = this.#options;
+    const { participantId } = membership;
+    this.#membership = { ...membership, roomId };
+    this.role = membership.role ?? 'guest';
+    this.waiting = answer.waiting === true;
+    this.#iceKnown = Boolean(answer.iceServers);
     this.#mesh = new Mesh({
       selfId: participantId,
-      configuration: iceConfiguration(answer.iceServers, policy),
+      configuration: iceConfiguration(answer.iceServers ?? [], policy),
       media,
       send: (message) => this.#signaling.send(message),
       changed: () => this.#peersChanged(),
@@ -103,11 +144,22 @@ export class Visit {
     this.#stop();
   }
 
-  /** The page is going away; only a beacon still gets out. */
-  leaveForGood() {
+  // ---- for hosts
+
+  admit(id) { this.#signaling.send({ type: 'admit', peerId: id }); }
+  decline(id, reason) { this.#signaling.send({ type: 'decline', peerId: id, reason }); }
+  kick(id) { this.#signaling.send({ type: 'kick', peerId: id }); }
+  lock(locked) { this.#signaling.send({ type: 'lock', locked }); }
+  endForAll() { this.#signaling.send({ type: 'end-room' }); }
+
+  /**
+   * The page is going away; only a beacon still gets out. `returning`: it may be a reload, the place is
+   * to be kept.
+   */
+  pageGone({ returning }) {
     if (this.#over || !this.#membership) return;
     const { roomId, participantId, token } = this.#membership;
-    tellWhileLeaving('leave-room', { roomId, participantId, token });
+    tellWhileLeaving('leave-room', { roomId, participantId, token, returning });
     this.#signaling.close({ leave: false });
     this.#stop();
   }
@@ -115,8 +167,41 @@ export class Visit {
   // ---- what the server says
 
   #take(message) {
+    if (this.#held) {
+      this.#held.push(message);
+      return;
+    }
+    const enters = message.type === 'existing-peers' || message.type === 'resync';
+    if (enters && !this.#iceKnown) {
+      // Admitted while we were away: first the relay's credentials, then the connections.
+      this.#held = [message];
+      this.#renew();
+      return;
+    }
     if (this.#mesh.receive(message)) return;
     switch (message.type) {
+      case 'waiting':
+        this.waiting = true;
+        this.present = false;
+        break;
+      case 'admitted':
+        this.waiting = false;
+        this.#takeIceServers(message);
+        break;
+      case 'declined':
+        this.#end({ code: 'declined', reason: message.reason });
+        return;
+      case 'knock':
+        this.knocks.set(message.peerId, message.name || 'Somebody');
+        this.#on.happened('knock', this.knocks.get(message.peerId));
+        break;
+      case 'knock-over':
+        this.knocks.delete(message.peerId);
+        break;
+      case 'locked':
+        this.locked = message.locked === true;
+        this.#on.happened(this.locked ? 'locked' : 'unlocked', '');
+        break;
       case 'existing-peers':
         // We are new here, perhaps again: the others know no connection with us any more.
         this.#takeRoster(message);
@@ -160,6 +245,10 @@ export class Visit {
 
   #takeRoster(message) {
     const { left } = this.roster.replace(message);
+    this.waiting = false;
+    // Both are told anew behind every complete list.
+    this.knocks.clear();
+    this.locked = false;
     for (const person of left) this.#removePerson(person);
     this.present = true;
     this.#tellMedia();
@@ -187,6 +276,7 @@ export class Visit {
 
   #transportChanged(transport) {
     this.transport = transport;
+    if (transport) this.transportSeen = true;
     if (transport) this.#mesh.tend();
     this.#on.changed();
   }
@@ -230,6 +320,7 @@ export class Visit {
   // ---- credentials
 
   #takeIceServers({ iceServers, iceExpiresAt }) {
+    this.#iceKnown = true;
     this.#mesh.setConfiguration(iceConfiguration(iceServers, this.#options.policy));
     this.#scheduleRenewal(iceExpiresAt);
   }
@@ -245,7 +336,11 @@ export class Visit {
     const { roomId, participantId, token } = this.#membership;
     try {
       const answer = await call('ice-servers', { roomId, participantId, token });
-      if (!this.#over) this.#takeIceServers(answer);
+      if (this.#over) return;
+      this.#takeIceServers(answer);
+      const held = this.#held ?? [];
+      this.#held = null;
+      for (const message of held) this.#take(message);
     } catch {
       if (!this.#over) this.#renewing = setTimeout(() => this.#renew(), kRenewRetry);
     }

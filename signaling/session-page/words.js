@@ -59,6 +59,9 @@ export function lobbyWords(media) {
   return '';
 }
 
+/** What a host who declines tells the guest, unless they write something else. */
+export const kDeclineReason = 'The clinician is not ready yet. Please come back in a few minutes.';
+
 /** @param {{status?: number, code?: string, message?: string}} problem of joining */
 export function joinProblem({ status, message }) {
   switch (status) {
@@ -67,6 +70,7 @@ export function joinProblem({ status, message }) {
     case 404: return 'We did not find this visit. Please check that you opened the whole link from your '
       + 'invitation, or call your practice.';
     case 409: return `${message}. Please call your practice.`;
+    case 423: return 'This visit is locked: nobody new can come in at the moment. Please call your practice.';
     case 410: return 'This visit has ended. If you expected to be in it, please call your practice.';
     case 429: return 'Too many attempts. Please wait a minute, then press Join again.';
     default:
@@ -78,9 +82,9 @@ export function joinProblem({ status, message }) {
 
 /**
  * The last screen. `again` says whether joining once more makes sense.
- * @param {{code?: string, status?: number}} why
+ * @param {{code?: string, status?: number, reason?: string}} why
  */
-export function endWords({ code, status }) {
+export function endWords({ code, status, reason }) {
   switch (code ?? status) {
     case 'left':
       return { title: 'You have left the visit', text: 'Your camera and microphone are off. You can close '
@@ -89,6 +93,9 @@ export function endWords({ code, status }) {
     case 410:
       return { title: 'The visit has ended', text: 'Thank you. Your camera and microphone are off, and you '
         + 'can close this page.', again: false };
+    case 'declined':
+      return { title: 'Not yet, please', text: reason || 'The clinician cannot let you in at the moment. '
+        + 'Please try again in a few minutes, or call your practice.', again: true };
     case 'removed':
       return { title: 'You are no longer in the visit', text: 'The practice has closed your connection. '
         + 'If you think this is a mistake, please call your practice.', again: false };

@@ -5,7 +5,7 @@
 // BEDSIDE_CHROMIUM the browser, default /usr/bin/chromium
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -13,6 +13,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 
 const kHere = path.dirname(fileURLToPath(import.meta.url));
@@ -81,14 +82,15 @@ export async function assertAccessible(page, state) {
   assert.deepEqual(serious, [], `Accessibility of ${state}`);
 }
 
-/** A running server with its own folder; the configuration is an open server on loopback. */
+/** A running server on loopback with its own folder; `access` as in its configuration. */
 export class Server {
   #process = null;
   #log = [];
 
   /** @returns {Promise<Server>} */
-  static async start() {
+  static async start({ access = 'open' } = {}) {
     const server = new Server();
+    server.access = access;
     server.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bedside-browser-'));
     // A free port may be taken before the server binds it: then others are tried.
     for (let attempt = 1; ; attempt += 1) {
@@ -106,9 +108,9 @@ export class Server {
 
   url(pathAndQuery) { return `${this.origin}${pathAndQuery}`; }
 
-  async post(fields) {
+  async post(fields, headers = {}) {
     const response = await fetch(this.url('/api/webrtc-signaling'), {
-      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(fields),
+      method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(fields),
     });
     return { status: response.status, body: await response.json() };
   }
@@ -118,6 +120,22 @@ export class Server {
     const { status, body } = await this.post({ action: 'create-room', appointmentId: 1, roomName: name });
     assert.equal(status, 200, JSON.stringify(body));
     return body.room.roomId;
+  }
+
+  /** Runs the binary's command line against this server. @returns {Promise<string>} its output */
+  async command(...words) {
+    const file = path.join(this.folder, 'bedside.toml');
+    const { stdout } = await promisify(execFile)(process.env.BEDSIDE_BINARY, [...words, '--config', file]);
+    return stdout.trim();
+  }
+
+  /** Invite mode: a room with its two links. @returns {Promise<{link: string, hostLink: string}>} */
+  async invite(name) {
+    this.token ??= await this.command('token', 'create', '--name', 'tests', '--scope', 'rooms.create');
+    const { status, body } = await this.post({ action: 'create-room', appointmentId: 1, roomName: name },
+      { Authorization: `Bearer ${this.token}` });
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
   }
 
   async kill(signal) {
@@ -149,7 +167,7 @@ listen = []
 [turn]
 listen = ["127.0.0.1:${turn}"]
 [signaling]
-access = "open"
+access = "${this.access}"
 [operator]
 listen = "127.0.0.1:${operator}"
 `);

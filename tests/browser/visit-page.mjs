@@ -51,9 +51,10 @@ export class VisitPage {
    * @param {{width: number, height: number}} [options.viewport]
    * @param {Function[]} [options.scripts]  run before the page's own
    * @param {string} [options.path]
+   * @param {string} [options.link]       an invitation, instead of room and query
    */
   static async open(browser, server, { room, query = '', viewport = { width: 1280, height: 800 },
-    scripts = [], path = '/telehealth-webrtc.html', colorScheme = 'light' } = {}) {
+    scripts = [], path = '/telehealth-webrtc.html', colorScheme = 'light', link } = {}) {
     const person = new VisitPage();
     const context = await browser.newContext({ viewport, colorScheme, reducedMotion: 'reduce' });
     person.page = await context.newPage();
@@ -64,8 +65,16 @@ export class VisitPage {
     await person.page.addInitScript(recordConnections);
     for (const script of scripts) await person.page.addInitScript(script);
     const roomQuery = room === undefined ? '' : `room=${room}`;
-    await person.page.goto(server.url(`${path}?${roomQuery}${query}`));
+    await person.page.goto(server.url(link ?? `${path}?${roomQuery}${query}`));
     return person;
+  }
+
+  /** Comes with an invitation that leads to the waiting room. */
+  async knock(name) {
+    await this.page.fill('#name', name);
+    await this.page.click('#join');
+    await this.shows('#waiting');
+    return this;
   }
 
   async join(name) {

@@ -52,7 +52,7 @@ class AuditTrailTest : public testing::Test {
 std::vector<signaling::Change> one_of_each() {
   const std::string room = "visit-ada";
   return {
-      signaling::RoomCreated{room, "\"appointment-4711\"", milliseconds(1)},
+      signaling::RoomCreated{room, "\"appointment-4711\"", milliseconds(1), milliseconds(2)},
       signaling::ParticipantJoined{room, "p1", "Ada Lovelace", signaling::Role::host,
                                    signaling::TokenHash{0xab, 0xcd}, milliseconds(2),
                                    milliseconds(3)},

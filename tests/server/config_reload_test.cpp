@@ -48,6 +48,8 @@ TEST(ChangedKeys, EveryKeyOfAFileIsSeen) {
       {"turn.threads", [](Config& c) { c.turn.threads = 3; }},
       {"turn.accept_rfc5766_channels", [](Config& c) { c.turn.accept_rfc5766_channels = true; }},
       {"signaling.access", [](Config& c) { c.signaling.access = Access::open; }},
+      {"signaling.waiting_room", [](Config& c) { c.signaling.waiting_room = false; }},
+      {"signaling.room_lifetime_days", [](Config& c) { c.signaling.room_lifetime_days = 3; }},
       {"signaling.max_participants", [](Config& c) { c.signaling.max_participants = 3; }},
       {"signaling.allowed_origins", [](Config& c) { c.signaling.allowed_origins = {"https://x"}; }},
       {"admin.allow_from", [&](Config& c) { c.admin.allow_from.push_back(block); }},

@@ -212,15 +212,26 @@ TEST(Config, AMissingFileIsAnErrorThatNamesIt) {
   EXPECT_THAT(checked.problems.at(0).what, HasSubstr("/nonexistent/bedside.toml"));
 }
 
-TEST(Config, InviteAccessIsRefusedWithWhatToWriteInstead) {
-  const CheckedConfig written = parse(
-      "[https]\nlisten=[]\n[http]\nlisten=\"127.0.0.1:80\"\n"
-      "[turn]\nlisten=[]\n[signaling]\naccess=\"invite\"\n");
-  EXPECT_THAT(all(written), HasSubstr("f.toml:8:8: error: signaling.access = \"invite\""));
-  EXPECT_THAT(all(written), HasSubstr("write access = \"open\""));
-  const CheckedConfig by_default =
-      parse("[https]\nlisten=[]\n[http]\nlisten=\"127.0.0.1:80\"\n[turn]\nlisten=[]\n");
-  EXPECT_THAT(all(by_default), HasSubstr("(the default)"));
+TEST(Config, InviteIsTheDefaultAndRoomsOpenToAllAreWarnedAbout) {
+  const std::string local =
+      "[https]\nlisten=[]\n[http]\nlisten=\"127.0.0.1:80\"\n[turn]\nlisten=[]\n";
+  const CheckedConfig by_default = parse(local);
+  EXPECT_TRUE(by_default.ok()) << all(by_default);
+  EXPECT_EQ(by_default.config.signaling.access, Access::invite);
+  EXPECT_TRUE(by_default.config.signaling.waiting_room);
+  EXPECT_FALSE(open_to_all(by_default.config));
+  const std::string open = "[signaling]\naccess=\"open\"\n";
+  EXPECT_FALSE(open_to_all(parse(local + open).config)) << "only this machine can come";
+  const CheckedConfig everybody = parse(
+      "public_host=\"a.example\"\n[https]\nlisten=[]\n[http]\nlisten=\"0.0.0.0:80\"\n[turn]"
+      "\nlisten=[]\n" +
+      open);
+  ASSERT_TRUE(open_to_all(everybody.config));
+  bool told = false;
+  for (const Problem& problem : loud_warnings(everybody.config)) {
+    told = told || problem.what.find("rooms are open") != std::string::npos;
+  }
+  EXPECT_TRUE(told);
 }
 
 TEST(Config, HttpsWithoutACertificateIsAnErrorWithItsRemedy) {

@@ -368,8 +368,10 @@ TEST(Section3, Point9_EveryRoomAndParticipantActionIsACommit) {
   std::vector<std::string> kinds;
   for (const CommitNeeded& commit : t.commits) {
     for (const Change& change : commit.changes) {
-      kinds.emplace_back(std::array{"created", "ended", "forgotten", "joined", "attached",
-                                    "detached", "left", "cred"}[change.index()]);
+      kinds.emplace_back(std::array{"created", "kept", "locked", "link", "link dropped", "ended",
+                                    "forgotten", "joined", "attached", "admitted", "declined",
+                                    "kicked", "detached", "left", "cred"}
+                             .at(change.index()));
     }
     EXPECT_EQ(commit.room, "r");
     EXPECT_EQ(commit.caller.listener, "http");

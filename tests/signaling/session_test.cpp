@@ -255,14 +255,6 @@ TEST_F(Session, StrangersAndWrongTokensAreRefused) {
       << "open mode: the id alone polls for who never showed a token";
 }
 
-TEST_F(Session, InviteModeWantsTheTokenEverywhere) {
-  HubUnderTest strict({}, Access::invite);
-  strict.create("r");
-  auto cleo = strict.join("r", "Cleo");
-  EXPECT_EQ(strict.closed(strict.attach_old(cleo))->code, 4003);
-  EXPECT_FALSE(strict.closed(strict.attach(cleo)).has_value());
-}
-
 TEST_F(Session, WrongTokensDoNotSpendTheVictimsAllowance) {
   polled(0);
   const HubUnderTest::Person thief{"r", ann.id, "stolen?"};

@@ -1,0 +1,102 @@
+// Who may use the API in invite mode (protocol.md 2.1), and the tokens they use.
+#include <string>
+#include <utility>
+
+#include "server/control_impl.h"
+#include "server/public_api.h"
+
+namespace bedside::server {
+namespace {
+
+constexpr std::string_view kBearer = "bearer ";
+
+// Empty: no bearer token. RFC 9110 §11.1: the scheme's letters may be of either case.
+std::string_view bearer_of(const net::HttpRequest& request) {
+  const std::string_view value = request.header("authorization").value_or("");
+  if (value.size() <= kBearer.size()) return {};
+  for (std::size_t i = 0; i < kBearer.size(); ++i) {
+    const char c = value[i];
+    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c) != kBearer[i]) return {};
+  }
+  return value.substr(kBearer.size());
+}
+
+std::optional<Scope> needed_scope(const signaling::Action& action) {
+  if (std::holds_alternative<signaling::CreateRoom>(action)) return Scope::rooms_create;
+  if (std::holds_alternative<signaling::GetRoom>(action)) return Scope::rooms_read;
+  if (std::holds_alternative<signaling::EndRoom>(action)) return Scope::rooms_end;
+  return std::nullopt;  // the hub asks for a link's or a participant's secret
+}
+
+}  // namespace
+
+tl::expected<void, net::HttpResponse> Control::Impl::check_rights(const signaling::Action& action,
+                                                                  const net::HttpRequest& request,
+                                                                  const RequestContext& context,
+                                                                  signaling::Caller& caller) {
+  const auto scope = needed_scope(action);
+  if (options_.access == signaling::Access::open || !scope) return {};
+  const std::string_view bearer = bearer_of(request);
+  if (bearer.empty() && admin_ != nullptr) {
+    if (const auto actor = admin_->actor_of(request, context)) {
+      caller.actor_kind = "user";
+      caller.actor_id = actor->account;
+      caller.actor_role = actor->role;
+      caller.actor_auth = "session";
+      return {};
+    }
+  }
+  const store::ApiTokenRow* token = bearer.empty() ? nullptr : tokens_.find(bearer, now().wall);
+  if (token == nullptr) {
+    if (!bearer.empty()) count(Abuse::token_denied, context.client.address);
+    net::HttpResponse refused = signaling_refusal(401, "Authentication required");
+    refused.set("WWW-Authenticate", "Bearer");
+    return tl::unexpected(std::move(refused));
+  }
+  if (!allows(*token, *scope)) {
+    count(Abuse::token_denied, context.client.address);
+    return tl::unexpected(signaling_refusal(
+        403, "This token does not have the scope " + std::string(name_of(*scope))));
+  }
+  caller.actor_kind = "api";
+  caller.actor_id = token->token_id;
+  caller.actor_auth = "token";
+  return {};
+}
+
+void Control::Impl::create_token(const ApiTokenWish& wish, TokenMade done) {
+  auto made = make_api_token(wish, now().wall);
+  if (!made) return done(tl::unexpected(AdminRefusal{400, std::move(made.error())}));
+  if (tokens_.full()) {
+    return done(tl::unexpected(
+        AdminRefusal{409, "there are 256 tokens already; revoke those that are not used"}));
+  }
+  store::Commit commit =
+      seams_.trail.commit(AdminAction{ApiTokenCreated{{made->row}}}, AuditSource{});
+  recorder_.record(std::move(commit), [this, made = std::move(*made),
+                                       done = std::move(done)](store::CommitStatus status) {
+    if (status != store::CommitStatus::committed) {
+      return done(tl::unexpected(AdminRefusal{503, "this cannot be recorded right now"}));
+    }
+    tokens_.add(made.row);
+    done(made);
+  });
+}
+
+void Control::Impl::revoke_token(const std::string& token_id, Ended done) {
+  if (!tokens_.contains(token_id)) {
+    return done(tl::unexpected(AdminRefusal{404, "there is no token with this id"}));
+  }
+  store::Commit commit =
+      seams_.trail.commit(AdminAction{ApiTokenRevoked{{token_id}}}, AuditSource{});
+  recorder_.record(
+      std::move(commit), [this, token_id, done = std::move(done)](store::CommitStatus status) {
+        if (status != store::CommitStatus::committed) {
+          return done(tl::unexpected(AdminRefusal{503, "this cannot be recorded right now"}));
+        }
+        tokens_.remove(token_id);
+        done({});
+      });
+}
+
+}  // namespace bedside::server

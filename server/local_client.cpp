@@ -1,0 +1,225 @@
+#include "server/local_client.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <future>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "server/audit_trail.h"
+#include "server/keys.h"
+#include "server/links.h"
+#include "server/local_socket.h"
+#include "server/version.h"
+#include "store/store.h"
+
+namespace bedside::server {
+namespace {
+
+using LocalJson = nlohmann::ordered_json;
+
+struct Failure {
+  std::string what;
+  bool no_server = false;
+};
+using Asked = tl::expected<LocalJson, Failure>;
+
+int complain(const std::string& what) {
+  std::fprintf(stderr, "bedside: %s\n", what.c_str());
+  return 1;
+}
+
+// A database and keys made by the wrong user would keep the server from starting.
+std::optional<std::string> wrong_user(const Config& config) {
+  struct stat folder {};
+  if (::stat(config.data_dir.c_str(), &folder) != 0) {
+    return "there is no " + config.data_dir.string() + " yet\n    → start the server once";
+  }
+  if (folder.st_uid == ::geteuid()) return std::nullopt;
+  return config.data_dir.string() + " belongs to user id " + std::to_string(folder.st_uid) +
+         ", and no server runs that could do this\n    → start the server, or run this command as "
+         "that "
+         "user";
+}
+
+template <typename Send>
+Asked ask(const Config& config, Send send) {
+  httplib::Client client(local_socket_path(config).string());
+  client.set_address_family(AF_UNIX);
+  client.set_read_timeout(10);
+  const httplib::Result result = send(client);
+  if (!result) {
+    return tl::unexpected(Failure{"no server answers on " + local_socket_path(config).string() +
+                                      "\n    → start it, and run this as its user or as root",
+                                  true});
+  }
+  LocalJson body = LocalJson::parse(result->body, nullptr, false);
+  if (!body.is_object()) body = LocalJson::object();
+  if (result->status == 200) return body;
+  return tl::unexpected(Failure{body.value("error", "the server could not do this")});
+}
+
+std::chrono::milliseconds system_wall() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+}
+
+// Opens what a stopped server left; the lock keeps everybody else out meanwhile.
+struct Stopped {
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<AuditTrail> trail;
+};
+tl::expected<Stopped, std::string> open_stopped(const Config& config) {
+  if (const auto wrong = wrong_user(config)) return tl::unexpected(*wrong);
+  const auto keys = open_keys(config.keys_dir(), MissingKeys::refuse);
+  if (!keys) return tl::unexpected(keys.error().message);
+  store::Options options;
+  options.keys = config.keys_dir().string();
+  options.path = config.database().string();
+  options.build = kVersion;
+  auto opened = store::Store::open(std::move(options));
+  if (!opened) return tl::unexpected(opened.error().text);
+  return Stopped{std::move(*opened), std::make_unique<AuditTrail>(keys->pseudonym, keys->field)};
+}
+
+bool commit(Stopped& stopped, const AdminAction& action) {
+  std::promise<bool> written;
+  const bool taken = stopped.store->submit(
+      stopped.trail->commit(action, AuditSource{}),
+      [&](const store::CommitResult& result) { written.set_value(result.ok()); });
+  return taken && written.get_future().get();
+}
+
+std::string date_of(const LocalJson& milliseconds) {
+  if (!milliseconds.is_number()) return "never";
+  const std::time_t seconds = milliseconds.get<std::int64_t>() / 1000;
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
+  return text;
+}
+
+int print_token(const std::string& id, const std::string& secret) {
+  // The token alone on standard output: `bedside token create … > file` keeps it off the screen.
+  std::printf("%s\n", secret.c_str());
+  std::fprintf(
+      stderr,
+      "This token is shown only now; the server keeps a hash of it. Its id, for `bedside token "
+      "revoke`, is %s\n",
+      id.c_str());
+  return 0;
+}
+
+void print_tokens(const LocalJson& tokens) {
+  std::printf("%-24s %-36s %-22s %s\n", "ID", "SCOPES", "EXPIRES", "NAME");
+  for (const LocalJson& token : tokens) {
+    std::printf("%-24s %-36s %-22s %s\n", token.value("id", "").c_str(),
+                token.value("scopes", "").c_str(), date_of(token["expiresAt"]).c_str(),
+                token.value("name", "").c_str());
+  }
+}
+
+}  // namespace
+
+int token_create(const Config& config, const ApiTokenWish& wish) {
+  const LocalJson body{{"name", wish.name}, {"scopes", wish.scopes}, {"days", wish.days}};
+  const Asked asked = ask(config, [&](httplib::Client& client) {
+    return client.Post("/tokens", body.dump(-1, ' ', false, LocalJson::error_handler_t::replace),
+                       "application/json");
+  });
+  if (asked) return print_token(asked->value("id", ""), asked->value("token", ""));
+  if (!asked.error().no_server) return complain(asked.error().what);
+  const auto made = make_api_token(wish, system_wall());
+  if (!made) return complain(made.error());
+  auto stopped = open_stopped(config);
+  if (!stopped) return complain(stopped.error());
+  const auto state = stopped->store->load();
+  if (!state) return complain(state.error());
+  if (state->tokens.size() >= kMaxApiTokens)
+    return complain("there are 256 tokens already; revoke some");
+  if (!commit(*stopped, AdminAction{ApiTokenCreated{{made->row}}})) {
+    return complain("the token cannot be written; free space on the disk");
+  }
+  return print_token(made->row.token_id, made->secret);
+}
+
+int token_list(const Config& config) {
+  const Asked asked = ask(config, [](httplib::Client& client) { return client.Get("/tokens"); });
+  if (asked) return print_tokens((*asked)["tokens"]), 0;
+  if (!asked.error().no_server) return complain(asked.error().what);
+  const auto stopped = open_stopped(config);
+  if (!stopped) return complain(stopped.error());
+  const auto state = stopped->store->load();
+  if (!state) return complain(state.error());
+  LocalJson tokens = LocalJson::array();
+  for (const store::ApiTokenRow& row : state->tokens) {
+    tokens.push_back(
+        {{"id", row.token_id},
+         {"name", row.name},
+         {"scopes", row.scopes},
+         {"expiresAt", row.expires_at ? LocalJson(row.expires_at->count()) : LocalJson()}});
+  }
+  return print_tokens(tokens), 0;
+}
+
+int token_revoke(const Config& config, const std::string& token_id) {
+  const Asked asked = ask(config, [&](httplib::Client& client) {
+    return client.Delete("/tokens?id=" + httplib::detail::encode_query_param(token_id));
+  });
+  if (asked) return std::printf("Revoked.\n"), 0;
+  if (!asked.error().no_server) return complain(asked.error().what);
+  auto stopped = open_stopped(config);
+  if (!stopped) return complain(stopped.error());
+  if (!commit(*stopped, AdminAction{ApiTokenRevoked{{token_id}}})) {
+    return complain("there is no token with this id");
+  }
+  return std::printf("Revoked.\n"), 0;
+}
+
+int room_create(const Config& config, const std::string& appointment, const std::string& name) {
+  LocalJson body{{"appointmentId", appointment}};
+  if (!name.empty()) body["roomName"] = name;
+  const Asked asked = ask(config, [&](httplib::Client& client) {
+    return client.Post("/rooms", body.dump(-1, ' ', false, LocalJson::error_handler_t::replace),
+                       "application/json");
+  });
+  if (!asked) return complain(asked.error().what);
+  const std::string origin = best_origin(config);
+  const std::string link = origin + asked->value("link", "");
+  if (!asked->contains("hostLink")) return std::printf("Visit      %s\n", link.c_str()), 0;
+  std::printf("Patient    %s\n", link.c_str());
+  std::printf("Clinician  %s\n", (origin + asked->value("hostLink", "")).c_str());
+  std::printf("Both are good until %s and shown only now.\n",
+              date_of((*asked)["expiresAt"]).c_str());
+  return 0;
+}
+
+int room_list(const Config& config) {
+  const Asked asked = ask(config, [](httplib::Client& client) { return client.Get("/rooms"); });
+  if (!asked) return complain(asked.error().what);
+  std::printf("%-22s %-7s %s\n", "CREATED", "PEOPLE", "ROOM");
+  for (const LocalJson& room : (*asked)["rooms"]) {
+    std::printf("%-22s %-7d %s\n", date_of(room["createdAt"]).c_str(), room.value("people", 0),
+                room.value("roomId", "").c_str());
+  }
+  return 0;
+}
+
+int room_end(const Config& config, const std::string& room) {
+  const Asked asked = ask(config, [&](httplib::Client& client) {
+    return client.Delete("/rooms?roomId=" + httplib::detail::encode_query_param(room));
+  });
+  if (!asked) return complain(asked.error().what);
+  return std::printf("Ended.\n"), 0;
+}
+
+}  // namespace bedside::server

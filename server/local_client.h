@@ -1,0 +1,26 @@
+#pragma once
+
+// `bedside token` and `bedside room`: asks the running server through its socket (local_socket.h).
+// While none runs, tokens are written into the database directly: its lock sees to it that there is
+// one writer. Rooms need the server.
+//
+// Each call prints what it found on standard output, or why not on standard error, and returns the
+// exit code.
+
+#include <string>
+#include <vector>
+
+#include "server/api_tokens.h"
+#include "server/config.h"
+
+namespace bedside::server {
+
+int token_create(const Config& config, const ApiTokenWish& wish);
+int token_list(const Config& config);
+int token_revoke(const Config& config, const std::string& token_id);
+
+int room_create(const Config& config, const std::string& appointment, const std::string& name);
+int room_list(const Config& config);
+int room_end(const Config& config, const std::string& room);
+
+}  // namespace bedside::server

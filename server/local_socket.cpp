@@ -1,0 +1,222 @@
+#include "server/local_socket.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <future>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+
+#include "server/control.h"
+
+namespace bedside::server {
+namespace {
+
+using LocalJson = nlohmann::ordered_json;
+
+constexpr std::size_t kLocalThreads = 2;
+constexpr time_t kLocalTimeoutSeconds = 1;
+constexpr std::size_t kMaxLocalBody = std::size_t{16} * 1024;
+
+struct Reply {
+  int status = 200;
+  LocalJson body = LocalJson::object();
+};
+
+Reply refused(const AdminRefusal& refusal) { return {refusal.status, {{"error", refusal.error}}}; }
+
+std::string field_of(const LocalJson& body, const char* key) {
+  const auto it = body.find(key);
+  return it != body.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+// Who acts, in the audit log. Account names have no blanks: it cannot be taken for one.
+AdminActor local_actor() { return {"command line", "operator", ""}; }
+
+std::optional<ApiTokenWish> token_wish(const LocalJson& body) {
+  if (!body.is_object()) return std::nullopt;
+  ApiTokenWish wish;
+  wish.name = field_of(body, "name");
+  const auto scopes = body.find("scopes");
+  if (scopes != body.end() && scopes->is_array()) {
+    for (const LocalJson& scope : *scopes) {
+      if (scope.is_string()) wish.scopes.push_back(scope.get<std::string>());
+    }
+  }
+  const auto days = body.find("days");
+  if (days != body.end() && days->is_number_unsigned()) {
+    wish.days = static_cast<unsigned>(
+        std::min<std::uint64_t>(days->get<std::uint64_t>(), kMaxApiTokenDays + std::uint64_t{1}));
+  }
+  return wish;
+}
+
+LocalJson list_of(const std::vector<store::ApiTokenRow>& tokens) {
+  LocalJson list = LocalJson::array();
+  for (const store::ApiTokenRow& token : tokens) {
+    list.push_back(
+        {{"id", token.token_id},
+         {"name", token.name},
+         {"scopes", token.scopes},
+         {"createdAt", token.created_at.count()},
+         {"expiresAt", token.expires_at ? LocalJson(token.expires_at->count()) : LocalJson()}});
+  }
+  return {{"tokens", std::move(list)}};
+}
+
+LocalJson list_of(const std::vector<AdminRoom>& rooms) {
+  LocalJson list = LocalJson::array();
+  for (const AdminRoom& room : rooms) {
+    list.push_back({{"roomId", room.room},
+                    {"createdAt", room.created.count()},
+                    {"people", room.people.size()}});
+  }
+  return {{"rooms", std::move(list)}};
+}
+
+LocalJson json_of(const CreatedRoom& room) {
+  LocalJson body{{"roomId", room.room}, {"link", room.link}};
+  if (!room.host_link.empty()) {
+    body["hostLink"] = room.host_link;
+    body["expiresAt"] = room.expires.count();
+  }
+  return body;
+}
+
+void write(const Reply& reply, httplib::Response& response) {
+  response.status = reply.status;
+  response.set_content(reply.body.dump(-1, ' ', false, LocalJson::error_handler_t::replace),
+                       "application/json");
+}
+
+}  // namespace
+
+struct LocalSocket::Running {
+  httplib::Server server;
+  std::thread thread;
+  std::filesystem::path path;
+  Control& control;
+  OnControl on_control;
+
+  Running(std::filesystem::path file, Control& owner, OnControl run)
+      : path(std::move(file)), control(owner), on_control(std::move(run)) {}
+
+  using Answered = std::function<void(Reply)>;
+  // `ask` runs on the control thread, where every request is answered exactly once while it runs.
+  void serve(httplib::Response& response, const std::function<void(const Answered&)>& ask) {
+    std::promise<Reply> promise;
+    const bool taken =
+        on_control([&] { ask([&](Reply reply) { promise.set_value(std::move(reply)); }); });
+    if (!taken) return write({503, {{"error", "the server is busy; try again"}}}, response);
+    write(promise.get_future().get(), response);
+  }
+  void add_token_routes();
+  void add_room_routes();
+};
+
+void LocalSocket::Running::add_token_routes() {
+  server.Get("/tokens", [this](const httplib::Request&, httplib::Response& response) {
+    serve(response, [this](const Answered& done) { done({200, list_of(control.tokens())}); });
+  });
+  server.Post("/tokens", [this](const httplib::Request& request, httplib::Response& response) {
+    const auto wish = token_wish(LocalJson::parse(request.body, nullptr, false));
+    if (!wish) return write({400, {{"error", "the request is not understood"}}}, response);
+    serve(response, [&](const Answered& done) {
+      control.create_token(*wish, [done](tl::expected<NewApiToken, AdminRefusal> made) {
+        if (!made) return done(refused(made.error()));
+        done({200, {{"token", made->secret}, {"id", made->row.token_id}}});
+      });
+    });
+  });
+  server.Delete("/tokens", [this](const httplib::Request& request, httplib::Response& response) {
+    serve(response, [&](const Answered& done) {
+      control.revoke_token(request.get_param_value("id"),
+                           [done](tl::expected<void, AdminRefusal> gone) {
+                             done(gone ? Reply{} : refused(gone.error()));
+                           });
+    });
+  });
+}
+
+void LocalSocket::Running::add_room_routes() {
+  server.Get("/rooms", [this](const httplib::Request&, httplib::Response& response) {
+    serve(response, [this](const Answered& done) { done({200, list_of(control.rooms())}); });
+  });
+  server.Post("/rooms", [this](const httplib::Request& request, httplib::Response& response) {
+    const LocalJson body = LocalJson::parse(request.body, nullptr, false);
+    const std::string appointment = body.is_object() ? field_of(body, "appointmentId") : "";
+    if (appointment.empty())
+      return write({400, {{"error", "appointmentId is required"}}}, response);
+    const RoomWish wish{LocalJson(appointment).dump(), field_of(body, "roomName")};
+    serve(response, [&](const Answered& done) {
+      control.create_room(wish, local_actor(), RequestContext{},
+                          [done](tl::expected<CreatedRoom, AdminRefusal> made) {
+                            done(made ? Reply{200, json_of(*made)} : refused(made.error()));
+                          });
+    });
+  });
+  server.Delete("/rooms", [this](const httplib::Request& request, httplib::Response& response) {
+    serve(response, [&](const Answered& done) {
+      control.end_room(request.get_param_value("roomId"), local_actor(), RequestContext{},
+                       [done](tl::expected<void, AdminRefusal> ended) {
+                         done(ended ? Reply{} : refused(ended.error()));
+                       });
+    });
+  });
+}
+
+std::filesystem::path local_socket_path(const Config& config) {
+  return config.data_dir / "bedside.sock";
+}
+
+LocalSocket::LocalSocket(std::unique_ptr<Running> running) : running_(std::move(running)) {}
+
+tl::expected<std::unique_ptr<LocalSocket>, std::string> LocalSocket::open(
+    const std::filesystem::path& path, Control& control, OnControl on_control) {
+  if (path.string().size() >= sizeof(sockaddr_un::sun_path)) {
+    return tl::unexpected("the path of " + path.string() +
+                          " is too long for a Unix socket\n    → choose a shorter data_dir");
+  }
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  auto running = std::make_unique<Running>(path, control, std::move(on_control));
+  httplib::Server& server = running->server;
+  server.set_address_family(AF_UNIX);
+  server.new_task_queue = [] {
+    return std::make_unique<httplib::ThreadPool>(kLocalThreads).release();
+  };
+  server.set_socket_options([](int) {});
+  server.set_keep_alive_max_count(1);
+  server.set_read_timeout(kLocalTimeoutSeconds);
+  server.set_write_timeout(kLocalTimeoutSeconds);
+  server.set_payload_max_length(kMaxLocalBody);
+  running->add_token_routes();
+  running->add_room_routes();
+  // From the first moment: nobody else may connect between bind and chmod.
+  const mode_t before = ::umask(0177);
+  const bool bound = server.bind_to_port(path.string(), 80);
+  ::umask(before);
+  if (!bound) {
+    return tl::unexpected("cannot make the socket " + path.string() +
+                          "\n    → check that this user may write into its folder");
+  }
+  return std::unique_ptr<LocalSocket>(new LocalSocket(std::move(running)));
+}
+
+void LocalSocket::start() {
+  running_->thread = std::thread([this] { running_->server.listen_after_bind(); });
+  // A stop() before its loop runs would be lost.
+  while (!running_->server.is_running()) std::this_thread::yield();
+}
+
+LocalSocket::~LocalSocket() {
+  running_->server.stop();
+  if (running_->thread.joinable()) running_->thread.join();
+  std::error_code ignored;
+  std::filesystem::remove(running_->path, ignored);
+}
+
+}  // namespace bedside::server

@@ -1,0 +1,55 @@
+#pragma once
+
+// The way in for `bedside token` and `bedside room`: HTTP on a Unix socket in data_dir (0600, in a
+// folder of 0700). Whoever may open it could as well read the database; so it asks for no password.
+// SQLite has one writer, the running server: that is why the commands come here.
+//
+//   POST /tokens {name, scopes:[…], days}   → {token, id}      the only time the token is shown
+//   GET  /tokens                            → {tokens:[{id, name, scopes, createdAt, expiresAt}]}
+//   DELETE /tokens?id=
+//   POST /rooms {appointmentId, roomName?}  → {roomId, link, hostLink?, expiresAt?}
+//   GET  /rooms                             → {rooms:[{roomId, createdAt, people}]}
+//   DELETE /rooms?roomId=
+//
+// Errors are {"error": sentence}. Two threads of cpp-httplib's stock server, which never meets the
+// network; each request waits for the control thread.
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <tl/expected.hpp>
+
+#include "server/config.h"
+
+namespace bedside::server {
+
+class Control;
+
+std::filesystem::path local_socket_path(const Config& config);
+
+class LocalSocket {
+ public:
+  // Runs a task on the control thread; false when that thread is too busy.
+  using OnControl = std::function<bool(const std::function<void()>&)>;
+
+  // Bound, not serving. A socket file that a killed server left behind is replaced: the database's
+  // lock, which the caller holds, says that nobody uses it. The error is a sentence with its
+  // remedy.
+  static tl::expected<std::unique_ptr<LocalSocket>, std::string> open(
+      const std::filesystem::path& path, Control& control, OnControl on_control);
+  // The control thread runs: answers are waited for.
+  void start();
+  // Answers what is under way; the control thread still runs.
+  ~LocalSocket();
+
+  LocalSocket(const LocalSocket&) = delete;
+  LocalSocket& operator=(const LocalSocket&) = delete;
+
+ private:
+  struct Running;
+  explicit LocalSocket(std::unique_ptr<Running> running);
+  std::unique_ptr<Running> running_;
+};
+
+}  // namespace bedside::server

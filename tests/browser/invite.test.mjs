@@ -1,0 +1,122 @@
+// Invitations: the waiting room, what hosts can do, and a place that survives a reload.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { assertAccessible, launchBrowser, Server, shoot } from './support.mjs';
+import { noWebSocket, VisitPage } from './visit-page.mjs';
+
+const kPhone = { width: 360, height: 740 };
+
+let server;
+let browser;
+let people = [];
+before(async () => {
+  server = await Server.start({ access: 'invite' });
+  browser = await launchBrowser();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+afterEach(async () => {
+  for (const person of people.splice(0)) await person.close();
+});
+
+async function open(options) {
+  const person = await VisitPage.open(browser, server, options);
+  people.push(person);
+  return person;
+}
+
+/** A host in the visit and a guest in its waiting room. */
+async function hostAndGuest(room, guestOptions = {}) {
+  const { link, hostLink } = await server.invite(room);
+  const host = await (await open({ link: hostLink })).join('Dr. Amara Okafor');
+  const guest = await (await open({ link, viewport: kPhone, ...guestOptions })).knock('Margaret Hill');
+  await host.reads('#knock-list', 'Margaret Hill is waiting');
+  return { host, guest, link };
+}
+
+test('a guest waits until the host admits, then both see each other', async () => {
+  const { host, guest } = await hostAndGuest('waits');
+  await guest.reads('#waiting-title', 'The clinician will let you in');
+  await assertAccessible(guest.page, 'the waiting room');
+  await assertAccessible(host.page, 'a knock');
+  await shoot(guest.page, 'waiting-room');
+  await shoot(host.page, 'host-knock');
+  assert.deepEqual(await guest.facts(), [], 'no connection before the admission');
+  await host.page.click('text="Admit"');
+  await guest.shows('#visit');
+  await Promise.all([host.mediaFlows(), guest.mediaFlows()]);
+  assert.equal(await host.page.isVisible('#knocks'), false);
+  assert.equal(await guest.page.isVisible('#host-tools'), false);
+});
+
+test('through a firewall without WebSockets the guest waits and comes in just the same', async () => {
+  const { host, guest } = await hostAndGuest('waits-by-poll', { scripts: [noWebSocket] });
+  await host.page.click('text="Admit"');
+  await guest.shows('#visit');
+  await guest.mediaFlows();
+});
+
+test('a declined guest reads the reason and may ask again', async () => {
+  const { host, guest } = await hostAndGuest('declined');
+  await host.page.click('text="Decline"');
+  await host.page.fill('#knock-list input', 'I am with another patient until ten.');
+  await shoot(host.page, 'host-decline');
+  await host.page.click('#knock-list button[type=submit], #knock-list .primary');
+  await guest.reads('#end-text', 'I am with another patient until ten.');
+  await assertAccessible(guest.page, 'a declined guest');
+  await shoot(guest.page, 'declined');
+  await guest.page.click('#end-again');
+  await guest.shows('#lobby');
+  await guest.knock('Margaret Hill');
+  await host.reads('#knock-list', 'Margaret Hill is waiting');
+});
+
+test('a reload keeps the place, in the waiting room and in the visit', async () => {
+  const { host, guest } = await hostAndGuest('reloads');
+  await guest.page.reload();
+  await guest.shows('#waiting');
+  await host.reads('#knock-list', 'Margaret Hill is waiting');
+  await host.page.click('text="Admit"');
+  await guest.shows('#visit');
+  await guest.mediaFlows();
+  await guest.page.reload();
+  await guest.shows('#visit');
+  await Promise.all([host.mediaFlows(), guest.mediaFlows()]);
+  assert.equal(await host.page.isVisible('#knocks'), false, 'nobody has to be admitted twice');
+});
+
+test('a host removes a guest, locks the visit and ends it for everybody', async () => {
+  const { host, guest, link } = await hostAndGuest('controls');
+  await host.page.click('text="Admit"');
+  await guest.shows('#visit');
+  await host.page.click('#people-button');
+  await host.page.click('#host-people button');
+  await assertAccessible(host.page, 'the controls of a host');
+  await shoot(host.page, 'host-controls');
+  await host.page.click('#host-people button');
+  await guest.reads('#end-title', 'You are no longer in the visit');
+  await shoot(guest.page, 'removed');
+  await host.page.waitForSelector(host.tile('Margaret Hill'), { state: 'detached' });
+  await host.page.click('#host-lock');
+  await host.shows('#locked-note');
+  const late = await open({ link, viewport: kPhone });
+  await late.page.fill('#name', 'Late Guest');
+  await late.page.click('#join');
+  await late.reads('#join-problem', 'This visit is locked');
+  await host.page.click('#host-end');
+  await host.page.click('#host-end');
+  await host.reads('#end-title', 'The visit has ended');
+});
+
+test('a wrong link says so, whatever the room', async () => {
+  const { link } = await server.invite('wrong');
+  for (const wrong of [`${link}x`, link.replace('room=wrong', 'room=nowhere')]) {
+    const stranger = await open({ link: wrong });
+    await stranger.page.fill('#name', 'Mallory');
+    await stranger.page.click('#join');
+    await stranger.reads('#join-problem', 'This link is not valid');
+  }
+});
