@@ -276,7 +276,11 @@ void Room::on(const Command& command, const RenewIce& renew, const Now& now) {
   if (participant == nullptr) return;
   if (!participant->admitted) return refuse(command.request, 409, "Waiting to be admitted");
   if (!participant->counts()) {
-    return refuse(command.request, 409, "Join the room first");
+    // In invite mode a page that comes back asks first whether its place is still there.
+    if (services_.access == Access::invite) {
+      return refuse(command.request, 409, "Join the room first");
+    }
+    return refuse(command.request, 403, "This participant is not in the room");
   }
   const IceGrant ice = services_.issuer.ice_grant(id_, participant->id, now);
   commit({CredentialIssued{id_, participant->id, ice.expires_wall}}, false, command.caller,
