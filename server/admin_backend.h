@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
@@ -38,8 +39,15 @@ struct AdminRoom {
   std::vector<AdminPerson> people;      // by time of joining
 };
 
+// Of TLS. `problem`: why a new one is not served, a sentence; empty when all is well.
+struct CertificateFigures {
+  std::chrono::seconds expires{};  // Unix time
+  std::string problem;
+};
+
 struct RelayFigures {
-  std::uint64_t allocations = 0;  // open now
+  std::optional<CertificateFigures> certificate;  // nothing without TLS
+  std::uint64_t allocations = 0;                  // open now
   // Since start.
   std::uint64_t packets_to_peers = 0;
   std::uint64_t packets_to_clients = 0;

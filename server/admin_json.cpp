@@ -186,6 +186,11 @@ net::HttpResponse admin_relay(const RelayFigures& figures, std::chrono::millisec
   body["bytesToPeers"] = figures.bytes_to_peers;
   body["bytesToClients"] = figures.bytes_to_clients;
   body["packetsDropped"] = figures.packets_dropped;
+  if (figures.certificate) {
+    body["certificate"] = {
+        {"expires", std::chrono::milliseconds(figures.certificate->expires).count()},
+        {"problem", figures.certificate->problem}};
+  }
   return answer(200, body);
 }
 

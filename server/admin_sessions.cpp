@@ -11,7 +11,7 @@ namespace {
 
 std::string_view cookie_name(bool tls) { return tls ? "__Secure-bedside-admin" : "bedside-admin"; }
 
-std::string hex(std::span<const std::uint8_t> bytes) {
+std::string in_hex(std::span<const std::uint8_t> bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
   text.reserve(bytes.size() * 2);
@@ -86,11 +86,11 @@ std::chrono::milliseconds AdminSessions::time_left(const AdminSession& session, 
 
 // A hash of the hash: it names the session in the log without being what the table is searched by.
 std::string AdminSessions::audit_id_of(const Secret& secret) {
-  const Digest named = digest_of(hex(digest_of(cookie_value(secret))));
-  return hex(std::span(named).first(8));
+  const Digest named = digest_of(in_hex(digest_of(cookie_value(secret))));
+  return in_hex(std::span(named).first(8));
 }
 
-std::string AdminSessions::cookie_value(const Secret& secret) { return hex(secret); }
+std::string AdminSessions::cookie_value(const Secret& secret) { return in_hex(secret); }
 
 std::string AdminSessions::set_cookie(const Secret& secret, bool tls) {
   // No Max-Age: a session cookie. How long the session lasts is decided here, not in the browser.

@@ -1,5 +1,6 @@
 #include "server/audit_trail.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/audit_words.h"
@@ -230,6 +231,14 @@ struct AdminMapping {
     made.reason = action.reason;
     commit.keep = true;
   }
+  void operator()(const CertificateRenewed& action) {
+    AuditRecord& made = add(type::kCertificateRenewed);
+    made.actor.kind = "service";
+    made.detail.set("before", action.before);
+    made.detail.set("after", action.after);
+    made.detail.set("expires", action.expires.count());
+    commit.keep = true;  // it is served whatever the disk says
+  }
   void operator()(const ConfigChanged& action) {
     AuditRecord& made = add(type::kConfigChanged);
     made.actor.kind = "service";
@@ -409,6 +418,16 @@ std::string AuditTrail::room_pseudonym(std::string_view room) const {
 
 std::optional<std::string> AuditTrail::reveal_ip(std::span<const std::uint8_t> ciphertext) const {
   return privacy_.reveal(ciphertext);
+}
+
+// Whoever opens the database begins an epoch of the seal, the command line too, which makes tokens
+// while nothing runs; what matters is what came before.
+bool ended_by_a_crash(std::span<const store::AuditRow> newest) {
+  const auto last = std::find_if(newest.begin(), newest.end(), [](const store::AuditRow& row) {
+    return row.type != type::kEpochRotated && row.type != type::kTokenCreated &&
+           row.type != type::kTokenRevoked;
+  });
+  return last != newest.end() && last->type != type::kServiceStop;
 }
 
 }  // namespace bedside::server

@@ -89,6 +89,12 @@ struct ServiceStopped {
 struct ConfigChanged {
   std::vector<ChangedKey> keys;
 };
+// Digests of certificates are public: whoever connects can compute them.
+struct CertificateRenewed {
+  std::string before;  // SHA-256, hexadecimal
+  std::string after;
+  std::chrono::seconds expires{};  // Unix time
+};
 // By whoever may reach the server's own socket; the secret is in neither.
 struct ApiTokenCreated {
   store::ApiTokenCreated change;
@@ -98,9 +104,9 @@ struct ApiTokenRevoked {
 };
 // Rooms made or ended by staff are no variant of this: they come from the hub like all other rooms,
 // with the account in signaling::Caller.
-using AdminAction =
-    std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed, ServiceStarted,
-                 ServiceStopped, ConfigChanged, ApiTokenCreated, ApiTokenRevoked>;
+using AdminAction = std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed,
+                                 ServiceStarted, ServiceStopped, ConfigChanged, ApiTokenCreated,
+                                 ApiTokenRevoked, CertificateRenewed>;
 
 class AuditTrail {
  public:
@@ -138,5 +144,9 @@ class AuditTrail {
   AuditPrivacy privacy_;
   AbuseCounters counters_;
 };
+
+// What the log's newest records (newest first) say about the end of the last run: true when it was
+// not an orderly stop.
+bool ended_by_a_crash(std::span<const store::AuditRow> newest);
 
 }  // namespace bedside::server

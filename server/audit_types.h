@@ -11,6 +11,7 @@ namespace bedside::server::audit_type {
 inline constexpr std::string_view kServiceStart = "service.start";
 inline constexpr std::string_view kServiceStop = "service.stop";
 inline constexpr std::string_view kConfigChanged = "config.changed";
+inline constexpr std::string_view kCertificateRenewed = "cert.renewed";
 inline constexpr std::string_view kRoomCreated = "room.created";
 inline constexpr std::string_view kRoomEnded = "room.ended";
 inline constexpr std::string_view kRoomExpired = "room.expired";
@@ -62,6 +63,6 @@ inline constexpr std::array kAll = {kServiceStart,     kServiceStop,    kConfigC
                                     kTurnQuota,        kRoomLocked,     kLinkIssued,
                                     kLinkDropped,      kRoomKnock,      kRoomAdmit,
                                     kRoomDeny,         kRoomKick,       kTokenCreated,
-                                    kTokenRevoked,     kTokenDenied};
+                                    kTokenRevoked,     kTokenDenied,    kCertificateRenewed};
 
 }  // namespace bedside::server::audit_type

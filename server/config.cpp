@@ -314,6 +314,7 @@ void read_root(Section root, const std::filesystem::path& folder, Config& config
   Section http = root.child("http");
   http.read_list<stun::Endpoint>("listen", config.http.listen, kListening, kListenText,
                                  "\"127.0.0.1:8080\"");
+  http.read("acme_webroot", config.http.acme_webroot, folder);
   http.refuse_unknown();
   read_turn(root.child("turn"), folder, config.turn, findings, file_is_open);
   read_signaling(root.child("signaling"), config.signaling);

@@ -46,6 +46,7 @@ struct HttpsConfig {
 
 struct HttpConfig {
   std::vector<stun::Endpoint> listen;
+  std::filesystem::path acme_webroot;  // empty: none; otherwise `listen` serves challenges from it
 };
 
 // A long-term user for TURN clients other than the session page.
@@ -55,7 +56,8 @@ struct TurnUser {
 };
 
 struct TurnConfig {
-  // Each address is served over UDP and over TCP; where [https] has a certificate, also over TLS on
+  // Each address is served over UDP and over TCP, over UDP only where [https] has the TCP port (so
+  // 443 may be written here too); where [https] has a certificate, also over TLS on
   // the same TCP port and, with `dtls`, over DTLS on the same UDP port.
   std::vector<stun::Endpoint> listen;
   bool dtls = true;
@@ -148,6 +150,10 @@ bool open_to_all(const Config& config);
 // "[::]" means both families: the sockets are bound per family with IPV6_V6ONLY, so an IPv6
 // wildcard is accompanied by 0.0.0.0. Order kept, duplicates removed.
 std::vector<stun::Endpoint> endpoints_to_bind(const std::vector<stun::Endpoint>& listen);
+
+// The endpoints of turn.listen that have a TCP socket of their own: not those whose TCP port is one
+// of [https], which speaks TURN over TLS there anyway. By family, as bound.
+std::vector<stun::Endpoint> turn_tcp_endpoints(const Config& config);
 
 bool is_loopback(const stun::IpAddress& address);
 

@@ -65,6 +65,19 @@ void check_https(const Config& config, Findings& findings) {
   }
 }
 
+void check_acme(const HttpConfig& http, Findings& findings) {
+  if (http.acme_webroot.empty()) return;
+  std::error_code ignored;
+  if (http.listen.empty()) {
+    findings.error("http.acme_webroot", "http.acme_webroot is given but http is not served",
+                   "write listen = [\"[::]:80\"] under [http]");
+  } else if (!std::filesystem::is_directory(http.acme_webroot, ignored)) {
+    findings.error("http.acme_webroot",
+                   "http.acme_webroot is no folder: " + http.acme_webroot.string(),
+                   "make it with `mkdir`, and give it to certbot with --webroot");
+  }
+}
+
 // Two parts on one TCP port would each get half of the connections.
 void check_ports(const Config& config, Findings& findings) {
   struct Use {
@@ -91,7 +104,7 @@ void check_ports(const Config& config, Findings& findings) {
   };
   add("https.listen", config.https.listen);
   add("http.listen", config.http.listen);
-  add("turn.listen", config.turn.listen);
+  add("turn.listen", turn_tcp_endpoints(config));
   if (config.operator_listener.listen) add("operator.listen", {*config.operator_listener.listen});
   if (config.https.listen.empty() && config.http.listen.empty()) {
     findings.error("https.listen", "neither https nor http is served, so nobody can visit",
@@ -270,6 +283,7 @@ Place Findings::place_of(std::string_view key) const {
 void check_config(Config& config, Findings& findings) {
   check_names(config, findings);
   check_https(config, findings);
+  check_acme(config.http, findings);
   check_ports(config, findings);
   check_relay_addresses(config.turn, findings);
   check_alternate_server(config.turn, findings);

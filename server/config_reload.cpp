@@ -54,6 +54,7 @@ std::vector<Entry> entries(const Config& config) {
       {"https.certificate", config.https.certificate.string(), false},
       {"https.private_key", config.https.private_key.string(), false},
       {"http.listen", joined(config.http.listen), false},
+      {"http.acme_webroot", config.http.acme_webroot.string(), false},
       {"turn.listen", joined(turn.listen), false},
       {"turn.dtls", text_of(turn.dtls), false},
       {"turn.relay_ports",

@@ -108,4 +108,16 @@ std::vector<stun::Endpoint> endpoints_to_bind(const std::vector<stun::Endpoint>&
   return result;
 }
 
+std::vector<stun::Endpoint> turn_tcp_endpoints(const Config& config) {
+  const std::vector<stun::Endpoint> https = endpoints_to_bind(config.https.listen);
+  std::vector<stun::Endpoint> result = endpoints_to_bind(config.turn.listen);
+  std::erase_if(result, [&https](const stun::Endpoint& turn) {
+    return std::any_of(https.begin(), https.end(), [&turn](const stun::Endpoint& web) {
+      return web.port == turn.port && web.address.family() == turn.address.family() &&
+             (web.address == turn.address || web.address.is_unspecified());
+    });
+  });
+  return result;
+}
+
 }  // namespace bedside::server

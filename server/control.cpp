@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "server/acme_webroot.h"
 #include "server/control_impl.h"
 #include "server/public_api.h"
 
@@ -117,6 +118,13 @@ void Control::Impl::on_request(net::HttpConnection& connection, net::HttpRequest
 
 void Control::Impl::dispatch(Guest& guest, const net::HttpRequest& request,
                              const RequestContext& context, const Respond& respond) {
+  if (context.listener == "http" && is_read(request)) {
+    if (auto challenge = AcmeWebroot(options_.acme_webroot).find(request.path)) {
+      net::HttpResponse response = net::HttpResponse::text(200, std::move(*challenge));
+      response.set("Content-Type", "application/octet-stream");  // RFC 8555 §8.3
+      return respond(std::move(response));
+    }
+  }
   if (context.listener == "http" && !options_.redirect_http_to.empty()) {
     // 308 keeps the method; what is not a page says so instead of sending secrets twice.
     if (!is_read(request)) return respond(signaling_refusal(403, "HTTPS is required"));

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -42,6 +43,8 @@ struct ControlOptions {
   OriginPolicy origins;
   // Not empty: the listener "http" only redirects, to this origin ("https://visit.example.org").
   std::string redirect_http_to;
+  // The listener "http" serves ACME challenges from it, before it redirects; empty: none.
+  std::filesystem::path acme_webroot;
   // Connections at once; more are closed unanswered.
   std::size_t max_connections = 10'000;
   // Of one IPv4 address or IPv6 /64, which may be a whole clinic; more are closed unanswered.

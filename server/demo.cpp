@@ -1,5 +1,7 @@
 #include "server/demo.h"
 
+#include <algorithm>
+
 #include "server/links.h"
 
 namespace bedside::server {
@@ -22,6 +24,17 @@ std::string admin_note(const BannerFacts& facts) {
 }
 
 }  // namespace
+
+std::string demo_room_name(const store::LoadedState& state) {
+  std::string name = "demo";
+  const auto ended = [&name](const store::RoomRow& room) {
+    return room.room_id == name && room.ended_at.has_value();
+  };
+  for (int i = 2; std::any_of(state.rooms.begin(), state.rooms.end(), ended); ++i) {
+    name = "demo-" + std::to_string(i);
+  }
+  return name;
+}
 
 Config demo_config(const std::filesystem::path& folder) {
   Config config;

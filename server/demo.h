@@ -6,12 +6,17 @@
 #include <string>
 
 #include "server/config.h"
+#include "store/change.h"
 
 namespace bedside::server {
 
 // http://localhost:8080, https://localhost:8443, STUN/TURN on port 3478, all on 127.0.0.1 and ::1,
 // rooms open to whoever reaches them, data in `folder`/bedside-demo/.
 Config demo_config(const std::filesystem::path& folder);
+
+// The visit link of the banner must lead somewhere: to "demo", or while that one is still
+// remembered as ended, to "demo-2" and so on.
+std::string demo_room_name(const store::LoadedState& state);
 
 struct BannerFacts {
   bool ipv6 = true;  // false: this machine has no ::1, IPv4 alone is served

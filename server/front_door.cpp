@@ -36,6 +36,7 @@ class FrontDoor::Visitor final : private net::Connection::Handler {
 
   const ListenerSpec& listener() const { return listener_; }
   const Arrivals<Visitor>::Place& place() const { return place_; }
+  bool tls() const { return connection_.tls(); }
   net::DetachedConnection release(stun::Bytes read) { return connection_.release(read); }
 
  private:
@@ -121,7 +122,8 @@ void FrontDoor::decide(Visitor& visitor, stun::Bytes bytes) {
   const ListenerSpec& listener = visitor.listener();
   const Language language = language_of(bytes[0]);
   const bool turn = language == Language::turn && listener.serves_turn;
-  const bool http = language == Language::http && listener.serves_http;
+  const bool serves_http = visitor.tls() ? listener.serves_https : listener.serves_plain_http;
+  const bool http = language == Language::http && serves_http;
   if (!turn && !http) return dismiss(visitor, counters_.refused_first);
   net::DetachedConnection connection = visitor.release(bytes);
   dismiss(visitor, turn ? counters_.turn : counters_.http);

@@ -27,7 +27,8 @@ struct ListenerSpec {
   stun::Endpoint endpoint;
   std::string name;  // "http", "https", "turn": for messages, routing and the audit log
   net::TlsMode tls = net::TlsMode::off;
-  bool serves_http = false;
+  bool serves_plain_http = false;  // without TLS
+  bool serves_https = false;
   bool serves_turn = false;
 };
 

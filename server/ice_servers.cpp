@@ -1,5 +1,6 @@
 #include "server/ice_servers.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -22,7 +23,14 @@ void IceServers::replace(turn::Credentials credentials, const AdvertisedRelay& r
 
 void IceServers::advertise(const AdvertisedRelay& relay) {
   urls_.clear();
-  for (const stun::Endpoint& udp : relay.udp) urls_.push_back("stun:" + udp.to_string());
+  // One an address is enough to learn what a browser looks like from outside; more would only
+  // slow its gathering down.
+  std::vector<stun::IpAddress> asked;
+  for (const stun::Endpoint& udp : relay.udp) {
+    if (std::find(asked.begin(), asked.end(), udp.address) != asked.end()) continue;
+    asked.push_back(udp.address);
+    urls_.push_back("stun:" + udp.to_string());
+  }
   for (const stun::Endpoint& udp : relay.udp) {
     urls_.push_back("turn:" + udp.to_string() + "?transport=udp");
   }
@@ -30,8 +38,9 @@ void IceServers::advertise(const AdvertisedRelay& relay) {
     urls_.push_back("turn:" + tcp.to_string() + "?transport=tcp");
   }
   if (!relay.tls_name.empty()) {
-    urls_.push_back("turns:" + relay.tls_name + ":" + std::to_string(relay.tls_port) +
-                    "?transport=tcp");
+    const bool bare_ipv6 = relay.tls_name.find(':') != std::string::npos;
+    urls_.push_back("turns:" + (bare_ipv6 ? "[" + relay.tls_name + "]" : relay.tls_name) + ":" +
+                    std::to_string(relay.tls_port) + "?transport=tcp");
   }
 }
 

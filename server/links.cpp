@@ -34,7 +34,9 @@ std::string redirect_target(const Config& config) {
   const bool reachable =
       std::any_of(config.http.listen.begin(), config.http.listen.end(),
                   [](const stun::Endpoint& e) { return !is_loopback(e.address); });
-  return reachable ? https_origin(config) : std::string();
+  // With ACME the port is there for challenges and for people who typed no scheme.
+  const bool only_a_sign = reachable || !config.http.acme_webroot.empty();
+  return only_a_sign ? https_origin(config) : std::string();
 }
 
 }  // namespace bedside::server

@@ -129,6 +129,17 @@ void render_process(std::string& out, const ProcessMetrics& process) {
       .sample("", decimal(process.start_time_seconds));
 }
 
+void render_certificate(std::string& out, const CertificateMetrics& certificate) {
+  Family(out, "bedside_certificate_expiry_timestamp_seconds", "gauge",
+         "When the certificate that is served expires, Unix time.")
+      .sample("", decimal(certificate.expires));
+  single(out, "bedside_certificate_renewals_total", "counter",
+         "Certificates taken from their files while running.", certificate.renewals);
+  single(out, "bedside_certificate_problem", "gauge",
+         "1: the certificate's files changed and cannot be used; the old one is served.",
+         certificate.problem ? 1 : 0);
+}
+
 double seconds(const timeval& value) {
   return static_cast<double>(value.tv_sec) + static_cast<double>(value.tv_usec) / 1e6;
 }
@@ -177,6 +188,7 @@ std::string render_prometheus(const Metrics& metrics) {
   render_signaling(out, metrics.signaling);
   render_store(out, metrics.store);
   render_process(out, metrics.process);
+  if (metrics.certificate) render_certificate(out, *metrics.certificate);
   return out;
 }
 

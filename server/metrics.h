@@ -5,6 +5,7 @@
 // the service copies the figures in here. No labels that identify a person or a room.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,12 +59,19 @@ struct ProcessMetrics {
   double start_time_seconds = 0;  // Unix
 };
 
+struct CertificateMetrics {
+  double expires = 0;  // Unix time
+  std::uint64_t renewals = 0;
+  bool problem = false;  // a new one cannot be used
+};
+
 struct Metrics {
   std::string_view version;
   std::vector<RelayMetrics> relays;  // by shard
   SignalingMetrics signaling;
   StoreMetrics store;
   ProcessMetrics process;
+  std::optional<CertificateMetrics> certificate;  // nothing without TLS
 };
 
 std::string render_prometheus(const Metrics& metrics);

@@ -67,11 +67,21 @@ class PortCheck {
 
   // Leaves what can be bound. A machine without IPv6 serves IPv4 alone where nobody asked for an
   // IPv6 address in particular.
-  void probe(std::vector<stun::Endpoint>& listen, const char* key, bool udp) {
+  void probe(std::vector<stun::Endpoint>& listen, const char* key) {
     listen = endpoints_to_bind(listen);
     const auto troubled = [&](const stun::Endpoint& endpoint) {
-      return trouble(endpoint, Transport::tcp, key) ||
-             (udp && trouble(endpoint, Transport::udp, key));
+      return trouble(endpoint, Transport::tcp, key);
+    };
+    listen.erase(std::remove_if(listen.begin(), listen.end(), troubled), listen.end());
+  }
+  void probe_turn(Config& config) {
+    std::vector<stun::Endpoint>& listen = config.turn.listen;
+    const std::vector<stun::Endpoint> tcp = turn_tcp_endpoints(config);
+    listen = endpoints_to_bind(listen);
+    const auto troubled = [&](const stun::Endpoint& endpoint) {
+      const bool own_tcp = std::find(tcp.begin(), tcp.end(), endpoint) != tcp.end();
+      return (own_tcp && trouble(endpoint, Transport::tcp, "turn.listen")) ||
+             trouble(endpoint, Transport::udp, "turn.listen");
     };
     listen.erase(std::remove_if(listen.begin(), listen.end(), troubled), listen.end());
   }
@@ -130,12 +140,12 @@ Prepared prepare(Config& config, std::vector<std::string>& errors) {
     if (config.demo) prepare_demo(config, errors);
   }
   PortCheck ports(config.demo, errors);
-  ports.probe(config.http.listen, "http.listen", false);
-  ports.probe(config.https.listen, "https.listen", false);
-  ports.probe(config.turn.listen, "turn.listen", true);
+  ports.probe(config.http.listen, "http.listen");
+  ports.probe(config.https.listen, "https.listen");
+  ports.probe_turn(config);
   if (config.operator_listener.listen) {
     std::vector<stun::Endpoint> listen{*config.operator_listener.listen};
-    ports.probe(listen, "operator.listen", false);
+    ports.probe(listen, "operator.listen");
   }
   prepared.ipv6 = !ports.ipv6_missing();
   if (config.https.has_certificate() && errors.empty()) load_certificate(config, prepared, errors);

@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include "server/net/certificate.h"
+
 namespace bedside::server {
 namespace {
 
@@ -60,6 +62,27 @@ tl::expected<turn::PeerPolicy, std::string> make_peer_policy(const Config& confi
                           std::string(turn::to_text(made.error())));
   }
   return std::move(*made);
+}
+
+// Where turns: URIs lead: to 443 if TURN over TLS is there, because that gets through most
+// firewalls. 0: nowhere a browser would take our certificate.
+std::uint16_t turns_port(const Config& config) {
+  // Browsers trust no certificate that we made ourselves, and none of another name.
+  if (config.demo || config.turn.listen.empty() || !config.https.has_certificate() ||
+      !net::certificate_names(config.https.certificate.string(), config.public_host)) {
+    return 0;
+  }
+  std::vector<stun::Endpoint> candidates = config.https.listen;
+  std::stable_partition(candidates.begin(), candidates.end(),
+                        [](const stun::Endpoint& e) { return e.port == 443; });
+  const std::vector<stun::Endpoint> tcp = turn_tcp_endpoints(config);
+  candidates.insert(candidates.end(), tcp.begin(), tcp.end());
+  // Who may use the relay over UDP must reach it over TLS as well.
+  const auto local = [](const stun::Endpoint& e) { return is_loopback(e.address); };
+  const bool all_local = std::all_of(config.turn.listen.begin(), config.turn.listen.end(), local);
+  const auto found = std::find_if(candidates.begin(), candidates.end(),
+                                  [&](const stun::Endpoint& e) { return all_local || !local(e); });
+  return found == candidates.end() ? 0 : found->port;
 }
 
 // Behind a wildcard or a NAT clients use another address than the one we listen on.
@@ -131,9 +154,14 @@ tl::expected<RelaySetup, std::string> make_relay_setup(
   for (const stun::Endpoint& server : config.turn.alternate_server) {
     setup.settings.alternate_server[server.address.is_v4() ? 0 : 1] = server;
   }
-  setup.advertised.udp = advertised_endpoints(
-      config.turn.behavior_discovery ? first_of_each_family(listen) : listen, setup.addresses);
-  setup.advertised.tcp = setup.advertised.udp;
+  const auto told = [&](const std::vector<stun::Endpoint>& endpoints) {
+    const bool one = config.turn.behavior_discovery;
+    return advertised_endpoints(one ? first_of_each_family(endpoints) : endpoints, setup.addresses);
+  };
+  setup.advertised.udp = told(listen);
+  setup.advertised.tcp = told(turn_tcp_endpoints(config));
+  setup.advertised.tls_port = turns_port(config);
+  if (setup.advertised.tls_port != 0) setup.advertised.tls_name = config.public_host;
   return setup;
 }
 
@@ -145,10 +173,18 @@ std::vector<ListenerSpec> listener_specs(const Config& config) {
       specs.back().endpoint = endpoint;
     }
   };
-  add(config.http.listen, {{}, "http", net::TlsMode::off, true, false});
-  add(config.https.listen, {{}, "https", net::TlsMode::on, true, false});
+  add(config.http.listen, {{}, "http", net::TlsMode::off, true, false, false});
+  add(config.https.listen,
+      {{}, "https", net::TlsMode::on, false, true, !config.turn.listen.empty()});
   const auto turn_tls = config.https.has_certificate() ? net::TlsMode::detect : net::TlsMode::off;
-  add(config.turn.listen, {{}, "turn", turn_tls, false, true});
+  for (const stun::Endpoint& endpoint : turn_tcp_endpoints(config)) {
+    // Pages are shown to nobody whom [https] would not show them to.
+    const bool https = std::any_of(
+        config.https.listen.begin(), config.https.listen.end(), [&](const stun::Endpoint& e) {
+          return is_loopback(endpoint.address) || !is_loopback(e.address);
+        });
+    specs.push_back({endpoint, "turn", turn_tls, false, https, true});
+  }
   return specs;
 }
 

@@ -38,7 +38,8 @@ tl::expected<RelaySetup, std::string> make_relay_setup(
 // turn.threads, or one per core.
 unsigned relay_threads(const Config& config);
 
-// What the front door of every shard listens on.
+// What the front door of every shard listens on. TLS on the ports of [https] and [turn] carries
+// both HTTP and TURN; without TLS [http] carries HTTP only, [turn] TURN only.
 std::vector<ListenerSpec> listener_specs(const Config& config);
 
 }  // namespace bedside::server

@@ -18,6 +18,7 @@
 #include "server/assets.h"
 #include "server/audit_trail.h"
 #include "server/audit_types.h"
+#include "server/certificate_watch.h"
 #include "server/config_reload.h"
 #include "server/control.h"
 #include "server/demo.h"
@@ -58,19 +59,6 @@ constexpr std::size_t kWorkerThreads = 2;
 constexpr std::size_t kWorkerQueue = 64;
 
 using Task = std::function<void()>;
-
-// The visit link of the banner must lead somewhere: to "demo", or while that one is still
-// remembered as ended, to "demo-2" and so on.
-std::string demo_room_name(const store::LoadedState& state) {
-  std::string name = "demo";
-  const auto ended = [&name](const store::RoomRow& room) {
-    return room.room_id == name && room.ended_at.has_value();
-  };
-  for (int i = 2; std::any_of(state.rooms.begin(), state.rooms.end(), ended); ++i) {
-    name = "demo-" + std::to_string(i);
-  }
-  return name;
-}
 
 void set_log_level(const ServeOptions& options, const Config& config) {
   const auto level = options.log_level ? options.log_level : log::level_from(config.log_level);
@@ -121,6 +109,7 @@ class Service {
   void make_demo_room();
   bool revoke(const std::string& participant);
   void reload();
+  void look_at_certificate();
   bool apply(const Config& wanted, std::vector<ChangedKey> changed);
   void use(const RelaySetup& setup);
   void accept_allocations(bool accept);
@@ -145,6 +134,8 @@ class Service {
   Signals& signals_;
   std::vector<std::string> errors_;
   Prepared prepared_;
+  std::optional<CertificateWatch> certificate_;  // when there is one
+  std::chrono::steady_clock::time_point looked_{};
   BannerFacts banner_;
 
   Progress recorded_;  // what the main thread has submitted
@@ -183,6 +174,11 @@ bool Service::start() {
   prepared_ = prepare(config_, errors_);
   banner_.ipv6 = prepared_.ipv6;
   if (!errors_.empty()) return false;
+  if (prepared_.tls) {
+    certificate_.emplace(CertificateFiles{config_.https.certificate, config_.https.private_key},
+                         *prepared_.tls, prepared_.dtls ? &*prepared_.dtls : nullptr,
+                         std::chrono::steady_clock::now());
+  }
   return open_store() && make_control() && open_lanes() && open_operator_listener() &&
          restore_and_record() && (serve(), true);
 }
@@ -237,11 +233,16 @@ bool Service::make_control() {
   options.origins.own_hosts = {config_.public_host};
   options.origins.strict_transport = !config_.demo;
   options.redirect_http_to = redirect_target(config_);
+  options.acme_webroot = config_.http.acme_webroot;
   control_ = std::make_unique<Control>(
       control_loop_, std::move(options),
       ControlSeams{*store_, *trail_, assets_, *ice_servers_, live_participants_,
                    [this](const std::string& participant) { return revoke(participant); },
-                   [this] { return relay_figures(shard_stats()); },
+                   [this] {
+                     RelayFigures figures = relay_figures(shard_stats());
+                     if (certificate_) figures.certificate = certificate_->figures();
+                     return figures;
+                   },
                    [this](bool accept) { accept_allocations(accept); }});
   tasks_ = std::make_unique<net::Mailbox<Task>>(control_loop_, kTaskQueue,
                                                 [](const Task& task) { task(); });
@@ -281,13 +282,7 @@ bool Service::restore_and_record() {
   ServiceStarted started;
   started.assets_digest = Assets::fingerprint();
   started.rooms = state->rooms.size();
-  // Whoever opens the database begins an epoch of the seal, the command line too, which makes
-  // tokens while nothing runs; what matters is what came before.
-  const auto before = std::find_if(last->begin(), last->end(), [](const store::AuditRow& row) {
-    return row.type != audit_type::kEpochRotated && row.type != audit_type::kTokenCreated &&
-           row.type != audit_type::kTokenRevoked;
-  });
-  started.after_crash = before != last->end() && before->type != audit_type::kServiceStop;
+  started.after_crash = ended_by_a_crash(*last);
   if (!submit_and_wait(trail_->commit(AdminAction{started}, AuditSource{}))) {
     return fail("cannot write the record of this start into " + config_.database().string() +
                 "\n    → free space on this disk, or check it");
@@ -405,7 +400,14 @@ void Service::make_demo_room() {
 
 StopCause Service::run() {
   while (true) {
-    switch (signals_.wait(retired_.next_deadline())) {
+    auto deadline = retired_.next_deadline();
+    if (certificate_) {
+      const auto look = looked_ + CertificateWatch::kInterval;
+      deadline = deadline ? std::min(*deadline, look) : look;
+    }
+    const Wake wake = signals_.wait(deadline);
+    look_at_certificate();
+    switch (wake) {
       case Wake::stop:
         return StopCause::signal;
       case Wake::failure:
@@ -423,6 +425,19 @@ StopCause Service::run() {
         break;
     }
   }
+}
+
+void Service::look_at_certificate() {
+  if (!certificate_) return;
+  looked_ = std::chrono::steady_clock::now();
+  const std::string before = certificate_->state().serving.digest;
+  if (certificate_->look(looked_) != CertificateWatch::Finding::renewed) return;
+  const net::CertificateFacts now = certificate_->state().serving;
+  const CertificateRenewed renewed{before, now.digest, now.expires};
+  store_->submit(trail_->commit(AdminAction{renewed}, AuditSource{}), {});
+  // Its names may be others: turns: URIs are given out for those it has.
+  const auto setup = make_relay_setup(config_, prepared_.keys, retired_.secrets());
+  if (setup) use(*setup);
 }
 
 // All or nothing: whatever is wrong, the server goes on as it was.
@@ -553,6 +568,7 @@ Metrics Service::metrics() const {
   metrics.store = {stats.commits, stats.failed + stats.refused, stats.records,
                    stats.lost + control.lost_records, stats.queued};
   metrics.process = measure_process();
+  if (certificate_) metrics.certificate = certificate_->metrics();
   return metrics;
 }
 

@@ -1,11 +1,16 @@
 #include "server/net/certificate.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <ctime>
 #include <fstream>
+#include <memory>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -65,6 +70,39 @@ tl::expected<void, std::string> use_certificate(ssl_ctx_st* context,
                           openssl_reason());
   }
   return {};
+}
+
+CertificateFacts facts_of(const ssl_ctx_st* context) {
+  CertificateFacts facts;
+  const X509* certificate = SSL_CTX_get0_certificate(context);
+  if (certificate == nullptr) return facts;
+  std::tm until{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &until) == 1) {
+    facts.expires = std::chrono::seconds(::timegm(&until));
+  }
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) == 1) {
+    static constexpr std::string_view kDigits = "0123456789abcdef";
+    for (unsigned int i = 0; i < size; ++i) {
+      facts.digest += kDigits[digest[i] >> 4U];
+      facts.digest += kDigits[digest[i] & 15U];
+    }
+  }
+  return facts;
+}
+
+bool certificate_names(const std::string& certificate_path, const std::string& host) {
+  ERR_clear_error();
+  const std::unique_ptr<BIO, decltype(&BIO_free)> file(BIO_new_file(certificate_path.c_str(), "r"),
+                                                       &BIO_free);
+  if (!file) return (ERR_clear_error(), false);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      PEM_read_bio_X509(file.get(), nullptr, &no_passphrase, nullptr), &X509_free);
+  ERR_clear_error();
+  return certificate != nullptr &&
+         (X509_check_host(certificate.get(), host.data(), host.size(), 0, nullptr) == 1 ||
+          X509_check_ip_asc(certificate.get(), host.c_str(), 0) == 1);
 }
 
 }  // namespace bedside::net

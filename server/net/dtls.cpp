@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "server/net/certificate.h"
@@ -28,7 +30,9 @@ struct DtlsContext::State {
   struct FreeContext {
     void operator()(SSL_CTX* freed) const { SSL_CTX_free(freed); }
   };
+  mutable std::mutex mutex;  // held for a look at the pointer, once a session
   std::unique_ptr<SSL_CTX, FreeContext> context;
+  std::atomic<std::uint64_t> generation = 1;  // counts replacements
   std::array<std::uint8_t, 32> cookie_key{};
 };
 
@@ -195,16 +199,28 @@ tl::expected<DtlsContext, std::string> DtlsContext::load(const std::string& cert
   return DtlsContext(std::move(state));
 }
 
+void DtlsContext::replace(DtlsContext fresh) {
+  SSL_CTX_set_app_data(fresh.state_->context.get(), state_.get());  // the cookies' key stays ours
+  const std::lock_guard lock(state_->mutex);
+  state_->context.swap(fresh.state_->context);
+  state_->generation.fetch_add(1);
+}
+
 // ---- DtlsGate ----
 
 DtlsGate::DtlsGate(const DtlsContext& context, SendBatch& outgoing)
     : context_(context), outgoing_(outgoing) {}
 
-DtlsSession DtlsGate::make_session() const {
+DtlsSession DtlsGate::make_session() {
   DtlsSession session;
   session.wire.reset(std::make_unique<DtlsWire>().release());
   session.wire->outgoing = &outgoing_;
-  session.ssl.reset(SSL_new(context_.state().context.get()));
+  {
+    const DtlsContext::State& state = context_.state();
+    const std::lock_guard lock(state.mutex);
+    session.ssl.reset(SSL_new(state.context.get()));
+    generation_ = state.generation;
+  }
   BIO* bio = BIO_new(wire_method());
   if (!session.ssl || bio == nullptr) {
     BIO_free(bio);
@@ -220,7 +236,7 @@ DtlsSession DtlsGate::make_session() const {
 
 std::optional<DtlsSession> DtlsGate::knock(const DtlsPath& path, stun::Bytes datagram) {
   if (!is_client_hello(datagram)) return std::nullopt;
-  if (!next_.ssl) next_ = make_session();
+  if (!next_.ssl || generation_ != context_.state().generation) next_ = make_session();
   if (!next_.ssl) return std::nullopt;
   next_.wire->path = path;
   next_.wire->incoming = datagram;

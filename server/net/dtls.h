@@ -34,13 +34,16 @@ struct DtlsPath {
   stun::Endpoint server;  // the address the client wrote to; answers leave from it
 };
 
-// Our certificate and key for DTLS 1.2, and the key of the cookies (random per context). No
-// renegotiation, no session cache. Shared by all threads, read-only after load().
+// Our certificate and key for DTLS 1.2, and the key of the cookies (random per context, kept over
+// replace()). No renegotiation, no session cache. Any thread.
 class DtlsContext {
  public:
   // As TlsContext::load.
   static tl::expected<DtlsContext, std::string> load(const std::string& certificate_path,
                                                      const std::string& private_key_path);
+
+  // Associations that begin from now on get `fresh`'s certificate; those that exist go on.
+  void replace(DtlsContext fresh);
 
   struct State;  // on the heap: OpenSSL's callbacks keep a pointer to it
   explicit DtlsContext(std::unique_ptr<State> state);
@@ -77,9 +80,10 @@ class DtlsGate {
   std::optional<DtlsSession> knock(const DtlsPath& path, stun::Bytes datagram);
 
  private:
-  DtlsSession make_session() const;
+  DtlsSession make_session();
 
   const DtlsContext& context_;
+  std::uint64_t generation_ = 0;  // of the context, when next_ was made
   SendBatch& outgoing_;
   DtlsSession next_;  // listens until somebody gets through, then becomes theirs
 };

@@ -53,8 +53,8 @@ tl::expected<TlsContext, std::string> TlsContext::load(const std::string& certif
                                                        const std::string& private_key_path) {
   ERR_clear_error();
   TlsContext result(SSL_CTX_new(TLS_server_method()));
-  if (!result.context_) return tl::unexpected("cannot start TLS: " + openssl_reason());
-  SSL_CTX* context = result.context_.get();
+  SSL_CTX* context = result.serving_->context.get();
+  if (context == nullptr) return tl::unexpected("cannot start TLS: " + openssl_reason());
   configure(context);
   if (auto used = use_certificate(context, certificate_path, private_key_path); !used) {
     return tl::unexpected(std::move(used.error()));
@@ -63,10 +63,27 @@ tl::expected<TlsContext, std::string> TlsContext::load(const std::string& certif
 }
 
 SslPtr TlsContext::accept(int fd) const {
-  SslPtr ssl(SSL_new(context_.get()));
+  SslPtr ssl = [this] {
+    const std::lock_guard lock(serving_->mutex);
+    return SslPtr(SSL_new(serving_->context.get()));
+  }();
   if (ssl && SSL_set_fd(ssl.get(), fd) != 1) ssl.reset();
   if (ssl) SSL_set_accept_state(ssl.get());
   return ssl;
+}
+
+TlsContext::TlsContext(ssl_ctx_st* context) : serving_(std::make_unique<Serving>()) {
+  serving_->context.reset(context);
+}
+
+void TlsContext::replace(TlsContext fresh) {
+  const std::lock_guard lock(serving_->mutex);
+  serving_->context.swap(fresh.serving_->context);  // sessions keep the old one alive
+}
+
+CertificateFacts TlsContext::certificate() const {
+  const std::lock_guard lock(serving_->mutex);
+  return facts_of(serving_->context.get());
 }
 
 }  // namespace bedside::net

@@ -256,6 +256,26 @@ TEST(Config, TwoPartsOnOnePortAreAnError) {
   EXPECT_THAT(all(checked), HasSubstr("http.listen both want port 3478"));
 }
 
+TEST(Config, TurnOnThePortOfHttpsIsForUdpAndKeepsItsOtherTcpPorts) {
+  Config config;
+  config.https.listen = {stun::Endpoint::parse("[::]:443").value()};
+  config.turn.listen = {stun::Endpoint::parse("[::]:3478").value(),
+                        stun::Endpoint::parse("[::]:443").value(),
+                        stun::Endpoint::parse("192.0.2.1:443").value()};
+  EXPECT_THAT(turn_tcp_endpoints(config),
+              ::testing::ElementsAre(stun::Endpoint::parse("[::]:3478").value(),
+                                     stun::Endpoint::parse("0.0.0.0:3478").value()));
+  config.https.listen = {stun::Endpoint::parse("192.0.2.9:443").value()};
+  EXPECT_EQ(turn_tcp_endpoints(config).size(), 5U);  // another address: nobody's port but ours
+}
+
+TEST(Config, AcmeNeedsAFolderAndAPlainPort) {
+  EXPECT_THAT(all(parse("[http]\nlisten = \"127.0.0.1:80\"\nacme_webroot = \"/nonexistent\"\n")),
+              HasSubstr("http.acme_webroot is no folder: /nonexistent"));
+  EXPECT_THAT(all(parse("[http]\nlisten = []\nacme_webroot = \"/tmp\"\n")),
+              HasSubstr("http is not served"));
+}
+
 TEST(Config, OriginsHaveNoPathAndNoStar) {
   for (const char* origin : {"https://a.example", "http://localhost:3000", "https://[::1]:8443"}) {
     EXPECT_TRUE(is_origin(origin)) << origin;

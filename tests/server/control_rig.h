@@ -77,8 +77,8 @@ class ControlRig {
     tasks_ = std::make_unique<net::Mailbox<std::function<void()>>>(
         *loop_, 64, [](const std::function<void()>& task) { task(); });
     control_->restore(*store_->load());
-    const ListenerSpec listener{*stun::Endpoint::parse("127.0.0.1:0"), "http", net::TlsMode::off,
-                                true, false};
+    const ListenerSpec listener{
+        *stun::Endpoint::parse("127.0.0.1:0"), "http", net::TlsMode::off, true, false, false};
     auto door = FrontDoor::open(*loop_, std::span(&listener, 1), nullptr);
     ASSERT_TRUE(door) << door.error().message;
     door_ = std::move(*door);

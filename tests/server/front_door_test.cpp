@@ -26,7 +26,8 @@ ListenerSpec spec(net::TlsMode tls, bool http = true, bool turn = true) {
   result.endpoint = {stun::IpAddress::v4(127, 0, 0, 1), 0};
   result.name = "test";
   result.tls = tls;
-  result.serves_http = http;
+  result.serves_plain_http = http;
+  result.serves_https = http;
   result.serves_turn = turn;
   return result;
 }

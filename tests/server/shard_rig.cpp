@@ -86,7 +86,7 @@ RelayShard& ShardRig::add_shard() {
 }
 
 FrontDoor& ShardRig::open_door(const FrontDoorLimits& limits, const net::TlsContext* tls) {
-  const ListenerSpec spec{{server().address, 0}, "turn", net::TlsMode::detect, false, true};
+  const ListenerSpec spec{{server().address, 0}, "turn", net::TlsMode::detect, false, false, true};
   auto door =
       FrontDoor::open(shard().loop(), {&spec, 1}, tls != nullptr ? tls : &default_tls(), limits);
   if (!door) throw std::runtime_error(door.error().message);
