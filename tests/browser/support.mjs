@@ -57,18 +57,17 @@ export async function freePort() {
   return port;
 }
 
+export const kChromium = process.env.BEDSIDE_CHROMIUM ?? '/usr/bin/chromium';
+
 /** Starts the browser; close it in `after`. Each context of it is a person of their own. */
-export function launchBrowser(extraFlags = []) {
-  return chromium.launch({
-    executablePath: process.env.BEDSIDE_CHROMIUM ?? '/usr/bin/chromium',
-    args: [...kFlags, ...extraFlags],
-  });
+export function launchBrowser(extraFlags = [], options = {}) {
+  return chromium.launch({ executablePath: kChromium, args: [...kFlags, ...extraFlags], ...options });
 }
 
-/** Saves a picture to shots/, for people. */
-export async function shoot(page, name) {
-  fs.mkdirSync(kShots, { recursive: true });
-  await page.screenshot({ path: path.join(kShots, `${name}.png`) });
+/** Saves a picture to `folder`, for people. */
+export async function shoot(page, name, folder = kShots) {
+  fs.mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: path.join(folder, `${name}.png`) });
 }
 
 /** Fails with everything serious that axe-core finds on the page as it is now. */

@@ -26,10 +26,13 @@ async function connectionFacts() {
     const pair = stats.get(transport?.selectedCandidatePairId);
     if (!pair) continue;
     const video = all.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'video');
+    const local = stats.get(pair.localCandidateId);
     facts.push({
-      candidateType: stats.get(pair.localCandidateId)?.candidateType,
+      candidateType: local?.candidateType,
       remoteCandidateType: stats.get(pair.remoteCandidateId)?.candidateType,
-      relayProtocol: stats.get(pair.localCandidateId)?.relayProtocol,
+      protocol: local?.protocol,
+      relayProtocol: local?.relayProtocol,
+      relayUrl: local?.url,
       bytesSent: pair.bytesSent,
       bytesReceived: pair.bytesReceived,
       framesDecoded: video?.framesDecoded ?? 0,

@@ -1,0 +1,266 @@
+// A visit gets through whatever the patient's network lets pass: real browsers, the real server, and a
+// router whose counters say what really went by.   BEDSIDE_BINARY=… node tests/firewall/firewall.test.mjs
+//
+// Client a is the clinician, client b the patient.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { kChromium, launchBrowser, shoot, until } from '../browser/support.mjs';
+import { VisitPage } from '../browser/visit-page.mjs';
+import { kHost, LabServer, makeCertificate } from './lab-server.mjs';
+import { kNatAddress, kProxyPort, kServerAddress, missing, Network } from './network.mjs';
+
+const kHere = path.dirname(fileURLToPath(import.meta.url));
+const kShots = path.join(kHere, 'shots');
+const kReattach = 5_000;       // ms: what a restart may cost
+const kRepair = 40_000;        // ms for a media path to come back
+const kMedia = 20_000;         // bytes: what mediaFlows() waits for, both ways
+
+const skip = missing();
+if (skip) console.log(`SKIPPED: the firewall lab: ${skip}`);
+const scenario = (name, body) => test(name, { skip: skip ?? false }, body);
+
+let folder;
+let network;
+let server;
+let identity;
+let interceptor;  // the proxy's certificate
+const browsers = {};
+const people = {};
+
+/** A browser that lives in a client's namespace. */
+function browserOf(client) {
+  const wrapper = path.join(folder, `chromium-${client}`);
+  fs.writeFileSync(wrapper, `#!/bin/sh\nexec ip netns exec ${network.namespace(client)} ${kChromium} "$@"\n`,
+    { mode: 0o755 });
+  const flags = [
+    `--ignore-certificate-errors-spki-list=${identity.pin},${interceptor.pin}`,
+    // Few pictures: what is tested is the way they take.
+    '--use-fake-device-for-media-stream=fps=5,display-media-type=browser',
+  ];
+  return launchBrowser(flags, {
+    executablePath: wrapper, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false,
+  });
+}
+
+before(async () => {
+  if (skip) return;
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bedside-lab-'));
+  process.once('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+  network = Network.create({ [kHost]: kServerAddress });
+  network.setFirewall({ a: 'open', b: 'open' });
+  identity = makeCertificate(folder, 'server');
+  interceptor = makeCertificate(folder, 'interceptor');
+  server = new LabServer(network, folder, identity);
+  [browsers.a, browsers.b] = await Promise.all([browserOf('a'), browserOf('b'), server.start()]);
+});
+after(async () => {
+  await Promise.all(Object.values(browsers).map((browser) => browser.close()));
+  await server?.stop();
+  network?.remove();
+});
+afterEach(async () => {
+  for (const client of Object.keys(people)) {
+    await people[client].page.context().close();
+    delete people[client];
+  }
+});
+
+/** A clinician at a and a patient at b in one visit. */
+async function visit() {
+  const { link, hostLink } = server.invite();
+  const viewport = { width: 640, height: 480 };
+  const [a, b] = await Promise.all([
+    VisitPage.open(browsers.a, server, { link: hostLink, viewport }),
+    VisitPage.open(browsers.b, server, { link, viewport }),
+  ]);
+  Object.assign(people, { a, b });
+  await Promise.all([a.join('Dr. Amara Okafor'), b.knock('Margaret Hill')]);
+  await a.page.click('text="Admit"');
+  await b.shows('#visit');
+  return { a, b };
+}
+
+/**
+ * Waits until media flow both ways at both sides over pairs that `fits` accepts.
+ * @returns the facts of both sides, and in `passed` what the router's counters grew by meanwhile
+ */
+async function mediaFlowBy({ a, b }, fits, deadline = kRepair) {
+  const sides = Object.entries({ a, b });
+  const chosen = ([side, person]) => until(`the connection of ${side} to be what the firewall allows`, async () => {
+    const facts = await person.facts();
+    if (facts.length !== 1 || !fits(facts[0], side)) throw new Error(JSON.stringify(facts));
+    return true;
+  }, deadline);
+  const flowing = async ([side, person]) => {
+    const [fact] = await person.mediaFlows(1, deadline);
+    assert.ok(fits(fact, side), JSON.stringify(fact));
+    return fact;
+  };
+  await Promise.all(sides.map(chosen));
+  const before = network.counters();
+  const [factA, factB] = await Promise.all(sides.map(flowing));
+  const now = network.counters();
+  const grown = (client) => Object.fromEntries(
+    Object.entries(now[client]).map(([kind, bytes]) => [kind, bytes - before[client][kind]]));
+  return { a: factA, b: factB, passed: { a: grown('a'), b: grown('b') } };
+}
+
+const isDirect = ({ candidateType, remoteCandidateType, protocol }) =>
+  candidateType !== 'relay' && remoteCandidateType !== 'relay' && protocol === 'udp';
+const isRelayedBy = (...protocols) => ({ candidateType, relayProtocol }) =>
+  candidateType === 'relay' && protocols.includes(relayProtocol);
+
+/** Says what was seen, for the record of the run. */
+function tell(t, facts) {
+  for (const side of ['a', 'b']) {
+    const { candidateType, remoteCandidateType, relayProtocol = '-', bytesReceived, framesDecoded } = facts[side];
+    t.diagnostic(`${side}: ${candidateType} (${relayProtocol}) to ${remoteCandidateType}, `
+      + `${bytesReceived} bytes received, ${framesDecoded} pictures`);
+  }
+  t.diagnostic(`router: ${JSON.stringify(network.counters())}`);
+}
+
+async function shootBoth({ a, b }, name) {
+  await Promise.all([shoot(a.page, `${name}-clinician`, kShots), shoot(b.page, `${name}-patient`, kShots)]);
+}
+
+/** What the patient does reaches the clinician: the signaling is alive both ways. */
+async function signalingWorks({ a, b }) {
+  await b.page.click('#control-mic');
+  await a.page.waitForSelector(`${a.tile('Margaret Hill')} .tile-muted:not(.hidden)`);
+  await a.page.click('#control-mic');
+  await b.page.waitForSelector(`${b.tile('Dr. Amara Okafor')} .tile-muted:not(.hidden)`);
+}
+
+scenario('an open network: media go directly, over UDP', async (t) => {
+  network.setFirewall({ a: 'open', b: 'open' });
+  const both = await visit();
+  const facts = await mediaFlowBy(both, isDirect);
+  tell(t, facts);
+  for (const { udp } of [facts.passed.a, facts.passed.b]) assert.ok(udp > kMedia);
+  await shootBoth(both, 'open');
+});
+
+scenario('no UDP: the relay is reached over TCP', async (t) => {
+  network.setFirewall({ a: 'no-udp', b: 'no-udp' });
+  const both = await visit();
+  const facts = await mediaFlowBy(both, isRelayedBy('tcp', 'tls'));
+  tell(t, facts);
+  for (const client of Object.values(network.counters())) {
+    assert.equal(client.udp, 0, 'no UDP passes');
+    assert.ok(client.udp_refused > 0, 'UDP is tried');
+  }
+  for (const { tcp, https } of [facts.passed.a, facts.passed.b]) assert.ok(tcp + https > kMedia);
+  await shootBoth(both, 'no-udp');
+});
+
+/** Nothing but 443/tcp has passed, and the media did. */
+function onlyHttps(client, { passed }) {
+  const { udp, tcp, udp_refused: refused } = network.counters()[client];
+  assert.deepEqual({ udp, tcp }, { udp: 0, tcp: 0 }, 'nothing else passes');
+  assert.ok(refused > 0, 'UDP is tried');
+  assert.ok(passed[client].https > kMedia);
+}
+
+scenario('443/tcp only: the relay is reached over TLS', async (t) => {
+  network.setFirewall({ a: 'https-only', b: 'https-only' });
+  const both = await visit();
+  const facts = await mediaFlowBy(both, isRelayedBy('tls'));
+  tell(t, facts);
+  assert.equal(facts.a.relayUrl, `turns:${kHost}:443?transport=tcp`);
+  onlyHttps('a', facts);
+  onlyHttps('b', facts);
+  assert.deepEqual([...network.httpsClients()].sort(), ['198.51.100.2', '203.0.113.2']);
+  await both.b.reads('#visit-status', 'Connected through the relay');
+  await shootBoth(both, 'https-only');
+});
+
+scenario('443/tcp only and NAT on both sides', async (t) => {
+  network.setFirewall({ a: 'https-only', b: 'https-only', nat: true });
+  const both = await visit();
+  const facts = await mediaFlowBy(both, isRelayedBy('tls'));
+  tell(t, facts);
+  onlyHttps('a', facts);
+  onlyHttps('b', facts);
+  assert.deepEqual([...network.httpsClients()].sort(), Object.values(kNatAddress), 'the server sees the router only');
+  await shootBoth(both, 'nat');
+});
+
+scenario('443/tcp only on one side, the other side is open', async (t) => {
+  network.setFirewall({ a: 'open', b: 'https-only' });
+  const both = await visit();
+  const facts = await mediaFlowBy(both, (fact, side) =>
+    (side === 'b' ? isRelayedBy('tls')(fact) : fact.protocol === 'udp'));
+  tell(t, facts);
+  onlyHttps('b', facts);
+  assert.ok(facts.passed.a.udp > kMedia);
+  await shootBoth(both, 'one-side');
+});
+
+scenario('UDP is cut in mid-call: media come back over TCP by themselves', async (t) => {
+  network.setFirewall({ a: 'open', b: 'open' });
+  const both = await visit();
+  await mediaFlowBy(both, isDirect);
+  network.setFirewall({ a: 'no-udp', b: 'no-udp' });
+  const cut = Date.now();
+  const facts = await mediaFlowBy(both, isRelayedBy('tcp', 'tls'));
+  t.diagnostic(`media again ${((Date.now() - cut) / 1000).toFixed(1)} s after the cut`);
+  tell(t, facts);
+  for (const client of Object.values(network.counters())) assert.equal(client.udp, 0, 'no UDP passes after the cut');
+  for (const { tcp, https } of [facts.passed.a, facts.passed.b]) assert.ok(tcp + https > kMedia);
+  await shootBoth(both, 'udp-cut');
+});
+
+scenario('the server is killed and started again in mid-call: a direct visit never stops', async (t) => {
+  network.setFirewall({ a: 'open', b: 'open' });
+  const both = await visit();
+  await mediaFlowBy(both, isDirect);
+  await server.kill();
+  await Promise.all([both.a, both.b].map((person) => person.reads('#banner-text', 'The line to our server is interrupted')));
+  await shootBoth(both, 'killed');
+  tell(t, await mediaFlowBy(both, isDirect));  // while there is no server
+  await server.start();
+  const served = Date.now();
+  await Promise.all([both.a, both.b].map((person) =>
+    person.page.waitForSelector('#banner', { state: 'hidden', timeout: kReattach })));
+  t.diagnostic(`attached again ${((Date.now() - served) / 1000).toFixed(1)} s after the start`);
+  await Promise.all([both.a, both.b].map((person) => person.reads('#people-count', '2 people')));
+  await signalingWorks(both);
+  tell(t, await mediaFlowBy(both, isDirect));
+  for (const person of [both.a, both.b]) {
+    assert.equal(await person.page.evaluate(() => window.testConnections.length), 1, 'one connection all along');
+  }
+  await both.a.page.click('#people-button');
+  await both.a.shows('#host-tools');
+  await shootBoth(both, 'restarted');
+});
+
+scenario('a proxy strips the WebSocket upgrade: long polls carry the signaling', async (t) => {
+  network.setFirewall({ a: 'open', b: 'open', intercept: 'b' });
+  const proxy = network.spawn('router', process.execPath, path.join(kHere, 'intercepting-proxy.mjs'),
+    kProxyPort, interceptor.certificate, interceptor.key, kServerAddress);
+  try {
+    let seen = '';
+    for (const stream of [proxy.stdout, proxy.stderr]) stream.on('data', (chunk) => { seen += chunk; });
+    await until('the proxy to listen', () => seen.includes('ready'));
+    const both = await visit();
+    tell(t, await mediaFlowBy(both, isDirect));
+    await signalingWorks(both);
+    const count = (line) => seen.split('\n').filter((one) => one === line).length;
+    const stripped = count('GET /api/webrtc-ws upgrade-stripped');
+    const posts = count('POST /api/webrtc-signaling');
+    t.diagnostic(`proxy: ${stripped} upgrades stripped, ${posts} POSTs passed on`);
+    assert.ok(stripped > 0, 'the WebSocket is tried');
+    assert.ok(posts > 3, 'long polls and messages go through the proxy');
+    const { b } = network.counters();
+    assert.equal(b.https, 0, 'nothing of the patient reaches 443 of the server around the proxy');
+    await shootBoth(both, 'proxy');
+  } finally {
+    proxy.kill('SIGKILL');
+  }
+});
