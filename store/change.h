@@ -61,6 +61,15 @@ struct ApiTokenRow {
   friend bool operator==(const ApiTokenRow&, const ApiTokenRow&) = default;
 };
 
+// Another log, as this server has seen it as its witness: the newest checkpoint it has cosigned.
+struct WitnessedLogRow {
+  std::string origin;
+  std::uint64_t size = 0;
+  std::vector<std::uint8_t> root;
+  std::string note;
+  friend bool operator==(const WitnessedLogRow&, const WitnessedLogRow&) = default;
+};
+
 struct AccountRow {
   std::string name;
   std::string password_hash;  // a scrypt string with its parameters; never a password
@@ -141,6 +150,12 @@ struct ApiTokenCreated {
 struct ApiTokenRevoked {
   std::string token_id;
 };
+// Fails as a conflict when the checkpoint known for this origin has another size than `old_size`
+// (0: none is known): of two requests that came at once, one is judged anew.
+struct CheckpointWitnessed {
+  WitnessedLogRow log;
+  std::uint64_t old_size = 0;
+};
 struct SettingSet {
   std::string key;
   std::string value;
@@ -150,7 +165,7 @@ using Change =
     std::variant<RoomCreated, RoomKept, RoomLocked, LinkIssued, LinkDropped, RoomEnded,
                  RoomForgotten, ParticipantJoined, ParticipantAttached, ParticipantAdmitted,
                  ParticipantDetached, ParticipantLeft, AccountCreated, AccountPasswordSet,
-                 ApiTokenCreated, ApiTokenRevoked, SettingSet>;
+                 ApiTokenCreated, ApiTokenRevoked, CheckpointWitnessed, SettingSet>;
 
 // What a restarted server needs to go on: rooms by creation, participants by order of joining,
 // links and API tokens oldest first.
@@ -159,6 +174,7 @@ struct LoadedState {
   std::vector<ParticipantRow> participants;
   std::vector<LinkRow> links;
   std::vector<ApiTokenRow> tokens;
+  std::vector<WitnessedLogRow> witnessed;
 };
 
 }  // namespace bedside::store

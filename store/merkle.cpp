@@ -118,6 +118,10 @@ void MerkleEdge::add(int level, Hash root, std::vector<Subtree>* completed) {
   parts_.push_back({level, index, root});
 }
 
+std::optional<Hash> tree_root(std::uint64_t size, const SubtreeRoots& roots) {
+  return size == 0 ? empty_root() : root_of(0, size, roots);
+}
+
 std::optional<std::vector<Hash>> inclusion_proof(std::uint64_t index, std::uint64_t size,
                                                  const SubtreeRoots& roots) {
   std::vector<Hash> proof;

@@ -67,6 +67,10 @@ class MerkleEdge {
 // does not have it (then there is no proof).
 using SubtreeRoots = std::function<std::optional<Hash>(int level, std::uint64_t index)>;
 
+// RFC 6962 §2.1: the root of the first `size` leaves; empty_root() for none. Nothing when a root is
+// not to be had.
+std::optional<Hash> tree_root(std::uint64_t size, const SubtreeRoots& roots);
+
 // RFC 6962 §2.1.1: what proves that leaf `index` is in the tree of `size` leaves, from the leaf's
 // sibling upwards. Nothing when index >= size or a root is not to be had.
 std::optional<std::vector<Hash>> inclusion_proof(std::uint64_t index, std::uint64_t size,

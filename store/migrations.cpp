@@ -127,7 +127,18 @@ CREATE TABLE api_tokens(
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array kSteps = {Migration{1, kFirst}, Migration{2, kSeal}, Migration{3, kInvite}};
+// What this server has cosigned as a witness of other logs.
+constexpr const char* kWitness = R"sql(
+CREATE TABLE witnessed_logs(
+  origin TEXT PRIMARY KEY,
+  size INTEGER NOT NULL,
+  root BLOB NOT NULL CHECK (length(root) = 32),
+  note TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array kSteps = {Migration{1, kFirst}, Migration{2, kSeal}, Migration{3, kInvite},
+                               Migration{4, kWitness}};
 static_assert(kSteps.back().version == kSchemaVersion);
 
 tl::expected<void, SqlError> run_step(Database& database, const Migration& step) {

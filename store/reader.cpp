@@ -4,7 +4,9 @@
 #include <string_view>
 #include <utility>
 
+#include "store/checkpoint.h"
 #include "store/database.h"
+#include "store/log_tree.h"
 #include "store/migrations.h"
 #include "store/state_writer.h"
 
@@ -103,6 +105,29 @@ tl::expected<std::vector<AuditRow>, SqlError> newest_by_prefix(const Database& d
   return rows;
 }
 
+tl::expected<std::string, SqlError> newest_note(const Database& database) {
+  return database.text("SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1");
+}
+
+tl::expected<LogGrowth, SqlError> growth(const Database& database, std::uint64_t old_size) {
+  const auto missing = [](const char* what) {
+    return tl::unexpected(SqlError{SqlError::Kind::other, what});
+  };
+  LogGrowth grown;
+  auto newest = newest_note(database);
+  if (!newest) return tl::unexpected(std::move(newest.error()));
+  const auto note = parse_note(*newest);
+  const auto checkpoint = note ? Checkpoint::parse(note->text) : std::nullopt;
+  if (!checkpoint) return missing("the audit log has no checkpoint that can be read");
+  if (checkpoint->size < old_size) return missing("the audit log has fewer records than that");
+  auto tree = LogTree::open(database);
+  if (!tree) return tl::unexpected(std::move(tree.error()));
+  const auto root = tree->root(old_size);
+  auto proof = tree->consistency(old_size, checkpoint->size);
+  if (!root || !proof) return missing("a record or a stored root of the audit log is missing");
+  return LogGrowth{std::move(*newest), *root, std::move(*proof)};
+}
+
 // One snapshot for several statements.
 template <typename T, typename Read>
 tl::expected<T, std::string> in_snapshot(Database& database, Read read) {
@@ -167,6 +192,17 @@ tl::expected<std::vector<std::uint8_t>, std::string> Reader::audit_ip(std::uint6
   const auto row = statement->step();
   if (!row) return Sentence(row.error().text);
   return *row ? statement->blob(0) : std::vector<std::uint8_t>();
+}
+
+tl::expected<std::optional<std::string>, std::string> Reader::newest_checkpoint() const {
+  auto note = newest_note(*database_);
+  if (!note) return Sentence(note.error().text);
+  if (note->empty()) return std::optional<std::string>();
+  return std::optional<std::string>(std::move(*note));
+}
+
+tl::expected<LogGrowth, std::string> Reader::growth_since(std::uint64_t old_size) const {
+  return in_snapshot<LogGrowth>(*database_, [&] { return growth(*database_, old_size); });
 }
 
 tl::expected<std::optional<AccountRow>, std::string> Reader::account(

@@ -12,6 +12,7 @@
 
 #include "store/audit_record.h"
 #include "store/change.h"
+#include "store/merkle.h"
 
 namespace bedside::store {
 
@@ -46,6 +47,13 @@ struct AuditRow {
   std::string body;
 };
 
+// The log's newest checkpoint, and the proof that the log of `old_size` records is its beginning.
+struct LogGrowth {
+  std::string checkpoint;  // as a signed note
+  Hash old_root{};
+  std::vector<Hash> proof;
+};
+
 class Reader {
  public:
   // vfs: as in store::Options, for tests.
@@ -61,6 +69,11 @@ class Reader {
   tl::expected<std::vector<std::string>, std::string> audit_types() const;
   // The encrypted full address of a record; empty when there is none (or it was erased).
   tl::expected<std::vector<std::uint8_t>, std::string> audit_ip(std::uint64_t seq) const;
+
+  // The newest checkpoint as a signed note; nothing when the log is not sealed.
+  tl::expected<std::optional<std::string>, std::string> newest_checkpoint() const;
+  // An error, too, when the log has fewer records than that, or no seal.
+  tl::expected<LogGrowth, std::string> growth_since(std::uint64_t old_size) const;
 
   tl::expected<std::optional<AccountRow>, std::string> account(const std::string& name) const;
   tl::expected<std::vector<AccountRow>, std::string> accounts() const;

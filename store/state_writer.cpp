@@ -44,6 +44,10 @@ LinkRow link_of(const Statement& row) {
   return LinkRow{row.text(0), row.text(1), row.blob(2), std::chrono::milliseconds(row.integer(3))};
 }
 
+WitnessedLogRow witnessed_of(const Statement& row) {
+  return {row.text(0), static_cast<std::uint64_t>(row.integer(1)), row.blob(2), row.text(3)};
+}
+
 ApiTokenRow token_of(const Statement& row) {
   return ApiTokenRow{row.text(0),
                      row.text(1),
@@ -97,6 +101,9 @@ tl::expected<StateWriter, SqlError> StateWriter::prepare(const Database& databas
       {&writer.set_password_, "UPDATE accounts SET password_hash = ?2 WHERE name = ?1"},
       {&writer.create_token_, "INSERT INTO api_tokens VALUES(?1, ?2, ?3, ?4, ?5, ?6)"},
       {&writer.revoke_token_, "DELETE FROM api_tokens WHERE token_id = ?1"},
+      {&writer.witness_first_, "INSERT INTO witnessed_logs VALUES(?1, ?2, ?3, ?4)"},
+      {&writer.witness_next_,
+       "UPDATE witnessed_logs SET size = ?2, root = ?3, note = ?4 WHERE origin = ?1 AND size = ?5"},
       {&writer.set_setting_,
        "INSERT INTO settings VALUES(?1, ?2)"
        " ON CONFLICT(key) DO UPDATE SET value = excluded.value"},
@@ -237,6 +244,20 @@ tl::expected<void, SqlError> StateWriter::write(const ApiTokenRevoked& change) {
   return tl::unexpected(SqlError{SqlError::Kind::constraint, "no such token"});
 }
 
+tl::expected<void, SqlError> StateWriter::write(const CheckpointWitnessed& change) {
+  const WitnessedLogRow& log = change.log;
+  const bool first = change.old_size == 0;
+  Statement& statement = first ? witness_first_ : witness_next_;
+  statement.bind(1, std::string_view(log.origin));
+  statement.bind(2, log.size);
+  statement.bind(3, std::span<const std::uint8_t>(log.root));
+  statement.bind(4, std::string_view(log.note));
+  if (!first) statement.bind(5, change.old_size);
+  if (auto done = statement.run(); !done) return done;
+  if (database_->changed_rows() == 1) return {};
+  return tl::unexpected(SqlError{SqlError::Kind::constraint, "another checkpoint is known"});
+}
+
 tl::expected<void, SqlError> StateWriter::write(const SettingSet& change) {
   set_setting_.bind(1, std::string_view(change.key));
   set_setting_.bind(2, std::string_view(change.value));
@@ -266,6 +287,10 @@ tl::expected<LoadedState, SqlError> load_state(const Database& database) {
                 "SELECT token_id, name, scopes, secret_hash, created_ms, expires_ms FROM api_tokens"
                 " ORDER BY created_ms, token_id",
                 token_of, state.tokens);
+  }
+  if (done) {
+    done = load(database, "SELECT origin, size, root, note FROM witnessed_logs ORDER BY origin",
+                witnessed_of, state.witnessed);
   }
   if (!done) return tl::unexpected(std::move(done.error()));
   return state;

@@ -33,6 +33,7 @@ class StateWriter {
   tl::expected<void, SqlError> write(const AccountPasswordSet& change);
   tl::expected<void, SqlError> write(const ApiTokenCreated& change);
   tl::expected<void, SqlError> write(const ApiTokenRevoked& change);
+  tl::expected<void, SqlError> write(const CheckpointWitnessed& change);
   tl::expected<void, SqlError> write(const SettingSet& change);
 
   const Database* database_ = nullptr;
@@ -54,6 +55,8 @@ class StateWriter {
   Statement set_password_;
   Statement create_token_;
   Statement revoke_token_;
+  Statement witness_first_;
+  Statement witness_next_;
   Statement set_setting_;
 };
 
