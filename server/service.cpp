@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -22,7 +21,6 @@
 #include "server/config_reload.h"
 #include "server/control.h"
 #include "server/demo.h"
-#include "server/front_door.h"
 #include "server/ice_servers.h"
 #include "server/links.h"
 #include "server/live_participants.h"
@@ -33,6 +31,7 @@
 #include "server/operator_listener.h"
 #include "server/prepare.h"
 #include "server/progress.h"
+#include "server/relay_lanes.h"
 #include "server/relay_metrics.h"
 #include "server/relay_setup.h"
 #include "server/relay_shard.h"
@@ -72,12 +71,6 @@ void warn_loudly(const Config& config) {
   }
 }
 
-// Until it works: for what another thread takes as soon as its queue has room.
-template <typename Attempt>
-void insist(Attempt attempt) {
-  while (!attempt()) std::this_thread::sleep_for(milliseconds(1));
-}
-
 class Service {
  public:
   Service(Config config, const ServeOptions& options, Signals& signals)
@@ -91,14 +84,6 @@ class Service {
   const std::vector<std::string>& errors() const { return errors_; }
 
  private:
-  // One relay thread: its shard, the front door on the same loop, and the bell that closes the
-  // door.
-  struct Lane {
-    std::unique_ptr<RelayShard> shard;
-    std::unique_ptr<FrontDoor> door;
-    std::unique_ptr<net::Wakeup> close_door;
-  };
-
   bool open_store();
   bool make_control();
   void make_admin(bool has_account);
@@ -107,21 +92,17 @@ class Service {
   bool restore_and_record();
   void serve();
   void make_demo_room();
-  bool revoke(const std::string& participant);
   void reload();
   void look_at_certificate();
   bool apply(const Config& wanted, std::vector<ChangedKey> changed);
   void use(const RelaySetup& setup);
-  void accept_allocations(bool accept);
   bool drain(bool draining);
-  bool tell_lanes();
 
   // Runs `task` on the control thread; false when that thread is too busy to take it.
   bool on_control(Task task) { return tasks_ && tasks_->post(std::move(task)); }
   bool submit_and_wait(store::Commit commit);
   Health health();
   Metrics metrics() const;
-  std::vector<const RelayStats*> shard_stats() const;
   bool fail(std::string error) {
     errors_.push_back(std::move(error));
     return false;
@@ -161,10 +142,7 @@ class Service {
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<net::Mailbox<Task>> tasks_;
   std::unique_ptr<net::Mailbox<RelayEvent>> relay_events_;
-  std::vector<Lane> lanes_;
-  std::mutex accepting_mutex_;
-  bool accepting_ = true;  // the audit log can take more; told by the control thread
-  bool draining_ = false;  // the operator's wish
+  std::unique_ptr<RelayLanes> lanes_;
   std::thread control_thread_;
   std::unique_ptr<OperatorListener> operator_listener_;
   std::unique_ptr<LocalSocket> local_socket_;
@@ -237,13 +215,17 @@ bool Service::make_control() {
   control_ = std::make_unique<Control>(
       control_loop_, std::move(options),
       ControlSeams{*store_, *trail_, assets_, *ice_servers_, live_participants_,
-                   [this](const std::string& participant) { return revoke(participant); },
+                   [this](const std::string& participant) {
+                     return lanes_->revoke_participant(participant);
+                   },
                    [this] {
-                     RelayFigures figures = relay_figures(shard_stats());
+                     RelayFigures figures = relay_figures(lanes_->stats());
                      if (certificate_) figures.certificate = certificate_->figures();
                      return figures;
                    },
-                   [this](bool accept) { accept_allocations(accept); }});
+                   // A shard too busy to be told keeps its events: its mailbox fills, and it
+                   // refuses by itself.
+                   [this](bool accept) { (void)lanes_->set_accepting(accept); }});
   tasks_ = std::make_unique<net::Mailbox<Task>>(control_loop_, kTaskQueue,
                                                 [](const Task& task) { task(); });
   relay_events_ = std::make_unique<net::Mailbox<RelayEvent>>(
@@ -292,36 +274,12 @@ bool Service::restore_and_record() {
   return true;
 }
 
-void Service::accept_allocations(bool accept) {
-  const std::lock_guard lock(accepting_mutex_);
-  accepting_ = accept;
-  // A shard too busy to be told keeps its events: its mailbox fills, and it refuses by itself.
-  [[maybe_unused]] const bool told = tell_lanes();
-}
-
 bool Service::drain(bool draining) {
-  const std::lock_guard lock(accepting_mutex_);
   log::info("new allocations", {{"accepted", !draining}});
-  draining_ = draining;
-  return tell_lanes();
-}
-
-// Under accepting_mutex_: the control thread and the operator's may have opposite wishes.
-bool Service::tell_lanes() {
-  bool all_told = true;
-  for (Lane& lane : lanes_) all_told &= lane.shard->set_draining(draining_ || !accepting_);
-  return all_told;
-}
-
-bool Service::revoke(const std::string& participant) {
-  // All of them, also when one is busy: telling a relay thread twice does no harm.
-  bool all_told = true;
-  for (Lane& lane : lanes_) all_told &= lane.shard->revoke_participant(participant);
-  return all_told;
+  return lanes_->set_draining(draining);
 }
 
 bool Service::open_lanes() {
-  const std::vector<ListenerSpec> listeners = listener_specs(config_);
   const RelayShardShared shared{&relay_setup_->credentials,
                                 &live_participants_,
                                 live_relays_.get(),
@@ -330,25 +288,10 @@ bool Service::open_lanes() {
                                 relay_events_.get(),
                                 prepared_.dtls ? &*prepared_.dtls : nullptr,
                                 handover_.get()};
-  RelayShardSettings settings;
-  settings.relay = relay_setup_->settings;
-  settings.listen = endpoints_to_bind(config_.turn.listen);
-  for (unsigned i = 0; i < relay_threads(config_); ++i) {
-    settings.relay.shard = static_cast<std::uint16_t>(i);
-    settings.first = i == 0;
-    auto shard = RelayShard::open(settings, shared);
-    if (!shard) return fail(shard.error().message);
-    auto door = FrontDoor::open((*shard)->loop(), listeners,
-                                prepared_.tls ? &*prepared_.tls : nullptr, {}, settings.first);
-    if (!door) return fail(door.error().message);
-    Lane lane;
-    lane.shard = std::move(*shard);
-    lane.door = std::move(*door);
-    FrontDoor* opened = lane.door.get();
-    lane.close_door =
-        std::make_unique<net::Wakeup>(lane.shard->loop(), [opened] { opened->stop(); });
-    lanes_.push_back(std::move(lane));
-  }
+  auto opened =
+      RelayLanes::open(config_, *relay_setup_, shared, prepared_.tls ? &*prepared_.tls : nullptr);
+  if (!opened) return fail(opened.error());
+  lanes_ = std::move(*opened);
   return true;
 }
 
@@ -368,19 +311,13 @@ bool Service::open_operator_listener() {
 
 void Service::serve() {
   control_thread_ = std::thread([this] { control_loop_.run(); });
-  for (Lane& lane : lanes_) {
-    RelayShard* shard = lane.shard.get();
-    lane.door->start([shard](net::DetachedConnection connection,
-                             const ListenerSpec&) { shard->adopt(std::move(connection)); },
-                     [this](net::DetachedConnection connection, const ListenerSpec& listener) {
-                       control_->adopt(std::move(connection), listener.name);
-                     });
-    lane.shard->start();
-  }
+  lanes_->start([this](net::DetachedConnection connection, const ListenerSpec& listener) {
+    control_->adopt(std::move(connection), listener.name);
+  });
   local_socket_->start();
   if (config_.demo) make_demo_room();
   log::info("serving", {{"version", log::Configured(kVersion)},
-                        {"relay_threads", lanes_.size()},
+                        {"relay_threads", lanes_->size()},
                         {"demo", config_.demo},
                         {"ipv6", banner_.ipv6}});
   const std::string text =
@@ -492,36 +429,29 @@ bool Service::apply(const Config& wanted, std::vector<ChangedKey> changed) {
   retired_ = std::move(retired);
   set_log_level(options_, config_);
   use(*setup);
-  for (const std::string& user : gone) {
-    for (Lane& lane : lanes_) insist([&] { return lane.shard->revoke_user(user); });
-  }
+  for (const std::string& user : gone) lanes_->revoke_user(user);
   return true;
 }
 
-// The queues of threads are deep and drained all the time: a full one has room a moment later.
 void Service::use(const RelaySetup& setup) {
   ledger_.set_quotas(setup.settings.quotas);
-  for (Lane& lane : lanes_) {
-    insist([&] { return lane.shard->set_credentials(setup.credentials); });
-    insist([&] { return lane.shard->set_peer_policy(setup.peers); });
-    insist([&] { return lane.shard->set_quotas(setup.settings.quotas); });
-  }
-  insist([&] {
-    return on_control([this, credentials = setup.credentials, advertised = setup.advertised] {
-      ice_servers_->replace(credentials, advertised);
-    });
-  });
+  lanes_->use(setup);
+  const Task tell = [this, credentials = setup.credentials, advertised = setup.advertised] {
+    ice_servers_->replace(credentials, advertised);
+  };
+  // The queue is deep and drained all the time: a full one has room a moment later.
+  while (!on_control(tell)) std::this_thread::sleep_for(milliseconds(1));
 }
 
 void Service::stop(StopCause cause) {
   log::info("stopping", {{"cause", cause}});
   operator_listener_.reset();
   local_socket_.reset();
-  for (Lane& lane : lanes_) lane.close_door->signal();
-  accept_allocations(false);
+  lanes_->close_doors();
+  (void)lanes_->set_accepting(false);
   on_control([this] { control_->drain(kDrainPatience, [this] { drained_.reach(1); }); });
   drained_.wait_for(1, kDrainLimit);
-  for (Lane& lane : lanes_) lane.shard->stop();
+  lanes_->stop();
   const bool told = on_control([this] {
     workers_->stop();
     control_loop_.stop();
@@ -551,16 +481,10 @@ Health Service::health() {
   return health;
 }
 
-std::vector<const RelayStats*> Service::shard_stats() const {
-  std::vector<const RelayStats*> stats;
-  for (const Lane& lane : lanes_) stats.push_back(&lane.shard->stats());
-  return stats;
-}
-
 Metrics Service::metrics() const {
   Metrics metrics;
   metrics.version = kVersion;
-  for (const RelayStats* shard : shard_stats()) metrics.relays.push_back(relay_metrics(*shard));
+  for (const RelayStats* shard : lanes_->stats()) metrics.relays.push_back(relay_metrics(*shard));
   const ControlStats control = control_->stats();
   metrics.signaling = {control.rooms, control.participants, control.sockets, control.connections,
                        control.requests};
