@@ -45,9 +45,19 @@ struct CertificateFigures {
   std::string problem;
 };
 
+// A place that keeps checkpoints of the audit log. `problem`: why it is behind; empty: all is well.
+struct AnchorFigures {
+  std::string place;
+  std::uint64_t records = 0;       // covered by the newest checkpoint kept there
+  std::chrono::seconds kept_at{};  // Unix; 0: not yet
+  std::string problem;
+  bool contradiction = false;  // it has seen another past of the log
+};
+
 struct RelayFigures {
   std::optional<CertificateFigures> certificate;  // nothing without TLS
-  std::uint64_t allocations = 0;                  // open now
+  std::vector<AnchorFigures> anchors;
+  std::uint64_t allocations = 0;  // open now
   // Since start.
   std::uint64_t packets_to_peers = 0;
   std::uint64_t packets_to_clients = 0;

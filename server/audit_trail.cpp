@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/audit_words.h"
+#include "store/checkpoint.h"
 
 namespace bedside::server {
 namespace {
@@ -238,6 +239,41 @@ struct AdminMapping {
     made.detail.set("after", action.after);
     made.detail.set("expires", action.expires.count());
     commit.keep = true;  // it is served whatever the disk says
+  }
+  void operator()(const CheckpointCosigned& action) {
+    const store::WitnessedLogRow& log = action.change.log;
+    AuditRecord& made = add(type::kWitnessCosigned);
+    made.actor.kind = "client";
+    made.actor.auth = "signature";
+    made.object = log.origin;
+    made.detail.set("as", "witness").set("size", log.size).set("root", store::to_hex(log.root));
+    commit.changes.emplace_back(action.change);
+  }
+  void operator()(const CheckpointRefused& action) {
+    AuditRecord& made = add(type::kWitnessRefused);
+    made.outcome = Outcome::denied;
+    made.reason = "inconsistent";
+    made.actor.kind = "client";
+    made.actor.auth = "signature";
+    made.object = action.head.origin;
+    made.detail.set("as", "witness").set("size", action.head.size);
+    made.detail.set("root", store::to_hex(action.head.root)).set("known_size", action.known_size);
+  }
+  void operator()(const AnchorCosigned& action) {
+    AuditRecord& made = add(type::kWitnessCosigned);
+    made.actor.kind = "service";
+    made.object = action.witness;
+    made.detail.set("as", "log").set("size", action.head.size);
+    made.detail.set("root", store::to_hex(action.head.root));
+  }
+  void operator()(const AnchorRefused& action) {
+    AuditRecord& made = add(type::kWitnessRefused);
+    made.outcome = Outcome::failed;
+    made.reason = "inconsistent";
+    made.actor.kind = "service";
+    made.object = action.place;
+    made.detail.set("as", "log").set("what", action.what);
+    commit.keep = true;  // it has happened
   }
   void operator()(const ConfigChanged& action) {
     AuditRecord& made = add(type::kConfigChanged);

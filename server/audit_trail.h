@@ -27,6 +27,7 @@
 #include "server/audit_types.h"
 #include "server/config_reload.h"
 #include "signaling/output.h"
+#include "store/cosignature.h"
 #include "store/reader.h"
 #include "store/store.h"
 #include "stun/endpoint.h"
@@ -102,11 +103,29 @@ struct ApiTokenCreated {
 struct ApiTokenRevoked {
   store::ApiTokenRevoked change;
 };
+// This server as the witness of another log; detail.as is "witness".
+struct CheckpointCosigned {
+  store::CheckpointWitnessed change;
+};
+struct CheckpointRefused {
+  store::TreeHead head;          // what was asked for
+  std::uint64_t known_size = 0;  // of the checkpoint it contradicts
+};
+// This log and a witness of it; detail.as is "log".
+struct AnchorCosigned {
+  std::string witness;
+  store::TreeHead head;
+};
+struct AnchorRefused {
+  std::string place;
+  std::string what;  // a sentence of ours
+};
 // Rooms made or ended by staff are no variant of this: they come from the hub like all other rooms,
 // with the account in signaling::Caller.
 using AdminAction = std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed,
                                  ServiceStarted, ServiceStopped, ConfigChanged, ApiTokenCreated,
-                                 ApiTokenRevoked, CertificateRenewed>;
+                                 ApiTokenRevoked, CertificateRenewed, CheckpointCosigned,
+                                 CheckpointRefused, AnchorCosigned, AnchorRefused>;
 
 class AuditTrail {
  public:

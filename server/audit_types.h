@@ -36,6 +36,8 @@ inline constexpr std::string_view kUserCreated = "user.created";
 inline constexpr std::string_view kTokenCreated = "token.created";
 inline constexpr std::string_view kTokenRevoked = "token.revoked";
 inline constexpr std::string_view kAuditViewed = "audit.viewed";
+inline constexpr std::string_view kWitnessCosigned = "witness.cosigned";
+inline constexpr std::string_view kWitnessRefused = "witness.refused";
 inline constexpr std::string_view kStorageRecovered = "storage.recovered";  // written by store/
 inline constexpr std::string_view kEpochRotated = "epoch.rotated";          // written by store/
 
@@ -63,6 +65,7 @@ inline constexpr std::array kAll = {kServiceStart,     kServiceStop,    kConfigC
                                     kTurnQuota,        kRoomLocked,     kLinkIssued,
                                     kLinkDropped,      kRoomKnock,      kRoomAdmit,
                                     kRoomDeny,         kRoomKick,       kTokenCreated,
-                                    kTokenRevoked,     kTokenDenied,    kCertificateRenewed};
+                                    kTokenRevoked,     kTokenDenied,    kCertificateRenewed,
+                                    kWitnessCosigned,  kWitnessRefused};
 
 }  // namespace bedside::server::audit_type

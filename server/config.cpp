@@ -6,6 +6,7 @@
 #include <functional>
 #include <utility>
 
+#include "server/anchor_places.h"
 #include "server/config_check.h"
 #include "server/config_text.h"
 #include "server/log.h"
@@ -207,6 +208,11 @@ const EndpointParser kListening = [](std::string_view text) -> std::optional<stu
 };
 constexpr const char* kListenText = "an address with a port";
 
+std::optional<store::VerifierKey> verifier_key(std::string_view text, store::KeyKind kind) {
+  auto key = store::VerifierKey::parse(text);
+  return key && key->kind == kind ? std::move(key) : std::nullopt;
+}
+
 void read_turn_users(Section& turn, const std::filesystem::path& folder, TurnConfig& out,
                      Findings& findings, bool file_is_open) {
   for (Section& section : turn.children("user")) {
@@ -291,6 +297,41 @@ void read_signaling(Section signaling, SignalingConfig& out) {
   signaling.refuse_unknown();
 }
 
+void read_audit(Section audit, const std::filesystem::path& folder, AuditConfig& out) {
+  audit.read("anchor_file", out.anchor_file, folder);
+  audit.read_as<std::string>(
+      "anchor_webhook", out.anchor_webhook,
+      [](std::string_view text) {
+        return read_anchor_url(std::string(text)) ? std::optional<std::string>(text) : std::nullopt;
+      },
+      "an https URL", "\"https://records.example.org/bedside-anchor\"");
+  for (Section& section : audit.children("witness")) {
+    WitnessOfUs witness;
+    section.read_as<std::string>(
+        "url", witness.url,
+        [](std::string_view text) {
+          return read_anchor_url(std::string(text)) ? std::optional<std::string>(text)
+                                                    : std::nullopt;
+        },
+        "an https URL", "\"https://visit.other-practice.example/witness\"");
+    section.read_as<store::VerifierKey>(
+        "key", witness.key,
+        [](std::string_view text) { return verifier_key(text, store::KeyKind::witness); },
+        "the key of a witness, as its `bedside witness key` prints it", "\"NAME+ID+KEY\"");
+    section.refuse_unknown();
+    out.witnesses.push_back(std::move(witness));
+  }
+  audit.refuse_unknown();
+}
+
+void read_witness(Section witness, WitnessConfig& out) {
+  witness.read_list<store::VerifierKey>(
+      "logs", out.logs,
+      [](std::string_view text) { return verifier_key(text, store::KeyKind::log); },
+      "the key of a log, as its server's `bedside witness key` prints it", "\"NAME+ID+KEY\"");
+  witness.refuse_unknown();
+}
+
 void read_root(Section root, const std::filesystem::path& folder, Config& config,
                Findings& findings, bool file_is_open) {
   root.read("data_dir", config.data_dir, folder);
@@ -322,6 +363,8 @@ void read_root(Section root, const std::filesystem::path& folder, Config& config
   admin.read_list<AddressBlock>("allow_from", config.admin.allow_from, AddressBlock::parse,
                                 "an address or a block of addresses", "\"192.168.1.0/24\"");
   admin.refuse_unknown();
+  read_audit(root.child("audit"), folder, config.audit);
+  read_witness(root.child("witness"), config.witness);
   Section operator_section = root.child("operator");
   operator_section.read_as<std::optional<stun::Endpoint>>(
       "listen", config.operator_listener.listen,

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/cosignature.h"
 #include "stun/endpoint.h"
 #include "turn/limits.h"
 #include "turn/peer_policy.h"
@@ -92,6 +93,23 @@ struct AdminConfig {
   std::vector<AddressBlock> allow_from;  // empty: every address may see the log-in page
 };
 
+// A server that cosigns checkpoints of this log.
+struct WitnessOfUs {
+  std::string url;  // "/add-checkpoint" is added
+  store::VerifierKey key;
+};
+
+struct AuditConfig {
+  std::filesystem::path anchor_file;  // on another disk; empty: none
+  std::string anchor_webhook;         // an https URL; empty: none
+  std::vector<WitnessOfUs> witnesses;
+};
+
+// This server as the witness of other practices' logs.
+struct WitnessConfig {
+  std::vector<store::VerifierKey> logs;
+};
+
 struct OperatorConfig {
   std::optional<stun::Endpoint> listen;  // absent: no operator listener
 };
@@ -106,6 +124,8 @@ struct Config {
   TurnConfig turn;
   SignalingConfig signaling;
   AdminConfig admin;
+  AuditConfig audit;
+  WitnessConfig witness;
   OperatorConfig operator_listener;
   bool demo = false;  // the configuration is demo_config(), not a file
 

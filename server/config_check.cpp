@@ -65,6 +65,30 @@ void check_https(const Config& config, Findings& findings) {
   }
 }
 
+void check_anchors(const Config& config, Findings& findings) {
+  const std::filesystem::path& file = config.audit.anchor_file;
+  std::error_code ignored;
+  if (file.empty()) return;
+  if (!std::filesystem::is_directory(file.parent_path(), ignored)) {
+    findings.error("audit.anchor_file",
+                   "the folder of audit.anchor_file is not there: " + file.parent_path().string(),
+                   "make it, or mount the disk it is on");
+  } else if (file.parent_path() == config.data_dir) {
+    findings.warning("audit.anchor_file",
+                     "audit.anchor_file lies in data_dir: who can change the audit log there can "
+                     "change this file too",
+                     "write a path on another disk, or one that only root can write into");
+  }
+  for (std::size_t i = 0; i < config.audit.witnesses.size(); ++i) {
+    const WitnessOfUs& witness = config.audit.witnesses[i];
+    const std::string section = "audit.witness[" + std::to_string(i) + "]";
+    if (witness.url.empty() || witness.key.name.empty()) {
+      findings.error(section, section + " needs url and key",
+                     "take both from `bedside witness key` of the other server");
+    }
+  }
+}
+
 void check_acme(const HttpConfig& http, Findings& findings) {
   if (http.acme_webroot.empty()) return;
   std::error_code ignored;
@@ -291,6 +315,7 @@ void check_config(Config& config, Findings& findings) {
   check_peers(config.turn, findings);
   check_credentials(config.turn, findings);
   check_operator(config, findings);
+  check_anchors(config, findings);
 }
 
 bool open_to_all(const Config& config) {

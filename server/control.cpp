@@ -155,6 +155,8 @@ void Control::Impl::dispatch(Guest& guest, const net::HttpRequest& request,
       return admin_is_visible(context) ? page(request.path, request, respond) : not_found();
     case Target::admin_api:
       return admin_ != nullptr ? admin_->handle(request, context, respond) : not_found();
+    case Target::witness:
+      return witness_ != nullptr ? witness_->handle(request, context, respond) : not_found();
     case Target::nothing:
       return not_found();
   }
@@ -300,6 +302,7 @@ Control::Control(net::Loop& loop, ControlOptions options, ControlSeams seams)
     : impl_(std::make_unique<Impl>(loop, std::move(options), std::move(seams))) {}
 Control::~Control() = default;
 void Control::set_admin(AdminApi* admin) { impl_->set_admin(admin); }
+void Control::set_witness(WitnessApi* witness) { impl_->set_witness(witness); }
 void Control::restore(const store::LoadedState& state) { impl_->restore(state); }
 bool Control::adopt(net::DetachedConnection connection, std::string listener) {
   return impl_->adopt(std::move(connection), std::move(listener));

@@ -36,6 +36,7 @@ class AdminApi;
 class Assets;
 class AuditTrail;
 class LiveParticipantSet;
+class WitnessApi;
 
 struct ControlOptions {
   signaling::Access access = signaling::Access::open;
@@ -89,6 +90,8 @@ class Control final : public AdminBackend {
 
   // The admin API is made after control, because it needs control. Without one /admin/ is 404.
   void set_admin(AdminApi* admin);
+  // Null, and before: this server witnesses no log.
+  void set_witness(WitnessApi* witness);
 
   // Once, before the loop runs: rooms and participants as the store knew them.
   void restore(const store::LoadedState& state);

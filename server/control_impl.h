@@ -30,6 +30,7 @@
 #include "server/routes.h"
 #include "server/source_counts.h"
 #include "server/visit_index.h"
+#include "server/witness_api.h"
 #include "store/store.h"
 
 namespace bedside::server {
@@ -39,6 +40,7 @@ class Control::Impl final : private net::HttpHandler {
   Impl(net::Loop& loop, ControlOptions options, ControlSeams seams);
 
   void set_admin(AdminApi* admin) { admin_ = admin; }
+  void set_witness(WitnessApi* witness) { witness_ = witness; }
   void restore(const store::LoadedState& state);
   bool adopt(net::DetachedConnection connection, std::string listener);
   void on_relay_event(const turn::Event& event);
@@ -122,6 +124,7 @@ class Control::Impl final : private net::HttpHandler {
   const ControlOptions options_;
   const ControlSeams seams_;
   AdminApi* admin_ = nullptr;
+  WitnessApi* witness_ = nullptr;
 
   signaling::Hub hub_;
   Recorder recorder_;

@@ -60,6 +60,15 @@ tl::expected<void, KeyError> open_key(const std::filesystem::path& file, Key& ke
 
 }  // namespace
 
+tl::expected<Key, KeyError> open_one_key(const std::filesystem::path& keys_dir,
+                                         const std::string& name, MissingKeys missing) {
+  Key key{};
+  if (auto opened = open_key(keys_dir / name, key, missing); !opened) {
+    return tl::unexpected(opened.error());
+  }
+  return key;
+}
+
 tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir, MissingKeys missing) {
   if (auto made = make_private_folder(keys_dir); !made) {
     return tl::unexpected(error_from(made.error()));

@@ -32,6 +32,10 @@ enum class MissingKeys : std::uint8_t {
   refuse,  // there is a database whose records need the keys they were written with
 };
 
+// One key of that folder, made when it is missing and that is allowed.
+tl::expected<Key, KeyError> open_one_key(const std::filesystem::path& keys_dir,
+                                         const std::string& name, MissingKeys missing);
+
 // Reads the keys and makes the missing ones where that is allowed. A file that others can read,
 // that has the wrong size or cannot be opened is an error; nothing is ever overwritten.
 tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir, MissingKeys missing);

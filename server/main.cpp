@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "server/anchors.h"
 #include "server/audit_command.h"
 #include "server/config.h"
 #include "server/demo.h"
@@ -141,6 +142,20 @@ class LocalCommands {
            [this](const Config& config) { return bedside::server::room_end(config, room_); })
         ->add_option("ROOM", room_, "the room's name")
         ->required();
+    add_witness(app);
+  }
+
+  // Reads the configuration and the database; the server may run or not.
+  void add_witness(CLI::App& app) {
+    CLI::App* witness = command(
+        app, "witness",
+        "This server as a witness of other practices' audit logs, and witnesses of its own.");
+    action(witness, "key", "Print the keys to exchange with the other server's operator.",
+           bedside::server::print_witness_keys);
+    action(
+        witness, "list",
+        "Print the newest checkpoint cosigned for each log, as `audit verify --anchor` takes it.",
+        bedside::server::print_witnessed_logs);
   }
 
   // The exit code, if one of these commands was given.

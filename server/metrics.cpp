@@ -129,6 +129,34 @@ void render_process(std::string& out, const ProcessMetrics& process) {
       .sample("", decimal(process.start_time_seconds));
 }
 
+// A name from the configuration as a label's value.
+std::string place_label(std::string_view place) {
+  std::string label = "place=\"";
+  for (const char c : place) {
+    if (c == '\\' || c == '"') label += '\\';
+    label += c;
+  }
+  return label + "\"";
+}
+
+void render_anchors(std::string& out, const std::vector<AnchorMetrics>& anchors) {
+  Family records(out, "bedside_audit_anchored_records", "gauge",
+                 "Audit records covered by the newest checkpoint kept at this place.");
+  for (const AnchorMetrics& anchor : anchors) {
+    records.sample(place_label(anchor.place), anchor.records);
+  }
+  Family time(out, "bedside_audit_anchored_timestamp_seconds", "gauge",
+              "When that checkpoint was kept, Unix time; 0: not yet.");
+  for (const AnchorMetrics& anchor : anchors) {
+    time.sample(place_label(anchor.place), decimal(anchor.kept_at));
+  }
+  Family problem(out, "bedside_audit_anchor_problem", "gauge",
+                 "1: this place could not be reached, or contradicts the log.");
+  for (const AnchorMetrics& anchor : anchors) {
+    problem.sample(place_label(anchor.place), std::uint64_t{anchor.problem});
+  }
+}
+
 void render_certificate(std::string& out, const CertificateMetrics& certificate) {
   Family(out, "bedside_certificate_expiry_timestamp_seconds", "gauge",
          "When the certificate that is served expires, Unix time.")
@@ -189,6 +217,7 @@ std::string render_prometheus(const Metrics& metrics) {
   render_store(out, metrics.store);
   render_process(out, metrics.process);
   if (metrics.certificate) render_certificate(out, *metrics.certificate);
+  if (!metrics.anchors.empty()) render_anchors(out, metrics.anchors);
   return out;
 }
 

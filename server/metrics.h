@@ -65,6 +65,14 @@ struct CertificateMetrics {
   bool problem = false;  // a new one cannot be used
 };
 
+// A place that keeps checkpoints of the audit log.
+struct AnchorMetrics {
+  std::string place;
+  std::uint64_t records = 0;  // covered by the newest checkpoint kept there
+  double kept_at = 0;         // Unix time; 0: not yet
+  bool problem = false;
+};
+
 struct Metrics {
   std::string_view version;
   std::vector<RelayMetrics> relays;  // by shard
@@ -72,6 +80,7 @@ struct Metrics {
   StoreMetrics store;
   ProcessMetrics process;
   std::optional<CertificateMetrics> certificate;  // nothing without TLS
+  std::vector<AnchorMetrics> anchors;
 };
 
 std::string render_prometheus(const Metrics& metrics);

@@ -21,6 +21,7 @@ constexpr std::array kRoutes{
     Route{"/admin", kRead, Target::admin_home, Recorded::nothing},
     Route{"/admin/", kRead, Target::admin_page, Recorded::nothing},
     Route{"/admin/api/", "", Target::admin_api, Recorded::by_handler},
+    Route{"/witness/add-checkpoint", "POST", Target::witness, Recorded::with_change},
 };
 
 constexpr Route kNothing{"", "", Target::nothing, Recorded::nothing};

@@ -18,6 +18,7 @@ enum class Target : std::uint8_t {
   admin_page,  // embedded files, for those who may see the admin page
   admin_home,  // "/admin" leads to "/admin/"
   admin_api,
+  witness,  // add-checkpoint of other logs
   nothing,  // 404
 };
 

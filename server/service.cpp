@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "server/admin_api.h"
+#include "server/anchors.h"
 #include "server/assets.h"
 #include "server/audit_trail.h"
 #include "server/audit_types.h"
@@ -80,7 +82,8 @@ class Service {
   bool start();
   // Serves, and reads the configuration again when asked to.
   StopCause run();
-  void stop(StopCause cause);
+  // False: everything is written and closed, but a thread waits for another machine.
+  [[nodiscard]] bool stop(StopCause cause);
   const std::vector<std::string>& errors() const { return errors_; }
 
  private:
@@ -139,6 +142,7 @@ class Service {
   net::Loop control_loop_;
   std::unique_ptr<Control> control_;
   std::unique_ptr<AdminApi> admin_;
+  std::unique_ptr<Anchors> anchors_;
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<net::Mailbox<Task>> tasks_;
   std::unique_ptr<net::Mailbox<RelayEvent>> relay_events_;
@@ -221,6 +225,7 @@ bool Service::make_control() {
                    [this] {
                      RelayFigures figures = relay_figures(lanes_->stats());
                      if (certificate_) figures.certificate = certificate_->figures();
+                     figures.anchors = anchors_->figures();
                      return figures;
                    },
                    // A shard too busy to be told keeps its events: its mailbox fills, and it
@@ -260,6 +265,11 @@ bool Service::restore_and_record() {
   if (!last) return fail(last.error());
   if (!state) return fail(state.error());
   make_admin(!accounts->empty());
+  auto anchors = Anchors::open(config_, control_loop_, *trail_, *store_);
+  if (!anchors) return fail(anchors.error());
+  anchors_ = std::move(*anchors);
+  anchors_->restore(*state);
+  control_->set_witness(anchors_->witness());
 
   ServiceStarted started;
   started.assets_digest = Assets::fingerprint();
@@ -315,6 +325,7 @@ void Service::serve() {
     control_->adopt(std::move(connection), listener.name);
   });
   local_socket_->start();
+  anchors_->start();
   if (config_.demo) make_demo_room();
   log::info("serving", {{"version", log::Configured(kVersion)},
                         {"relay_threads", lanes_->size()},
@@ -443,7 +454,7 @@ void Service::use(const RelaySetup& setup) {
   while (!on_control(tell)) std::this_thread::sleep_for(milliseconds(1));
 }
 
-void Service::stop(StopCause cause) {
+bool Service::stop(StopCause cause) {
   log::info("stopping", {{"cause", cause}});
   operator_listener_.reset();
   local_socket_.reset();
@@ -467,8 +478,10 @@ void Service::stop(StopCause cause) {
   const ServiceStopped stopped{std::string(name(cause))};
   store_->submit(trail_->commit(AdminAction{stopped}, AuditSource{}), {});
   const std::size_t unwritten = store_->close();
+  const bool ended = anchors_->finish();
   if (unwritten > 0) log::error("records could not be written", {{"commits", unwritten}});
   log::info("stopped");
+  return ended;
 }
 
 Health Service::health() {
@@ -493,6 +506,7 @@ Metrics Service::metrics() const {
                    stats.lost + control.lost_records, stats.queued};
   metrics.process = measure_process();
   if (certificate_) metrics.certificate = certificate_->metrics();
+  metrics.anchors = anchors_->metrics();
   return metrics;
 }
 
@@ -513,8 +527,10 @@ int serve(Config config, const ServeOptions& options) {
   }
   const StopCause cause = service.run();
   signals.restore_default_stop();
-  service.stop(cause);
-  return cause == StopCause::signal ? 0 : 1;
+  const int code = cause == StopCause::signal ? 0 : 1;
+  // What that thread waits for may take long, and there is nothing left to do but to go.
+  if (!service.stop(cause)) std::_Exit(code);
+  return code;
 }
 
 }  // namespace bedside::server
