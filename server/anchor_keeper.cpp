@@ -97,7 +97,7 @@ void AnchorKeeper::keep(const store::Reader& log, std::size_t index, Time now) {
     const std::lock_guard lock(mutex_);
     AnchorState& shared = states_[index];
     const std::string problem = done ? std::string() : done.error().what;
-    changed = problem != shared.problem;
+    changed = problem != shared.problem || (done && shared.size == 0);
     shared.problem = problem;
     shared.contradiction = !done && done.error().contradiction;
     if (done) {

@@ -37,8 +37,8 @@ struct AnchorState {
 class AnchorKeeper {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  // Told once for each new problem and when a place works again (then `problem` is empty). On the
-  // keeper's thread.
+  // Told once for each new problem, and when a place works for the first time or again (then
+  // `problem` is empty). On the keeper's thread.
   using OnChange = std::function<void(const AnchorState&)>;
 
   AnchorKeeper(std::string database, std::vector<std::unique_ptr<AnchorPlace>> places,

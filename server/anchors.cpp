@@ -99,11 +99,11 @@ void Anchors::tell(const AnchorState& state, AuditTrail& trail, store::Store& st
         "the audit log could not be anchored; this is tried again",
         {{"place", log::Configured(state.place)}, {"why", log::Configured(state.problem)}});
   }
+  store.submit(trail.commit(AdminAction{AnchorRefused{state.place, state.problem}}, {}), {});
   log::error("the audit log was changed or rolled back: it contradicts an anchor",
              {{"place", log::Configured(state.place)},
               {"why", log::Configured(state.problem)},
               {"remedy", log::Literal("keep a copy of the database, run bedside audit verify")}});
-  store.submit(trail.commit(AdminAction{AnchorRefused{state.place, state.problem}}, {}), {});
 }
 
 void Anchors::restore(const store::LoadedState& state) {

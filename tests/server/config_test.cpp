@@ -135,6 +135,14 @@ max_participants = 4
 allowed_origins = ["https://portal.example.org", "http://localhost:3000"]
 [admin]
 allow_from = ["192.168.1.0/24", "::1"]
+[audit]
+anchor_file = "anchor"
+anchor_webhook = "https://records.example.org/anchor"
+[[audit.witness]]
+url = "https://visit.example.net/witness"
+key = "localhost/witness+ea0160d3+BA2awDPSZu2kryyi/YB29BcoY+LjFnhzmxNJalAETMSm"
+[witness]
+logs = ["sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"]
 [operator]
 listen = "[::1]:9000"
 )",
@@ -160,6 +168,21 @@ listen = "[::1]:9000"
   EXPECT_TRUE(config.admin.allow_from[0].contains(stun::IpAddress::v4(192, 168, 1, 77)));
   EXPECT_FALSE(config.admin.allow_from[0].contains(stun::IpAddress::v4(192, 168, 2, 77)));
   EXPECT_EQ(config.operator_listener.listen->to_string(), "[::1]:9000");
+  EXPECT_EQ(config.audit.anchor_file, folder.path() / "anchor");
+  EXPECT_EQ(config.audit.anchor_webhook, "https://records.example.org/anchor");
+  ASSERT_EQ(config.audit.witnesses.size(), 1U);
+  EXPECT_EQ(config.audit.witnesses[0].url, "https://visit.example.net/witness");
+  EXPECT_EQ(config.audit.witnesses[0].key.name, "localhost/witness");
+  ASSERT_EQ(config.witness.logs.size(), 1U);
+  EXPECT_EQ(config.witness.logs[0].name, "sum.golang.org");
+}
+
+TEST(Config, AKeyOfTheWrongKindIsNoWitness) {
+  const CheckedConfig checked = parse(
+      "[witness]\nlogs = [\"localhost/witness+ea0160d3+BA2awDPSZu2kryyi/"
+      "YB29BcoY+LjFnhzmxNJalAETMSm\"]\n");
+  EXPECT_FALSE(checked.ok());
+  EXPECT_THAT(all(checked), HasSubstr("witness key"));
 }
 
 TEST(Config, AllProblemsAreToldAtOnceInFileOrderWithPlaceAndRemedy) {
