@@ -62,11 +62,16 @@ tl::expected<std::string, std::string> sign_checkpoint(const Checkpoint& checkpo
 }
 
 std::string epoch_message(std::string_view origin, std::uint64_t epoch, const PublicKey& next,
-                          const MerkleEdge& before) {
+                          std::uint64_t size_before, const Hash& root_before) {
   std::string message = "bedside audit epoch\n";
   message.append(origin).append("\n").append(std::to_string(epoch)).append("\n");
-  message.append(to_hex(next)).append("\n").append(std::to_string(before.size())).append("\n");
-  return message.append(to_hex(before.root())).append("\n");
+  message.append(to_hex(next)).append("\n").append(std::to_string(size_before)).append("\n");
+  return message.append(to_hex(root_before)).append("\n");
+}
+
+std::string epoch_message(std::string_view origin, std::uint64_t epoch, const PublicKey& next,
+                          const MerkleEdge& before) {
+  return epoch_message(origin, epoch, next, before.size(), before.root());
 }
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {

@@ -35,6 +35,8 @@ tl::expected<std::string, std::string> sign_checkpoint(const Checkpoint& checkpo
 // The message by which the key of one epoch vouches for the next (see epoch_keys.h), and for all
 // records before the announcement: once it is erased nobody can write them anew.
 std::string epoch_message(std::string_view origin, std::uint64_t epoch, const PublicKey& next,
+                          std::uint64_t size_before, const Hash& root_before);
+std::string epoch_message(std::string_view origin, std::uint64_t epoch, const PublicKey& next,
                           const MerkleEdge& before);
 
 std::string to_hex(std::span<const std::uint8_t> bytes);

@@ -134,6 +134,12 @@ std::vector<std::uint8_t> Statement::blob(int column) const {
   const auto* first = static_cast<const std::uint8_t*>(data);
   return {first, first + size};
 }
+std::string_view Statement::view(int column) const {
+  const void* data = sqlite3_column_blob(handle_.get(), column);
+  const auto size = static_cast<std::size_t>(sqlite3_column_bytes(handle_.get(), column));
+  if (data == nullptr) return {};
+  return {static_cast<const char*>(data), size};
+}
 
 void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
 

@@ -56,6 +56,8 @@ class Statement {
   bool is_null(int column) const;
   std::string text(int column) const;
   std::vector<std::uint8_t> blob(int column) const;
+  // Text or blob without a copy; good until the next step() or reset().
+  std::string_view view(int column) const;
 
  private:
   friend class Database;

@@ -1,14 +1,19 @@
 #include "store/merkle.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <utility>
 
+#include "store/digest.h"
+
 namespace bedside::store {
 namespace {
+
+Sha256& hasher() {
+  thread_local Sha256 one;
+  return one;
+}
 
 // The largest power of two below `size` (RFC 6962 §2.1); size > 1.
 std::uint64_t split(std::uint64_t size) { return std::bit_floor(size - 1); }
@@ -64,27 +69,18 @@ bool subproof(std::uint64_t old, std::uint64_t first, std::uint64_t count, bool 
 
 }  // namespace
 
-Hash empty_root() {
-  Hash hash{};
-  SHA256(nullptr, 0, hash.data());
-  return hash;
-}
+Hash empty_root() { return hasher().finish(); }
 
 Hash leaf_hash(std::string_view body) {
-  std::vector<std::uint8_t> input(1 + body.size());
-  std::copy(body.begin(), body.end(), input.begin() + 1);
-  Hash hash{};
-  SHA256(input.data(), input.size(), hash.data());
-  return hash;
+  constexpr std::uint8_t kLeaf[] = {0};
+  return hasher().add(std::span(kLeaf)).add(body).finish();
 }
 
 Hash node_hash(const Hash& left, const Hash& right) {
   std::array<std::uint8_t, 65> input{1};
   std::copy(left.begin(), left.end(), input.begin() + 1);
   std::copy(right.begin(), right.end(), input.begin() + 33);
-  Hash hash{};
-  SHA256(input.data(), input.size(), hash.data());
-  return hash;
+  return hasher().add(std::span(input)).finish();
 }
 
 Hash MerkleEdge::root() const {

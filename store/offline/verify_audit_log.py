@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Checks a Bedside audit log without any of Bedside's code: Python's standard library and `openssl`.
 
-  verify_audit_log.py DATABASE [--genesis HEX] [--anchor FILE]...
+  verify_audit_log.py DATABASE|EXPORT.tar [--genesis HEX] [--anchor FILE]...
 
-DATABASE is opened read-only. --genesis is the first key as it was noted off the host, --anchor a
+A database is opened read-only. --genesis is the first key as it was noted off the host, --anchor a
 checkpoint that was kept elsewhere. Exit 0: the log is whole. 1: it is not; the first bad record is
-named. 2: it could not be read."""
+named. 2: it could not be read. With --many instead of a file, lines "FILE [HEX|- [ANCHOR]]" are read
+from standard input and each gets one line."""
 
 import argparse
 import base64
@@ -17,7 +18,9 @@ import re
 import sqlite3
 import subprocess
 import sys
+import tarfile
 import tempfile
+import time
 import urllib.request
 
 STORED_LEVELS = 8
@@ -77,7 +80,17 @@ class Tree:
         return root
 
 
+KNOWN_SIGNATURES = {}  # for --many: copies of one log have the same ones
+
+
 def signature_holds(key, message, signature):
+    case = (key, message, signature)
+    if case not in KNOWN_SIGNATURES:
+        KNOWN_SIGNATURES[case] = ask_openssl(key, message, signature)
+    return KNOWN_SIGNATURES[case]
+
+
+def ask_openssl(key, message, signature):
     with tempfile.TemporaryDirectory() as folder:
         paths = [os.path.join(folder, name) for name in ("key", "message", "signature")]
         for path, content in zip(paths, (ED25519_DER + key, message, signature)):
@@ -263,6 +276,299 @@ class Log:
             raise Wrong(newest + 1, f"the records after {newest} were never sealed")
 
 
+# ---- exports ----
+
+def shown(file, what):
+    return f"{file}: {what}"
+
+
+def read_proof(text):
+    hashes = [base64.b64decode(part, validate=True) for part in text.split(" ")] if text else []
+    if any(len(each) != 32 for each in hashes) or spell_proof(hashes) != text:
+        raise ValueError("no proof")
+    return hashes
+
+
+def spell_proof(hashes):
+    return " ".join(base64.b64encode(each).decode() for each in hashes)
+
+
+def root_by_inclusion(leaf, index, size, proof):
+    """RFC 9162 section 2.1.3.2."""
+    node, last = index, size - 1
+    for sibling in proof:
+        if last == 0:
+            return None
+        if node % 2 or node == last:
+            leaf = node_hash(sibling, leaf)
+            while node % 2 == 0 and node:
+                node, last = node // 2, last // 2
+        else:
+            leaf = node_hash(leaf, sibling)
+        node, last = node // 2, last // 2
+    return leaf if last == 0 else None
+
+
+def is_consistent(old_size, old_root, size, root, proof):
+    """RFC 9162 section 2.1.4.2."""
+    if old_size == 0:
+        return not proof and old_root == hashlib.sha256(b"").digest()
+    if old_size >= size:
+        return old_size == size and not proof and old_root == root
+    path = list(proof)
+    if old_size & (old_size - 1) == 0:
+        path.insert(0, old_root)
+    if not path:
+        return False
+    node, last = old_size - 1, size - 1
+    while node % 2:
+        node, last = node // 2, last // 2
+    old = new = path[0]
+    for each in path[1:]:
+        if last == 0:
+            return False
+        if node % 2 or node == last:
+            old, new = node_hash(each, old), node_hash(each, new)
+            while node % 2 == 0 and node:
+                node, last = node // 2, last // 2
+        else:
+            new = node_hash(new, each)
+        node, last = node // 2, last // 2
+    return last == 0 and old == old_root and new == root
+
+
+class Export:
+    """A tar archive of plain files. Whatever cannot be read in it is wrong, not an error."""
+
+    REQUIRED = ("checkpoint", "epochs.ndjson", "checkpoints.ndjson", "export.json",
+                "records.ndjson", "proofs.ndjson")
+    PROVEN = REQUIRED[:4] + ("proofs.ndjson", "disclosed.ndjson")
+
+    def __init__(self, path, genesis, anchors):
+        self.path, self.genesis, self.anchors = path, genesis, anchors
+        self.epochs, self.notes, self.records = [], [], 0
+        try:
+            self.files = self.read_archive()
+        except (tarfile.TarError, ValueError, EOFError) as error:
+            raise Wrong(0, f"this is no export, or a damaged one: {error}") from None
+        for name in self.REQUIRED:
+            if name not in self.files:
+                raise Wrong(0, shown(name, "this file is missing"))
+
+    def read_archive(self):
+        files, end = {}, 0
+        with open(self.path, "rb") as raw, tarfile.open(fileobj=raw, mode="r:",
+                                                        errorlevel=2) as archive:
+            for member in archive:
+                name = member.name.rsplit("/", 1)[-1]
+                raw.seek(member.offset_data + member.size)
+                padding = -member.size % 512 if member.isreg() else 0
+                if not (member.isdir() or member.type == tarfile.REGTYPE) or name in files:
+                    raise ValueError("something else than plain files")
+                if raw.read(padding) != bytes(padding):
+                    raise ValueError("something between files")
+                end = member.offset_data + member.size + padding
+                if member.isreg():
+                    files[name] = (member.offset_data, member.size)
+            raw.seek(end)
+            rest = raw.read()
+            if len(rest) < 512 or len(rest) % 512 or rest.strip(b"\0"):
+                raise ValueError("something behind its end")
+        return files
+
+    def content(self, name):
+        offset, left = self.files[name]
+        with open(self.path, "rb") as file:
+            file.seek(offset)
+            while left:
+                piece = file.read(min(left, 65536))
+                left -= len(piece)
+                yield piece
+
+    def lines(self, name):
+        rest = b""
+        for piece in self.content(name):
+            rest += piece
+            *whole, rest = rest.split(b"\n")
+            yield from whole
+        if rest:
+            raise Wrong(0, shown(name, "its last line is cut off"))
+
+    def objects(self, name):
+        for line in self.lines(name):
+            yield read_body(0, line)
+
+    def included(self, line, body, seq):
+        try:
+            proof = read_proof(line["proof"])
+            return (seq > 0 and line["index"] == seq - 1 < self.note.size and self.note.root ==
+                    root_by_inclusion(leaf_hash(body), seq - 1, self.note.size, proof))
+        except (KeyError, AttributeError, TypeError, ValueError):
+            return False
+
+    def consistent(self, size, root, text):
+        try:
+            return is_consistent(size, root, self.note.size, self.note.root, read_proof(text))
+        except (AttributeError, TypeError, ValueError):
+            return False
+
+    def signed_in_time(self, note):
+        if not 0 < note.epoch <= len(self.epochs):
+            return False
+        origin, key, seq = self.epochs[note.epoch - 1]
+        over = note.epoch < len(self.epochs) and note.size > self.epochs[note.epoch][2]
+        return not over and note.size >= seq and note.origin == origin and note.signed_by(key)
+
+    def check_epoch(self, line):
+        try:
+            body = line["body"].encode()
+            value = read_body(0, body)
+            seq, detail = value["seq"], value["detail"]
+            number, origin, key = detail["epoch"], detail["origin"], unhex(detail["public_key"], 32)
+            voucher = unhex(detail.get("signature", ""), 64 if self.epochs else 0)
+            if value["type"] != "epoch.rotated" or number != len(self.epochs) + 1:
+                raise ValueError
+        except (KeyError, AttributeError, TypeError, ValueError, Wrong):
+            raise Wrong(0, f"epoch {len(self.epochs) + 1} is not announced") from None
+        if not self.included(line, body, seq):
+            raise Wrong(seq, "it is not in the log as it was sealed")
+        before = b""
+        try:
+            before, = read_proof(line.get("before", ""))
+        except (TypeError, AttributeError, ValueError):
+            pass
+        if not self.consistent(seq - 1, before, line.get("consistency")):
+            raise Wrong(seq, "the records before it are not the beginning of this log")
+        if not self.epochs:
+            if self.genesis and key != self.genesis:
+                raise Wrong(seq, "the first key is not the one that was noted")
+        else:
+            old = self.epochs[-1]
+            message = (f"bedside audit epoch\n{old[0]}\n{number}\n{key.hex()}\n"
+                       f"{seq - 1}\n{before.hex()}\n")
+            if seq <= old[2] or origin != old[0] or \
+                    not signature_holds(old[1], message.encode(), voucher):
+                raise Wrong(seq, "the key of the epoch before does not vouch for this one")
+        self.epochs.append((origin, key, seq))
+
+    def check_checkpoints(self):
+        if not self.signed_in_time(self.note):
+            raise Wrong(self.note.size, "the checkpoint is not signed by the key of its epoch")
+        self.notes = [self.note]
+        for line in self.objects("checkpoints.ndjson"):
+            try:
+                note = Note(line["note"])
+            except (KeyError, AttributeError, TypeError, ValueError, binascii.Error):
+                raise Wrong(0, "a checkpoint is not readable") from None
+            if not self.consistent(note.size, note.root, line.get("proof")):
+                raise Wrong(note.size, "a checkpoint is of other records: one of them was changed")
+            if not self.signed_in_time(note):
+                raise Wrong(note.size, "a checkpoint is not signed by the key of its epoch")
+            self.notes.append(note)
+        for text in self.anchors:
+            try:
+                anchor = Note(text)
+            except (ValueError, binascii.Error):
+                raise Wrong(0, "what was kept elsewhere is no checkpoint") from None
+            same = [note for note in self.notes if note.size == anchor.size]
+            if not same:
+                raise Wrong(0, "the checkpoint that was kept elsewhere is none of this export's")
+            if same[0].root != anchor.root or not self.signed_in_time(anchor):
+                raise Wrong(anchor.size, "the checkpoint kept elsewhere is of other records")
+
+    def check_exported(self):
+        lines = list(self.objects("export.json"))
+        if len(lines) != 1:
+            raise Wrong(0, "the export was not recorded")
+        try:
+            body = lines[0]["body"].encode()
+            value = read_body(0, body)
+            self.detail = value["detail"]
+            if not (isinstance(self.detail["filter"], dict) and
+                    isinstance(self.detail["files"], dict)):
+                raise ValueError
+            if not self.included(lines[0], body, value["seq"]):
+                raise Wrong(0, "the record of this export is not in the log")
+            if value["type"] != "audit.exported" or value["outcome"] != "ok":
+                raise Wrong(value["seq"], "it is not the record of an export")
+        except (KeyError, AttributeError, TypeError, ValueError):
+            raise Wrong(0, "the export was not recorded") from None
+
+    def matches(self, value):
+        wanted = self.detail["filter"]
+        actor = value.get("actor")
+        people = (actor.get("id") if isinstance(actor, dict) else None, value.get("object"))
+        return (wanted.get("from_us", -2**63) <= value["t_wall_us"] < wanted.get("to_us", 2**63) and
+                wanted.get("room") in (None, value.get("room")) and
+                ("person" not in wanted or wanted["person"] in people))
+
+    def check_records(self):
+        opened = self.objects("disclosed.ndjson") if "disclosed.ndjson" in self.files else iter(())
+        line, last = next(opened, None), 0
+        bodies = self.lines("records.ndjson")
+        for proof in self.objects("proofs.ndjson"):
+            body = next(bodies, None)
+            if body is None:
+                raise Wrong(int(proof.get("index", -1)) + 1, "it is missing")
+            value = read_body(int(proof.get("index", -1)) + 1, body)
+            seq = value.get("seq", 0)
+            if not self.included(proof, body, seq):
+                raise Wrong(seq, "it is not in the log as it was sealed")
+            if seq <= last or not self.matches(value):
+                raise Wrong(seq, "it does not belong into this export")
+            last = seq
+            self.records += 1
+            while line is not None and line.get("seq") == seq:
+                self.check_opened(line, value)
+                line = next(opened, None)
+            report_progress(self.records, self.detail.get("records"))
+        if next(bodies, None) is not None:
+            raise Wrong(last + 1, "it has no proof")
+        if self.records != self.detail.get("records"):
+            raise Wrong(0, f"{self.detail.get('records')} records were exported, "
+                           f"{self.records} are here")
+        if line is not None:
+            raise Wrong(0, "values were opened of records that are not here")
+
+    @staticmethod
+    def check_opened(line, value):
+        places = (value, value.get("where", {}), value.get("detail", {}))
+        try:
+            kept = next(place[line["field"]] for place in places if line["field"] in place)
+            salt = unhex(line["salt"], len(line["salt"]) // 2)
+            if hashlib.sha256(salt + line["value"].encode()).hexdigest() == kept:
+                return
+        except (KeyError, AttributeError, TypeError, ValueError, StopIteration):
+            pass
+        raise Wrong(value["seq"], "a value that was opened is not the one that was sealed")
+
+    def check_digests(self):
+        for name in self.files:
+            if name not in self.PROVEN:
+                digest = hashlib.sha256()
+                for piece in self.content(name):
+                    digest.update(piece)
+                if digest.hexdigest() != self.detail["files"].get(name):
+                    raise Wrong(0, shown(name, "this file is not as it was exported"))
+
+    def verify(self):
+        try:
+            self.note = Note(b"".join(self.content("checkpoint")).decode())
+        except (ValueError, UnicodeDecodeError, binascii.Error):
+            raise Wrong(0, "the checkpoint is not readable") from None
+        for line in self.objects("epochs.ndjson"):
+            self.check_epoch(line)
+        if not self.epochs:
+            raise Wrong(0, "no epoch was announced")
+        self.check_checkpoints()
+        self.check_exported()
+        self.check_records()
+        self.check_digests()
+        return (f"PASS: {self.records} exported records of {self.note.size}, {len(self.epochs)} "
+                f"epochs, {len(self.notes)} checkpoints\n" +
+                told(self.epochs, self.note.root))
+
+
 def open_database(path):
     if not os.path.exists(path):
         raise OSError(f"no such file: {path}")
@@ -270,44 +576,83 @@ def open_database(path):
     return sqlite3.connect(address, uri=True, isolation_level=None)
 
 
-def verify(path, genesis, anchors):
+LAST_PROGRESS = [time.monotonic()]
+
+
+def report_progress(done, total):
+    """On a terminal, every second at most; elsewhere every ten."""
+    if done % 1000 == 0:
+        terminal = sys.stderr.isatty()
+        if time.monotonic() - LAST_PROGRESS[0] > (1 if terminal else 10):
+            LAST_PROGRESS[0] = time.monotonic()
+            print(f"\r{done} of {total} records", end="" if terminal else "\n", file=sys.stderr,
+                  flush=True)
+
+
+def told(epochs, root):
+    return f"log        {epochs[0][0]}\nroot       {root.hex()}\nfirst key  {epochs[0][1].hex()}"
+
+
+def verify_database(path, genesis, anchors):
     database = open_database(path)
-    database.execute("BEGIN")
-    log = Log(database, genesis, anchors)
-    total = database.execute("SELECT max(seq) FROM audit").fetchone()[0]
-    rows = database.execute("SELECT seq, t_wall_us, type, outcome, reason, actor, room, body "
-                            "FROM audit ORDER BY seq")
-    for row in rows:
-        log.record(*row)
-        if sys.stderr.isatty() and log.tree.size % 20000 == 0:
-            print(f"\r{log.tree.size} of {total} records", end="", file=sys.stderr, flush=True)
-    log.end()
-    return log
+    try:
+        database.execute("BEGIN")
+        log = Log(database, genesis, anchors)
+        total = database.execute("SELECT max(seq) FROM audit").fetchone()[0]
+        rows = database.execute("SELECT seq, t_wall_us, type, outcome, reason, actor, room, body "
+                                "FROM audit ORDER BY seq")
+        for row in rows:
+            log.record(*row)
+            report_progress(log.tree.size, total)
+        log.end()
+    finally:
+        database.close()
+    kept = f", {log.checked[True]} kept elsewhere" if log.checked[True] else ""
+    return (f"PASS: {log.tree.size} records, {len(log.epochs)} epochs, {log.checked[False]} "
+            f"checkpoints{kept}\n" + told(log.epochs, log.tree.root()))
+
+
+def verify(path, genesis, anchor_files):
+    """What to print, and the exit code."""
+    try:
+        anchors = []
+        for file_name in anchor_files:
+            with open(file_name, encoding="utf-8", newline="") as file:
+                anchors.append(file.read())
+        with open(path, "rb") as file:
+            is_database = file.read(16) == b"SQLite format 3\0"
+        if is_database:
+            return verify_database(path, genesis, anchors), 0
+        return Export(path, genesis, anchors).verify(), 0
+    except Wrong as wrong:
+        return (f"FAIL at record {wrong.seq}: {wrong}" if wrong.seq else f"FAIL: {wrong}"), 1
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
+        return f"cannot read it: {error}", 2
+
+
+def verify_many():
+    for line in sys.stdin:
+        path, genesis, *anchors = (line.split() + ["-"])[:3]
+        said, code = verify(path, b"" if genesis == "-" else unhex(genesis, 32),
+                            [each for each in anchors if each != "-"])
+        print(code, said.split("\n", maxsplit=1)[0], flush=True)
+    return 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("database")
+    parser.add_argument("file", nargs="?")
     parser.add_argument("--genesis", type=lambda text: unhex(text, 32), default=b"")
     parser.add_argument("--anchor", action="append", default=[])
+    parser.add_argument("--many", action="store_true")
     asked = parser.parse_args()
-    try:
-        anchors = []
-        for path in asked.anchor:
-            with open(path, encoding="utf-8", newline="") as file:
-                anchors.append(file.read())
-        log = verify(asked.database, asked.genesis, anchors)
-    except Wrong as wrong:
-        print(f"FAIL at record {wrong.seq}: {wrong}" if wrong.seq else f"FAIL: {wrong}")
-        return 1
-    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
-        print(f"cannot read it: {error}", file=sys.stderr)
-        return 2
-    print(f"PASS: {log.tree.size} records, {len(log.epochs)} epochs, {log.checked[False]} checkpoints"
-          + (f", {log.checked[True]} kept elsewhere" if log.checked[True] else ""))
-    print(f"log        {log.epochs[0][0]}\nroot       {log.tree.root().hex()}\n"
-          f"first key  {log.epochs[0][1].hex()}")
-    return 0
+    if asked.many:
+        return verify_many()
+    if asked.file is None:
+        parser.error("which file?")
+    said, code = verify(asked.file, asked.genesis, asked.anchor)
+    print(said, file=sys.stderr if code == 2 else sys.stdout)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,0 +1,353 @@
+// The check of an export. What it trusts is the first key, if it was given, and nothing else.
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "store/audit_bundle.h"
+#include "store/canonical_reader.h"
+#include "store/digest.h"
+#include "store/log_proofs.h"
+#include "store/seal.h"
+
+namespace bedside::store {
+namespace {
+
+constexpr std::uint64_t kBundleVerifyProgressEvery = 20'000;
+
+constexpr std::array kRequiredFiles = {bundle_file::kCheckpoint,  bundle_file::kEpochs,
+                                       bundle_file::kCheckpoints, bundle_file::kExport,
+                                       bundle_file::kRecords,     bundle_file::kProofs};
+
+std::string sentence(std::string_view file, std::string_view what) {
+  return std::string(file) + ": " + std::string(what);
+}
+
+class BundleCheck {
+ public:
+  BundleCheck(const VerifyOptions& options, VerifyReport& report)
+      : options_(options), report_(report) {}
+
+  bool run();
+
+ private:
+  struct SignedBy {
+    Epoch epoch;
+    std::uint64_t seq = 0;
+  };
+
+  bool wrong(std::uint64_t seq, std::string what) {
+    report_.problem = std::move(what);
+    report_.first_bad_seq = seq;
+    return false;
+  }
+  TarLines lines(std::string_view file) { return {options_.path, files_.at(std::string(file))}; }
+  bool is_there(std::string_view file) const { return files_.count(std::string(file)) != 0; }
+  // Every line of a file, as a canonical object; `each` returns false when the report has why.
+  template <typename Each>
+  bool every_line(std::string_view file, Each each);
+  bool open_files();
+  bool newest_checkpoint();
+  bool epochs();
+  bool epoch(const CanonicalObject& line);
+  bool signed_in_time(const Note& note, const Checkpoint& checkpoint) const;
+  bool checkpoints();
+  bool anchors();
+  bool included(const CanonicalObject& line, std::string_view body, std::uint64_t seq) const;
+  bool exported();
+  bool digests();
+  bool records();
+  bool matches(const CanonicalObject& body) const;
+  bool opens(std::uint64_t seq, const CanonicalObject& body);
+
+  const VerifyOptions& options_;
+  VerifyReport& report_;
+  std::map<std::string, TarEntry> files_;
+  Note note_;
+  Checkpoint checkpoint_;
+  std::vector<SignedBy> epochs_;
+  std::vector<Checkpoint> known_;  // proven to be of this log
+  std::string export_body_;
+  std::optional<CanonicalObject> detail_;
+  std::optional<CanonicalObject> filter_;
+  std::optional<TarLines> disclosed_;
+  std::string disclosed_line_;
+};
+
+template <typename Each>
+bool BundleCheck::every_line(std::string_view file, Each each) {
+  TarLines rest = lines(file);
+  while (const auto text = rest.next()) {
+    const auto object = CanonicalObject::parse(*text);
+    if (!object) return wrong(0, sentence(file, "a line is not in canonical form"));
+    if (!each(*object)) return false;
+  }
+  return rest.at_end() || wrong(0, sentence(file, "its last line is cut off"));
+}
+
+bool BundleCheck::open_files() {
+  auto files = read_tar(options_.path);
+  if (!files) return wrong(0, "this is no export, or a damaged one: " + files.error());
+  files_ = std::move(*files);
+  for (const std::string_view name : kRequiredFiles) {
+    if (!is_there(name)) return wrong(0, sentence(name, "this file is missing"));
+  }
+  return true;
+}
+
+bool BundleCheck::newest_checkpoint() {
+  std::string text;
+  TarLines file = lines(bundle_file::kCheckpoint);
+  while (auto line = file.next()) text += *line + "\n";
+  auto note = parse_note(text);
+  const auto read = note ? Checkpoint::parse(note->text) : std::nullopt;
+  if (!file.at_end() || !read) return wrong(0, "the checkpoint is not readable");
+  note_ = std::move(*note);
+  checkpoint_ = *read;
+  report_.origin = read->origin;
+  report_.root = read->root;
+  return true;
+}
+
+bool BundleCheck::included(const CanonicalObject& line, std::string_view body,
+                           std::uint64_t seq) const {
+  const auto index = line.integer("index");
+  const auto proof = read_proof(line.text("proof").value_or("?"));
+  return seq > 0 && index && proof && static_cast<std::uint64_t>(*index) == seq - 1 &&
+         verify_inclusion(leaf_hash(body), seq - 1, checkpoint_.size, *proof, checkpoint_.root);
+}
+
+bool BundleCheck::epochs() {
+  return every_line(bundle_file::kEpochs, [this](const auto& line) { return epoch(line); }) &&
+         (!epochs_.empty() || wrong(0, "no epoch was announced"));
+}
+
+bool BundleCheck::epoch(const CanonicalObject& line) {
+  const std::string body = line.text("body").value_or("");
+  const auto object = CanonicalObject::parse(body);
+  const auto announced = read_epoch(body);
+  if (!object || !announced || announced->number != epochs_.size() + 1) {
+    return wrong(0, "epoch " + std::to_string(epochs_.size() + 1) + " is not announced");
+  }
+  const auto seq =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(object->integer("seq").value_or(0), 0));
+  if (!included(line, body, seq)) return wrong(seq, "it is not in the log as it was sealed");
+  const auto before = read_proof(line.text("before").value_or(""));
+  const auto consistency = read_proof(line.text("consistency").value_or("?"));
+  if (!before || before->size() != 1 || !consistency ||
+      !verify_consistency(seq - 1, before->front(), checkpoint_.size, checkpoint_.root,
+                          *consistency)) {
+    return wrong(seq, "the records before it are not the beginning of this log");
+  }
+  if (epochs_.empty()) {
+    report_.genesis = announced->key;
+    if (options_.genesis && *options_.genesis != announced->key) {
+      return wrong(seq, "the first key is not the one that was noted: the log was written anew");
+    }
+  } else {
+    const SignedBy& last = epochs_.back();
+    const std::string message = epoch_message(last.epoch.origin, announced->number, announced->key,
+                                              seq - 1, before->front());
+    if (seq <= last.seq || announced->origin != last.epoch.origin || !announced->voucher ||
+        !verify(last.epoch.key, message, *announced->voucher)) {
+      return wrong(
+          seq, "the key of the epoch before does not vouch for this one and the records before it");
+    }
+  }
+  epochs_.push_back({*announced, seq});
+  report_.epochs = epochs_.size();
+  return true;
+}
+
+// An epoch signs from its announcement to that of the next one, which it signs too.
+bool BundleCheck::signed_in_time(const Note& note, const Checkpoint& checkpoint) const {
+  if (checkpoint.epoch == 0 || checkpoint.epoch > epochs_.size()) return false;
+  const SignedBy& signer = epochs_[checkpoint.epoch - 1];
+  const bool over =
+      checkpoint.epoch < epochs_.size() && checkpoint.size > epochs_[checkpoint.epoch].seq;
+  return !over && checkpoint.size >= signer.seq && checkpoint.origin == signer.epoch.origin &&
+         is_signed_by(note, checkpoint.origin, signer.epoch.key);
+}
+
+bool BundleCheck::checkpoints() {
+  if (!signed_in_time(note_, checkpoint_)) {
+    return wrong(checkpoint_.size, "the checkpoint is not signed by the key of its epoch");
+  }
+  known_ = {checkpoint_};
+  const bool all = every_line(bundle_file::kCheckpoints, [this](const auto& line) {
+    const auto note = parse_note(line.text("note").value_or(""));
+    const auto read = note ? Checkpoint::parse(note->text) : std::nullopt;
+    if (!read) return wrong(0, "a checkpoint is not readable");
+    const auto proof = read_proof(line.text("proof").value_or("?"));
+    if (!proof ||
+        !verify_consistency(read->size, read->root, checkpoint_.size, checkpoint_.root, *proof)) {
+      return wrong(read->size, "a checkpoint is of other records: one of them was changed");
+    }
+    if (!signed_in_time(*note, *read)) {
+      return wrong(read->size, "a checkpoint is not signed by the key of its epoch");
+    }
+    known_.push_back(*read);
+    return true;
+  });
+  report_.checkpoints = known_.size();
+  return all;
+}
+
+bool BundleCheck::anchors() {
+  for (const std::string& text : options_.anchors) {
+    const auto note = parse_note(text);
+    const auto anchor = note ? Checkpoint::parse(note->text) : std::nullopt;
+    if (!anchor) return wrong(0, "what was kept elsewhere is no checkpoint");
+    const auto same = std::find_if(known_.begin(), known_.end(), [&](const Checkpoint& each) {
+      return each.size == anchor->size;
+    });
+    if (same == known_.end()) {
+      return wrong(0, "the checkpoint that was kept elsewhere is none of this export's");
+    }
+    if (same->root != anchor->root || !signed_in_time(*note, *anchor)) {
+      return wrong(anchor->size, "the checkpoint that was kept elsewhere is of other records");
+    }
+    ++report_.anchors;
+  }
+  return true;
+}
+
+bool BundleCheck::exported() {
+  std::uint64_t lines = 0;
+  const bool read = every_line(bundle_file::kExport, [&](const auto& line) {
+    if (++lines > 1) return wrong(0, "there are two records of this export");
+    export_body_ = line.text("body").value_or("");
+    const auto body = CanonicalObject::parse(export_body_);
+    const auto seq = body ? body->integer("seq").value_or(0) : 0;
+    if (!body || seq <= 0 || !included(line, export_body_, static_cast<std::uint64_t>(seq))) {
+      return wrong(0, "the record of this export is not in the log");
+    }
+    if (body->text("type") != kExportRecord || body->text("outcome") != "ok") {
+      return wrong(static_cast<std::uint64_t>(seq), "it is not the record of an export");
+    }
+    detail_ = body->object("detail");
+    if (detail_) filter_ = detail_->object("filter");
+    return true;
+  });
+  if (!read) return false;
+  if (!filter_ || !detail_->object("files")) return wrong(0, "the export was not recorded");
+  return true;
+}
+
+// The record of the export has the digest of every file that could be changed without a proof.
+bool BundleCheck::digests() {
+  const auto recorded = detail_->object("files");
+  for (const auto& [name, entry] : files_) {
+    const bool proven =
+        name != bundle_file::kRecords &&
+        (std::find(kRequiredFiles.begin(), kRequiredFiles.end(), name) != kRequiredFiles.end() ||
+         name == bundle_file::kDisclosed);
+    if (proven) continue;
+    const auto digest = recorded->text(name);
+    if (!digest) return wrong(0, sentence(name, "this file is not of the export"));
+    std::ifstream file(options_.path, std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(entry.offset));
+    Sha256 hash;
+    std::string piece;
+    for (std::uint64_t left = entry.size; left > 0; left -= piece.size()) {
+      piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(left, 65'536)));
+      if (!file.read(piece.data(), static_cast<std::streamsize>(piece.size()))) break;
+      hash.add(piece);
+    }
+    if (to_hex(hash.finish()) != *digest) {
+      return wrong(0, sentence(name, "this file is not as it was exported"));
+    }
+  }
+  return true;
+}
+
+bool BundleCheck::matches(const CanonicalObject& body) const {
+  const std::int64_t time = body.integer("t_wall_us").value_or(-1);
+  const auto person = filter_->text("person");
+  const auto actor = body.object("actor");
+  return time >= filter_->integer("from_us").value_or(INT64_MIN) &&
+         (!filter_->integer("to_us") || time < *filter_->integer("to_us")) &&
+         (!filter_->text("room") || body.text("room") == filter_->text("room")) &&
+         (!person || (actor && actor->text("id") == person) || body.text("object") == person);
+}
+
+// The values that were opened for this record; any of them may have been taken out again.
+bool BundleCheck::opens(std::uint64_t seq, const CanonicalObject& body) {
+  while (disclosed_ && !disclosed_line_.empty()) {
+    const auto line = CanonicalObject::parse(disclosed_line_);
+    const auto about = line ? line->integer("seq") : std::nullopt;
+    if (about && static_cast<std::uint64_t>(*about) > seq) return true;
+    const std::string field = line ? line->text("field").value_or("") : "";
+    const std::string salt_text = line ? line->text("salt").value_or("") : "";
+    std::vector<std::uint8_t> salt(salt_text.size() / 2);
+    const auto where = body.object("where");
+    const auto detail = body.object("detail");
+    std::optional<std::string> commitment = body.text(field);
+    if (where && !commitment) commitment = where->text(field);
+    if (detail && !commitment) commitment = detail->text(field);
+    if (!about || static_cast<std::uint64_t>(*about) != seq || !line->text("value") ||
+        !from_hex(salt_text, salt) ||
+        to_hex(
+            Sha256().add(std::span<const std::uint8_t>(salt)).add(*line->text("value")).finish()) !=
+            commitment) {
+      return wrong(seq, "a value that was opened is not the one that was sealed");
+    }
+    disclosed_line_ = disclosed_->next().value_or("");
+  }
+  return true;
+}
+
+bool BundleCheck::records() {
+  const std::uint64_t all = static_cast<std::uint64_t>(detail_->integer("records").value_or(0));
+  if (is_there(bundle_file::kDisclosed)) {
+    disclosed_.emplace(lines(bundle_file::kDisclosed));
+    disclosed_line_ = disclosed_->next().value_or("");
+  }
+  TarLines bodies = lines(bundle_file::kRecords);
+  std::uint64_t last = 0;
+  const bool proven = every_line(bundle_file::kProofs, [&](const CanonicalObject& proof) {
+    const auto text = bodies.next();
+    const std::uint64_t index =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(proof.integer("index").value_or(0), 0));
+    if (!text && bodies.at_end()) return wrong(index + 1, "it is missing");
+    if (!text) return wrong(0, sentence(bundle_file::kRecords, "its last line is cut off"));
+    const auto body = CanonicalObject::parse(*text);
+    if (!body) return wrong(index + 1, "its body is not in canonical form");
+    const auto seq =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(body->integer("seq").value_or(0), 0));
+    if (!included(proof, *text, seq)) return wrong(seq, "it is not in the log as it was sealed");
+    if (seq <= last || !matches(*body)) return wrong(seq, "it does not belong into this export");
+    last = seq;
+    ++report_.records;
+    if (options_.progress && report_.records % kBundleVerifyProgressEvery == 0) {
+      options_.progress(report_.records, all);
+    }
+    return opens(seq, *body);
+  });
+  if (!proven) return false;
+  if (bodies.next() || !bodies.at_end()) return wrong(last + 1, "it has no proof");
+  if (report_.records != all) {
+    return wrong(0, std::to_string(all) + " records were exported, " +
+                        std::to_string(report_.records) + " are here");
+  }
+  if (disclosed_ && (!disclosed_line_.empty() || !disclosed_->at_end())) {
+    return wrong(0, "values were opened of records that are not here");
+  }
+  return true;
+}
+
+bool BundleCheck::run() {
+  return open_files() && newest_checkpoint() && epochs() && checkpoints() && anchors() &&
+         exported() && records() && digests();
+}
+
+}  // namespace
+
+tl::expected<VerifyReport, std::string> verify_bundle(const VerifyOptions& options) {
+  if (!std::ifstream(options.path)) return tl::unexpected(std::string("no such file"));
+  VerifyReport report;
+  BundleCheck(options, report).run();
+  return report;
+}
+
+}  // namespace bedside::store
