@@ -18,6 +18,7 @@ class Arrivals {
   struct Place {
     stun::IpAddress source;
     typename std::list<Member*>::iterator at;
+    typename std::list<Member*>::iterator in_all;
   };
 
   // Clients choose their IPv6 prefixes: the seed keeps them from choosing our buckets.
@@ -26,12 +27,13 @@ class Arrivals {
   Place enter(const stun::IpAddress& client, Member& member) {
     const stun::IpAddress source = source_of(client);
     std::list<Member*>& line = by_source_[source];
-    return {source, line.insert(line.end(), &member)};
+    return {source, line.insert(line.end(), &member), all_.insert(all_.end(), &member)};
   }
   void leave(const Place& place) {
     const auto line = by_source_.find(place.source);
     line->second.erase(place.at);
     if (line->second.empty()) by_source_.erase(line);
+    all_.erase(place.in_all);
   }
   // The oldest of the client's source when there are `limit` of it, otherwise null: who means it
   // decides within milliseconds, so the oldest is the likeliest to stay silent and makes room.
@@ -40,11 +42,17 @@ class Arrivals {
     return line != by_source_.end() && line->second.size() >= limit ? line->second.front()
                                                                     : nullptr;
   }
-  void clear() { by_source_.clear(); }
+  // The oldest of all, null when there is nobody.
+  Member* oldest() const { return all_.empty() ? nullptr : all_.front(); }
+  void clear() {
+    by_source_.clear();
+    all_.clear();
+  }
 
  private:
   // Never empty lists.
   std::unordered_map<stun::IpAddress, std::list<Member*>, stun::EndpointHash> by_source_;
+  std::list<Member*> all_;
 };
 
 }  // namespace bedside::server

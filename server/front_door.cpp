@@ -106,13 +106,9 @@ void FrontDoor::stop() {
 
 void FrontDoor::admit(net::AcceptedSocket accepted, const ListenerSpec& listener) {
   ++counters_.accepted;
-  Visitor* const oldest =
-      arrivals_.oldest_beyond(accepted.peer.address, limits_.undecided_per_source);
+  Visitor* oldest = arrivals_.oldest_beyond(accepted.peer.address, limits_.undecided_per_source);
+  if (oldest == nullptr && visitors_.size() >= limits_.undecided) oldest = arrivals_.oldest();
   if (oldest != nullptr) dismiss(*oldest, counters_.refused_limit);
-  if (visitors_.size() >= limits_.undecided) {
-    ++counters_.refused_limit;
-    return;  // closed with `accepted`
-  }
   auto visitor = std::make_unique<Visitor>(*this, std::move(accepted), listener);
   Visitor* const key = visitor.get();
   visitors_.emplace(key, std::move(visitor));

@@ -35,11 +35,11 @@ struct ListenerSpec {
 struct FrontDoorLimits {
   std::chrono::nanoseconds handshake = std::chrono::seconds(10);   // accept to the end of TLS
   std::chrono::nanoseconds first_byte = std::chrono::seconds(10);  // then to the first byte
-  std::size_t undecided = 1024;  // connections in these phases; more are closed at once
-  // Of one IPv4 address or IPv6 /64. Beyond it the oldest of that source is closed for the
-  // newcomer: who means it decides within milliseconds, so the oldest is the likeliest to stay
-  // silent.
-  std::size_t undecided_per_source = 64;
+  // Connections in these phases. Beyond it the oldest is closed for the newcomer: who means it
+  // decides within milliseconds, so the oldest is the likeliest to stay silent. To keep a visitor
+  // out, strangers would have to come at a rate of this many within its handshake.
+  std::size_t undecided = 1024;
+  std::size_t undecided_per_source = 64;  // the same for one IPv4 address or IPv6 /64
 };
 
 // The TCP ports of one relay shard, on that shard's loop: accepts, does the TLS handshake and lets
@@ -56,7 +56,7 @@ class FrontDoor {
     std::uint64_t accepted = 0;
     std::uint64_t turn = 0;
     std::uint64_t http = 0;
-    std::uint64_t refused_limit = 0;    // closed because of one of the two limits
+    std::uint64_t refused_limit = 0;    // the oldest, closed because of a limit
     std::uint64_t refused_first = 0;    // a first byte nobody serves here
     std::uint64_t refused_overdue = 0;  // silent or stalled
     std::uint64_t refused_broken = 0;   // TLS failed or the peer left

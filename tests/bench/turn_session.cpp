@@ -66,6 +66,11 @@ const stun::IpAddress& client_address() {
   return address;
 }
 
+void add_channel(stun::MessageWriter& writer, const stun::Endpoint& peer) {
+  writer.add_u32(stun::Attribute::channel_number, std::uint32_t{TurnSession::kChannel} << 16)
+      .add_xor_address(stun::Attribute::xor_peer_address, peer);
+}
+
 }  // namespace
 
 Login rest_login(const std::string& secret, std::string username) {
@@ -131,18 +136,24 @@ std::vector<std::uint8_t> TurnSession::exchange(stun::Bytes request) {
   throw std::runtime_error("the server did not answer within 2 s");
 }
 
+std::vector<std::uint8_t> TurnSession::request(stun::Method method, Fill fill,
+                                               const stun::Endpoint& peer) const {
+  std::array<std::uint8_t, 1024> buffer{};
+  stun::MessageWriter writer(buffer, stun::Class::request, method, new_transaction());
+  fill(writer, peer);
+  if (key_) {
+    writer.add_text(stun::Attribute::username, login_.username)
+        .add_text(stun::Attribute::realm, realm_)
+        .add_text(stun::Attribute::nonce, nonce_)
+        .add_integrity(key_->bytes());
+  }
+  const stun::Bytes bytes = writer.finish();
+  return {bytes.begin(), bytes.end()};
+}
+
 void TurnSession::transact(stun::Method method, Fill fill, const stun::Endpoint& peer) {
   for (int round = 0; round < 3; ++round) {  // a 401 and perhaps a 438 come first
-    std::array<std::uint8_t, 1024> buffer{};
-    stun::MessageWriter writer(buffer, stun::Class::request, method, new_transaction());
-    fill(writer, peer);
-    if (key_) {
-      writer.add_text(stun::Attribute::username, login_.username)
-          .add_text(stun::Attribute::realm, realm_)
-          .add_text(stun::Attribute::nonce, nonce_)
-          .add_integrity(key_->bytes());
-    }
-    const std::vector<std::uint8_t> reply = exchange(writer.finish());
+    const std::vector<std::uint8_t> reply = exchange(request(method, fill, peer));
     const auto message = stun::MessageView::parse(reply);
     if (!message) throw std::runtime_error("the server's reply is no STUN message");
     if (message->message_class() == stun::Class::success) {
@@ -184,13 +195,15 @@ void TurnSession::release() {
 }
 
 void TurnSession::bind_channel(const stun::Endpoint& peer) {
-  transact(
-      stun::Method::channel_bind,
-      [](stun::MessageWriter& writer, const stun::Endpoint& to) {
-        writer.add_u32(stun::Attribute::channel_number, std::uint32_t{kChannel} << 16)
-            .add_xor_address(stun::Attribute::xor_peer_address, to);
-      },
-      peer);
+  transact(stun::Method::channel_bind, add_channel, peer);
+}
+
+void TurnSession::keep_alive(const stun::Endpoint& peer) {
+  const auto nothing = [](stun::MessageWriter&, const stun::Endpoint&) {};
+  for (const auto& bytes : {request(stun::Method::refresh, nothing, {}),
+                            request(stun::Method::channel_bind, add_channel, peer)}) {
+    if (send(socket_.fd(), bytes.data(), bytes.size(), 0) < 0) fail("send");
+  }
 }
 
 }  // namespace bedside::bench

@@ -53,6 +53,9 @@ class TurnSession {
   // Each throws std::runtime_error with the server's error when it does not succeed in 2 s.
   void allocate();
   void bind_channel(const stun::Endpoint& peer);
+  // Sends what keeps allocation, permission and channel alive, without waiting for the answers:
+  // they come among the packets.
+  void keep_alive(const stun::Endpoint& peer);
   // Gives the allocation back, so that the next socket on this port does not meet it.
   void release();
 
@@ -63,6 +66,8 @@ class TurnSession {
  private:
   using Fill = void (*)(stun::MessageWriter&, const stun::Endpoint& peer);
   void transact(stun::Method method, Fill fill, const stun::Endpoint& peer);
+  std::vector<std::uint8_t> request(stun::Method method, Fill fill,
+                                    const stun::Endpoint& peer) const;
   std::vector<std::uint8_t> exchange(stun::Bytes request);
 
   LoopbackSocket socket_;

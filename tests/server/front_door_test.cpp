@@ -212,15 +212,21 @@ TEST(FrontDoor, ClosesTheOldestUndecidedOfASourceThatHasTooMany) {
   EXPECT_EQ(house.door->counters().refused_limit, 1U);
 }
 
-TEST(FrontDoor, LimitsTheUndecidedOfAll) {
+TEST(FrontDoor, ClosesTheOldestUndecidedOfAllWhenThereAreTooMany) {
   FrontDoorLimits limits;
   limits.undecided = 2;
   House house(spec(net::TlsMode::off), limits);
   LoopbackClient first(house.endpoint());
+  ASSERT_TRUE(house.until([&] { return house.door->undecided() == 1; }));
   LoopbackClient second(house.endpoint());
   ASSERT_TRUE(house.until([&] { return house.door->undecided() == 2; }));
   LoopbackClient third(house.endpoint());
-  EXPECT_TRUE(house.until([&] { return third.ended(); }));
+  ASSERT_TRUE(house.until([&] { return first.ended(); }));
+  EXPECT_EQ(house.door->undecided(), 2U);
+  EXPECT_EQ(house.door->counters().refused_limit, 1U);
+  third.send("GET");
+  EXPECT_TRUE(house.until([&] { return house.http.size() == 1; })) << "the newcomer is served";
+  EXPECT_FALSE(second.ended());
 }
 
 TEST(FrontDoor, StopsWithoutTouchingTheDecided) {
