@@ -197,6 +197,7 @@ bool HttpConnection::upgrade(const HttpRequest& request) {
     respond(answer.error());
     return false;
   }
+  handler_.on_upgraded(*this, *answer);
   connection_.write(stun::as_bytes(to_bytes(*answer, {})));
   socket_ = std::make_unique<WebSocket>();
   mode_ = Mode::websocket;

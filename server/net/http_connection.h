@@ -43,6 +43,8 @@ class HttpHandler {
   // An answer that the connection gives by itself, to what is no proper request or WebSocket
   // handshake. The handler may count it and add headers; it must not destroy the connection here.
   virtual void on_refused(HttpConnection& /*connection*/, HttpResponse& /*answer*/) {}
+  // The same for the 101 of a WebSocket.
+  virtual void on_upgraded(HttpConnection& /*connection*/, HttpResponse& /*answer*/) {}
 
  protected:
   ~HttpHandler() = default;

@@ -226,6 +226,9 @@ void HttpReader::finish_head() {
   for (const auto& [name, value] : request_.headers) {
     if (name == "connection" && has_token(value, "close")) request_.keep_alive = false;
   }
+  // RFC 9110 §7.8: HTTP/1.0 knows no Upgrade.
+  if (http_1_0_)
+    std::erase_if(request_.headers, [](const auto& f) { return f.first == "upgrade"; });
   if (!find_body_length()) return;
   if (const auto expect = request_.header("expect")) {
     if (to_lower(*expect) != "100-continue")

@@ -39,6 +39,29 @@ std::string accept_value(std::string_view key) {  // RFC 6455 §4.2.2 step 5.4
   return reinterpret_cast<const char*>(encoded.data());
 }
 
+// RFC 3629 §4: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    const unsigned lead = byte(0);
+    const std::size_t size = lead < 0x80   ? 1
+                             : lead < 0xc2 ? 0
+                             : lead < 0xe0 ? 2
+                             : lead < 0xf0 ? 3
+                                           : 4;
+    if (size == 0 || lead > 0xf4 || size > text.size()) return false;
+    for (std::size_t i = 1; i < size; ++i) {
+      if ((byte(i) & 0xc0U) != 0x80U) return false;
+    }
+    const unsigned second = size > 2 ? byte(1) : 0x90;
+    const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
+    const bool beyond = (lead == 0xed && second > 0x9f) || (lead == 0xf4 && second > 0x8f);
+    if (overlong || beyond) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
 bool any_token(const HttpRequest& request, std::string_view field, std::string_view token) {
   return std::any_of(request.headers.begin(), request.headers.end(), [&](const auto& header) {
     return header.first == field && has_token(header.second, token);
@@ -80,8 +103,16 @@ tl::expected<HttpResponse, HttpResponse> accept_websocket(const HttpRequest& req
 
 // What wslay calls. noexcept: an exception must not travel through C code.
 struct WebSocketCallbacks {
+  // What is wrong with the peer's close frame, 0 when nothing is: wslay lets half a code pass, and
+  // of a reason that comes in pieces it does not look at all bytes.
+  static std::uint16_t fault_of(const wslay_event_on_msg_recv_arg& message) noexcept {
+    if (message.msg_length == 1) return WSLAY_CODE_PROTOCOL_ERROR;
+    const std::string_view all(reinterpret_cast<const char*>(message.msg), message.msg_length);
+    if (all.size() <= 2 || is_utf8(all.substr(2))) return 0;
+    return WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA;
+  }
+
   static std::uint16_t close_code_of(const wslay_event_on_msg_recv_arg& message) noexcept {
-    if (message.msg_length == 1) return WSLAY_CODE_PROTOCOL_ERROR;  // half a code
     return message.status_code == 0 ? std::uint16_t{WSLAY_CODE_NO_STATUS_RCVD}
                                     : message.status_code;
   }
@@ -120,8 +151,9 @@ struct WebSocketCallbacks {
       case WSLAY_PONG:
         socket.events_.emplace_back(WebSocketPong{});
         break;
-      case WSLAY_CONNECTION_CLOSE:  // answered by wslay
-        socket.end(close_code_of(*message));
+      case WSLAY_CONNECTION_CLOSE:  // answered by wslay, unless there is a fault
+        socket.fault_ = fault_of(*message);
+        if (socket.fault_ == 0) socket.end(close_code_of(*message));
         break;
       default:  // pings are answered by wslay
         break;
@@ -151,11 +183,13 @@ void WebSocket::feed(stun::Bytes bytes) {
   input_ = bytes;
   const bool broken = wslay_event_recv(context_.get()) != 0;
   input_ = {};
-  if (broken && !ended_ && wslay_event_get_close_sent(context_.get()) == 0) {
-    // The frame itself made no sense. wslay has queued a close frame without a code; the peer shall
-    // learn the reason: 1002, protocol error.
-    output_ += "\x88\x02\x03\xea";
-    return end(WSLAY_CODE_PROTOCOL_ERROR);
+  // The frame itself made no sense. wslay has queued a close frame without a code; the peer shall
+  // learn the reason.
+  const bool we_closed = wslay_event_get_close_sent(context_.get()) != 0;
+  if (broken && !ended_ && !we_closed) fault_ = WSLAY_CODE_PROTOCOL_ERROR;
+  if (fault_ != 0) {
+    if (!we_closed) output_.append({'\x88', '\x02', '\x03', static_cast<char>(fault_ & 0xff)});
+    return end(fault_);
   }
   pump_output();
   if (ended_) return;

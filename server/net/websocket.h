@@ -77,6 +77,7 @@ class WebSocket {
   stun::Bytes input_;  // only during feed()
   std::string output_;
   std::deque<WebSocketEvent> events_;
+  std::uint16_t fault_ = 0;  // of the peer, that wslay does not answer as it should: 1002 or 1007
   bool ended_ = false;
 };
 

@@ -302,6 +302,46 @@ TEST(TlsContext, SelectsHttpOrTurnAndNothingElse) {
   EXPECT_EQ(selected({}), "");
 }
 
+// Whether a client that offers only this gets through its handshake.
+bool accepted(int version, const char* ciphers) {
+  Peer peer(TlsMode::on);
+  LoopbackClient client(peer.endpoint());
+  client.start_tls({}, nullptr, version);
+  // Also of TLS 1.3's, which have a list of their own.
+  if (version == TLS1_3_VERSION) {
+    EXPECT_EQ(SSL_set_ciphersuites(client.ssl(), ciphers), 1) << ciphers;
+  } else {
+    EXPECT_EQ(SSL_set_cipher_list(client.ssl(), ciphers), 1) << ciphers;
+  }
+  EXPECT_TRUE(peer.until([&] { return client.ended() || client.handshake_done(); }));
+  return client.handshake_done();
+}
+
+TEST(TlsContext, SpeaksTls12And13Only) {
+  EXPECT_FALSE(accepted(TLS1_VERSION, "ALL:@SECLEVEL=0"));
+  EXPECT_FALSE(accepted(TLS1_1_VERSION, "ALL:@SECLEVEL=0"));
+  EXPECT_TRUE(accepted(TLS1_2_VERSION, "ALL:@SECLEVEL=0"));
+  EXPECT_TRUE(accepted(TLS1_3_VERSION, "TLS_AES_128_GCM_SHA256"));
+}
+
+TEST(TlsContext, TakesCiphersWithForwardSecrecyAndAuthenticationOnly) {
+  for (const char* good : {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+                           "ECDHE-ECDSA-CHACHA20-POLY1305"}) {
+    EXPECT_TRUE(accepted(TLS1_2_VERSION, good)) << good;
+  }
+  for (const char* bad :
+       {"ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0", "ECDHE-ECDSA-AES256-SHA:@SECLEVEL=0",
+        "ECDHE-ECDSA-AES128-CCM:@SECLEVEL=0", "AES128-GCM-SHA256:@SECLEVEL=0",
+        "AES128-SHA:@SECLEVEL=0", "DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0",
+        "ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0", "AECDH-AES128-SHA:@SECLEVEL=0"}) {
+    EXPECT_FALSE(accepted(TLS1_2_VERSION, bad)) << bad;
+  }
+  for (const char* good :
+       {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
+    EXPECT_TRUE(accepted(TLS1_3_VERSION, good)) << good;
+  }
+}
+
 TEST(TlsContext, ResumesSessions) {
   Peer peer(TlsMode::on);
   LoopbackClient first(peer.endpoint());

@@ -85,6 +85,16 @@ class DtlsTestClient {
   bool ended() const { return ended_; }    // the server said close_notify
   bool failed() const { return failed_; }  // anything else that cannot be gone on with
   std::string version() const { return SSL_get_version(ssl_.get()); }
+  // In DER, once secured.
+  std::string server_certificate() const {
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+        SSL_get1_peer_certificate(ssl_.get()), &X509_free);
+    unsigned char* der = nullptr;
+    const int size = i2d_X509(certificate.get(), &der);
+    std::string copy(der, der + (size > 0 ? size : 0));
+    OPENSSL_free(der);
+    return copy;
+  }
   const std::vector<std::string>& received() const { return received_; }
   std::vector<std::string> take_received() { return std::exchange(received_, {}); }
   std::size_t bytes_in() const { return bytes_in_; }

@@ -25,7 +25,7 @@ const DtlsContext& context() {
 // One gate on one socket, and the association of whoever gets through last.
 class Server final : public DtlsAssociation::Handler {
  public:
-  Server() : gate_(context(), outgoing_) {
+  explicit Server(const DtlsContext& shown = context()) : gate_(shown, outgoing_) {
     socket_.watch(loop, [this] { collect(); });
   }
 
@@ -178,6 +178,37 @@ TEST(Dtls, RefusesOlderVersions) {
   DtlsTestClient client(server.endpoint(), DtlsTestClient::Version::dtls10);
   EXPECT_TRUE(server.until([&] { return client.pump().failed(); }));
   EXPECT_FALSE(server.secured);
+}
+
+TEST(Dtls, AReplacedCertificateIsShownToNewClientsAndTouchesNobodyElse) {
+  const tests::TestCertificate before;
+  const tests::TestCertificate after;
+  DtlsContext changing = DtlsContext::load(before.certificate(), before.key()).value();
+  Server server(changing);
+  DtlsTestClient old(server.endpoint());
+  ASSERT_TRUE(server.until([&] { return old.pump().secured() && server.secured; }));
+  changing.replace(DtlsContext::load(after.certificate(), after.key()).value());
+  old.send("still here");
+  ASSERT_TRUE(server.until([&] { return !old.pump().received().empty(); }));
+  server.association.reset();
+
+  DtlsTestClient fresh(server.endpoint());
+  ASSERT_TRUE(server.until([&] { return fresh.pump().secured(); }));
+  EXPECT_NE(fresh.server_certificate(), old.server_certificate());
+}
+
+TEST(Dtls, ACookieOutlivesTheCertificate) {
+  const tests::TestCertificate before;
+  const tests::TestCertificate after;
+  DtlsContext changing = DtlsContext::load(before.certificate(), before.key()).value();
+  Server server(changing);
+  DtlsTestClient client(server.endpoint());
+  client.never_repeat();
+  client.pump();
+  ASSERT_TRUE(server.until([&] { return server.datagrams == 1; }));  // and the cookie is out
+  changing.replace(DtlsContext::load(after.certificate(), after.key()).value());
+  EXPECT_TRUE(server.until([&] { return client.pump().secured(); }));
+  EXPECT_EQ(server.datagrams, 3U) << "a ClientHello without and one with the cookie, then the rest";
 }
 
 TEST(Dtls, NamesACertificateThatCannotBeRead) {

@@ -204,11 +204,28 @@ TEST(WebSocket, AnswersACloseAndTellsItsCode) {
 }
 
 TEST(WebSocket, RefusesCloseFramesThatBreakTheRules) {
-  WebSocket socket;
-  EXPECT_EQ(feed(socket, client_frame(kClose, "\x03")).closed, 1002) << "half a code";
+  EXPECT_EQ(close_code_after(client_frame(kClose, "\x03")), 1002) << "half a code";
   EXPECT_EQ(close_code_after(client_frame(kClose, close_payload(1005))), 1002);
   EXPECT_EQ(close_code_after(client_frame(kClose, close_payload(999))), 1002);
   EXPECT_EQ(close_code_after(client_frame(kClose, close_payload(1000, "\xff"))), 1007);
+  for (const char* reason : {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"}) {
+    const std::string frame = client_frame(kClose, close_payload(1000, reason));
+    WebSocket pieces;
+    std::string output;
+    std::uint16_t closed = 0;
+    for (const char& byte : frame) {
+      const Drained drained = feed(pieces, {&byte, 1});
+      output += drained.output;
+      if (drained.closed != 0) closed = drained.closed;
+    }
+    EXPECT_EQ(closed, 1007) << reason;
+    EXPECT_EQ(output, server_frame(kClose, close_payload(1007))) << reason;
+  }
+  WebSocket good;
+  EXPECT_EQ(
+      feed(good, client_frame(kClose, close_payload(1000, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x91\x8b")))
+          .closed,
+      1000);
 }
 
 TEST(WebSocket, SendsNothingAfterItsCloseFrame) {
