@@ -56,6 +56,7 @@ Control::Impl::Impl(net::Loop& loop, ControlOptions options, ControlSeams seams)
       hub_(options_.limits, options_.access, seams_.issuer),
       recorder_(loop, seams_.store, kMaxCommits),
       sources_(options_.max_connections_per_source),
+      entries_(options_.entries),
       hub_timer_(loop, [this] { on_hub_time(); }),
       second_timer_(loop, [this] { on_second(); }),
       revoke_timer_(loop, [this] { retry_revocations(); }),
@@ -187,6 +188,14 @@ void Control::Impl::signaling(const net::HttpRequest& request, const RequestCont
   if (auto may = check_rights(*action, request, context, caller); !may) {
     return with_cors(std::move(may.error()));
   }
+  if (!may_enter(*action, request, context, caller)) {
+    rate_limited_.fetch_add(1, std::memory_order_relaxed);
+    count(Abuse::rate_limited, context.client.address);
+    net::HttpResponse refused =
+        signaling_refusal(429, "Too many requests from your network. Please try again.");
+    refused.set("Retry-After", std::to_string(EntryLimiter::kRetryAfter.count()));
+    return with_cors(std::move(refused));
+  }
   ask_hub(std::move(*action), caller, context.request_id,
           [with_cors](const signaling::Answer& answer) { with_cors(signaling_response(answer)); });
 }
@@ -256,10 +265,14 @@ void Control::Impl::on_closed(net::HttpConnection& connection, std::uint16_t /*c
 }
 
 void Control::Impl::on_refused(net::HttpConnection& connection, net::HttpResponse& answer) {
+  on_upgraded(connection, answer);
+  count(Abuse::malformed, connection.peer().address);
+}
+
+void Control::Impl::on_upgraded(net::HttpConnection& connection, net::HttpResponse& answer) {
   RequestContext context;  // of a request that could not be read, only this much is known
   context.tls = connection.tls();
   add_security_headers(options_.origins, context, answer);
-  count(Abuse::malformed, connection.peer().address);
 }
 
 void Control::Impl::drain(std::chrono::milliseconds patience, std::function<void()> done) {
@@ -290,6 +303,7 @@ ControlStats Control::Impl::stats() const {
   stats.rooms = active_rooms_;
   stats.participants = participants_;
   stats.requests = requests_;
+  stats.rate_limited = rate_limited_;
   stats.messages = messages_;
   stats.forwarded = forwarded_;
   stats.lost_records = lost_records_;

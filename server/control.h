@@ -21,6 +21,7 @@
 
 #include "server/admin_backend.h"
 #include "server/api_tokens.h"
+#include "server/entry_limiter.h"
 #include "server/net/connection.h"
 #include "server/net/http_connection.h"
 #include "server/net/loop.h"
@@ -50,6 +51,8 @@ struct ControlOptions {
   std::size_t max_connections = 10'000;
   // Of one IPv4 address or IPv6 /64, which may be a whole clinic; more are closed unanswered.
   std::size_t max_connections_per_source = 256;
+  // Creating and joining rooms by strangers; API tokens and admin sessions are not counted.
+  EntryLimits entries;
   net::HttpTimeouts timeouts;
   std::function<signaling::Now()> clock;  // empty: the system's clocks
 };
@@ -78,6 +81,7 @@ struct ControlStats {
   std::uint64_t rooms = 0;         // active now
   std::uint64_t participants = 0;  // attached now
   std::uint64_t requests = 0;
+  std::uint64_t rate_limited = 0;  // of requests: refused because of ControlOptions::entries
   std::uint64_t messages = 0;      // from WebSockets
   std::uint64_t forwarded = 0;     // offers, answers, candidates
   std::uint64_t lost_records = 0;  // of what has happened, for want of room in the queue

@@ -80,6 +80,7 @@ class Control::Impl final : private net::HttpHandler {
   void on_socket_message(net::HttpConnection& connection, std::string_view text) override;
   void on_closed(net::HttpConnection& connection, std::uint16_t code) override;
   void on_refused(net::HttpConnection& connection, net::HttpResponse& answer) override;
+  void on_upgraded(net::HttpConnection& connection, net::HttpResponse& answer) override;
   RequestContext context_of(const Guest& guest, const net::HttpRequest& request);
   Respond respond_to(ConnectionId id, const RequestContext& context);
   void dispatch(Guest& guest, const net::HttpRequest& request, const RequestContext& context,
@@ -98,6 +99,9 @@ class Control::Impl final : private net::HttpHandler {
                                                      const net::HttpRequest& request,
                                                      const RequestContext& context,
                                                      signaling::Caller& caller);
+  // False: this network creates or joins rooms too often.
+  bool may_enter(const signaling::Action& action, const net::HttpRequest& request,
+                 const RequestContext& context, const signaling::Caller& caller);
 
   // ---- control_hub.cpp
   signaling::Now now() const;
@@ -141,6 +145,7 @@ class Control::Impl final : private net::HttpHandler {
   ConnectionId next_connection_ = 0;
   std::unordered_map<ConnectionId, Guest> guests_;
   SourceCounts sources_;  // of guests_
+  EntryLimiter entries_;
   net::Timer hub_timer_;
   net::Timer second_timer_;
   net::Timer revoke_timer_;
@@ -151,6 +156,7 @@ class Control::Impl final : private net::HttpHandler {
 
   std::atomic<std::uint64_t> connections_{0};
   std::atomic<std::uint64_t> requests_{0};
+  std::atomic<std::uint64_t> rate_limited_{0};
   std::atomic<std::uint64_t> sockets_{0};
   std::atomic<std::uint64_t> active_rooms_{0};
   std::atomic<std::uint64_t> participants_{0};

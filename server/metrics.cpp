@@ -107,6 +107,9 @@ void render_signaling(std::string& out, const SignalingMetrics& signaling) {
          signaling.connections);
   single(out, "bedside_http_requests_total", "counter", "HTTP requests answered.",
          signaling.requests);
+  single(out, "bedside_http_rate_limited_total", "counter",
+         "Requests to create or join a room that were refused because their network sent too many.",
+         signaling.rate_limited);
 }
 
 void render_store(std::string& out, const StoreMetrics& store) {

@@ -42,6 +42,7 @@ struct SignalingMetrics {
   std::uint64_t sockets = 0;       // WebSockets now
   std::uint64_t connections = 0;   // HTTP connections now, sockets included
   std::uint64_t requests = 0;
+  std::uint64_t rate_limited = 0;
 };
 
 struct StoreMetrics {

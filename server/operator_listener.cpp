@@ -32,15 +32,29 @@ void answer_drain(bool told, bool draining, httplib::Response& response) {
 }
 
 // PUT and DELETE: a page in a browser on this machine cannot send them here without being asked
-// first (CORS), and it is told no.
-void serve_drain(httplib::Server& server, std::function<bool(bool)> drain) {
-  server.Put("/drain", [drain](const httplib::Request&, httplib::Response& response) {
-    answer_drain(drain(true), true, response);
-  });
-  server.Delete("/drain",
-                [drain = std::move(drain)](const httplib::Request&, httplib::Response& response) {
-                  answer_drain(drain(false), false, response);
-                });
+// first (CORS), and it is told no. One whose own name was made to lead here (DNS rebinding) needs
+// not ask, but its browser sends an Origin with them, and the operator's tools send none.
+void serve_drain(httplib::Server& server, const std::function<bool(bool)>& drain) {
+  const auto serve = [drain](bool wanted) {
+    return [drain, wanted](const httplib::Request& request, httplib::Response& response) {
+      if (!request.has_header("Origin")) return answer_drain(drain(wanted), wanted, response);
+      response.status = 403;
+      response.set_content("not for pages\n", "text/plain; charset=utf-8");
+    };
+  };
+  server.Put("/drain", serve(true));
+  server.Delete("/drain", serve(false));
+}
+
+// Nothing here is a page: what a browser makes of it shall be text, unseen by other sites.
+const httplib::Headers& operator_headers() {
+  static const httplib::Headers kHeaders{
+      {"Cache-Control", "no-store"},
+      {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+      {"Cross-Origin-Resource-Policy", "same-origin"},
+      {"Referrer-Policy", "no-referrer"},
+      {"X-Content-Type-Options", "nosniff"}};
+  return kHeaders;
 }
 
 }  // namespace
@@ -81,6 +95,7 @@ tl::expected<std::unique_ptr<OperatorListener>, std::string> OperatorListener::s
   server.set_read_timeout(kTimeoutSeconds);
   server.set_write_timeout(kTimeoutSeconds);
   server.set_payload_max_length(1024);
+  server.set_default_headers(operator_headers());
   server.Get("/healthz", [health = std::move(sources.health)](const httplib::Request&,
                                                               httplib::Response& response) {
     answer_health(health(), response);
@@ -89,7 +104,7 @@ tl::expected<std::unique_ptr<OperatorListener>, std::string> OperatorListener::s
                                                                 httplib::Response& response) {
     response.set_content(render_prometheus(metrics()), "text/plain; version=0.0.4; charset=utf-8");
   });
-  if (sources.drain) serve_drain(server, std::move(sources.drain));
+  if (sources.drain) serve_drain(server, sources.drain);
 
   const std::string host = listen.address.to_string();
   if (listen.port == 0) {

@@ -1,8 +1,7 @@
 #include "server/routes.h"
 
+#include <algorithm>
 #include <array>
-
-#include "server/net/http_message.h"
 
 namespace bedside::server {
 namespace {
@@ -45,7 +44,14 @@ const Route& find_route(std::string_view path) {
 }
 
 bool allows(const Route& route, std::string_view method) {
-  return route.methods.empty() || net::has_token(route.methods, method);
+  if (route.methods.empty()) return true;
+  // RFC 9110 §9.1: methods are case-sensitive.
+  for (std::string_view rest = route.methods; !rest.empty();) {
+    const std::string_view each = rest.substr(0, rest.find(", "));
+    if (each == method) return true;
+    rest.remove_prefix(std::min(rest.size(), each.size() + 2));
+  }
+  return false;
 }
 
 }  // namespace bedside::server

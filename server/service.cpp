@@ -499,8 +499,8 @@ Metrics Service::metrics() const {
   metrics.version = kVersion;
   for (const RelayStats* shard : lanes_->stats()) metrics.relays.push_back(relay_metrics(*shard));
   const ControlStats control = control_->stats();
-  metrics.signaling = {control.rooms, control.participants, control.sockets, control.connections,
-                       control.requests};
+  metrics.signaling = {control.rooms,       control.participants, control.sockets,
+                       control.connections, control.requests,     control.rate_limited};
   const store::Stats stats = store_->stats();
   metrics.store = {stats.commits, stats.failed + stats.refused, stats.records,
                    stats.lost + control.lost_records, stats.queued};

@@ -103,6 +103,7 @@ TEST(Config, EveryKeyIsRead) {
   const ScratchFolder folder;
   folder.write("secret", "a secret of good length\n", 0600);
   folder.write("phone.password", "pass word\n", 0600);
+  std::filesystem::create_directory(folder.path() / "acme");
   const auto checked = parse_config(R"(
 data_dir = "data"
 public_host = "visit.example.org"
@@ -113,6 +114,7 @@ phone = "+1 555 0100"
 listen = []
 [http]
 listen = ["127.0.0.1:8080", "[::1]:8080"]
+acme_webroot = "acme"
 [turn]
 listen = ["[::]:3478"]
 relay_ports = "50000-50999"
@@ -152,6 +154,7 @@ listen = "[::1]:9000"
   EXPECT_EQ(config.data_dir, folder.path() / "data");
   EXPECT_EQ(config.practice.phone, "+1 555 0100");
   EXPECT_EQ(config.http.listen.size(), 2U);
+  EXPECT_EQ(config.http.acme_webroot, folder.path() / "acme");
   EXPECT_EQ(config.turn.relay_ports.last, 50999);
   EXPECT_EQ(config.turn.external_ip.size(), 2U);
   ASSERT_EQ(config.turn.alternate_server.size(), 2U);

@@ -48,7 +48,11 @@ inline AdvertisedRelay test_relay() {
 
 class ControlRig {
  public:
-  explicit ControlRig(ControlOptions options = {}) : options_(std::move(options)) { start(); }
+  // With `tls` there is a second listener, "https"; it outlives the rig.
+  explicit ControlRig(ControlOptions options = {}, const net::TlsContext* tls = nullptr)
+      : options_(std::move(options)), tls_(tls) {
+    start();
+  }
   ~ControlRig() { stop(); }
 
   // As after a crash or a stop: a new process on the same file.
@@ -77,12 +81,14 @@ class ControlRig {
     tasks_ = std::make_unique<net::Mailbox<std::function<void()>>>(
         *loop_, 64, [](const std::function<void()>& task) { task(); });
     control_->restore(*store_->load());
-    const ListenerSpec listener{
-        *stun::Endpoint::parse("127.0.0.1:0"), "http", net::TlsMode::off, true, false, false};
-    auto door = FrontDoor::open(*loop_, std::span(&listener, 1), nullptr);
+    const stun::Endpoint any = *stun::Endpoint::parse("127.0.0.1:0");
+    std::vector<ListenerSpec> listeners{{any, "http", net::TlsMode::off, true, false, false}};
+    if (tls_ != nullptr) listeners.push_back({any, "https", net::TlsMode::on, false, true, false});
+    auto door = FrontDoor::open(*loop_, listeners, tls_);
     ASSERT_TRUE(door) << door.error().message;
     door_ = std::move(*door);
     port_ = door_->listeners()[0].endpoint.port;
+    tls_port_ = door_->listeners().back().endpoint.port;
     door_->start([](net::DetachedConnection, const ListenerSpec&) {},
                  [this](net::DetachedConnection connection, const ListenerSpec& spec) {
                    control_->adopt(std::move(connection), spec.name);
@@ -114,7 +120,11 @@ class ControlRig {
   }
 
   std::uint16_t port() const { return port_; }
+  std::uint16_t tls_port() const { return tls_port_; }
   Control& control() { return *control_; }
+  net::Loop& loop() { return *loop_; }
+  store::Store& store() { return *store_; }
+  AuditTrail& trail() { return trail_; }
   std::vector<std::string> revoked() {
     const std::lock_guard lock(mutex_);
     return revoked_;
@@ -155,6 +165,7 @@ class ControlRig {
   static constexpr std::array<std::uint8_t, 32> kKey{1, 2, 3};
 
   ControlOptions options_;
+  const net::TlsContext* tls_;
   ScratchFolder folder_;
   turn::Credentials credentials_ = test_credentials();
   AuditTrail trail_{kKey, kKey};
@@ -170,6 +181,7 @@ class ControlRig {
   std::unique_ptr<net::Mailbox<std::function<void()>>> tasks_;
   std::unique_ptr<FrontDoor> door_;
   std::uint16_t port_ = 0;
+  std::uint16_t tls_port_ = 0;
   std::thread thread_;
 };
 

@@ -66,12 +66,45 @@ TEST(OperatorListener, DrainsByPutAndAcceptsAgainByDelete) {
   EXPECT_EQ(client.Post("/drain", "", "text/plain")->status, 404) << "what any web page can send";
   EXPECT_EQ(client.Get("/drain")->status, 404);
   EXPECT_FALSE(draining);
+  const httplib::Headers page{{"Origin", "http://rebound.example:9641"}};
+  EXPECT_EQ(client.Put("/drain", page, "", "text/plain")->status, 403) << "its name leads here";
+  EXPECT_FALSE(draining);
   EXPECT_EQ(client.Put("/drain", "", "text/plain")->status, 200);
   EXPECT_TRUE(draining);
   EXPECT_EQ(client.Delete("/drain")->status, 200);
   EXPECT_FALSE(draining);
   busy = true;
   EXPECT_EQ(client.Put("/drain", "", "text/plain")->status, 503);
+}
+
+TEST(OperatorListener, EveryAnswerHasTheHeadersThatKeepBrowsersFromMisreadingIt) {
+  OperatorSources sources;
+  sources.health = [] { return Health{false, true}; };
+  sources.metrics = [] { return Metrics{}; };
+  sources.drain = [](bool) { return true; };
+  auto listener = OperatorListener::start(loopback(0), std::move(sources));
+  ASSERT_TRUE(listener) << listener.error();
+  httplib::Client client("127.0.0.1", (*listener)->port());
+  const std::string large(4096, 'x');
+  std::vector<std::pair<int, httplib::Result>> answers;
+  answers.emplace_back(200, client.Get("/metrics"));
+  answers.emplace_back(503, client.Get("/healthz"));
+  answers.emplace_back(404, client.Get("/"));
+  answers.emplace_back(404, client.Post("/drain", "", "text/plain"));
+  answers.emplace_back(200, client.Put("/drain", "", "text/plain"));
+  answers.emplace_back(403, client.Delete("/drain", {{"Origin", "null"}}));
+  answers.emplace_back(413, client.Put("/drain", large, "text/plain"));
+  for (const auto& [status, answer] : answers) {
+    ASSERT_TRUE(answer) << status;
+    EXPECT_EQ(answer->status, status);
+    EXPECT_EQ(answer->get_header_value("X-Content-Type-Options"), "nosniff") << status;
+    EXPECT_EQ(answer->get_header_value("Cache-Control"), "no-store") << status;
+    EXPECT_EQ(answer->get_header_value("Content-Security-Policy"),
+              "default-src 'none'; frame-ancestors 'none'")
+        << status;
+    EXPECT_EQ(answer->get_header_value("Referrer-Policy"), "no-referrer") << status;
+    EXPECT_FALSE(answer->has_header("Access-Control-Allow-Origin")) << status;
+  }
 }
 
 TEST(OperatorListener, RefusesAddressesOthersCanReach) {

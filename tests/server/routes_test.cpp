@@ -34,6 +34,8 @@ TEST(Routes, WhatGrantsOrChangesSomethingIsRecorded) {
 TEST(Routes, MethodsAreThoseOfTheTable) {
   EXPECT_TRUE(allows(find_route("/session/main.js"), "HEAD"));
   EXPECT_FALSE(allows(find_route("/session/main.js"), "POST"));
+  EXPECT_FALSE(allows(find_route("/session/main.js"), "get"));
+  EXPECT_FALSE(allows(find_route("/session/main.js"), "GET, HEAD"));
   EXPECT_TRUE(allows(find_route("/api/webrtc-signaling"), "BREW")) << "its handler answers 405";
 }
 
