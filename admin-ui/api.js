@@ -15,6 +15,10 @@ const kPatienceMs = 20_000;
 let onSession = () => {};
 export function watchSession(callback) { onSession = callback; }
 
+// Told what every answer to somebody who is logged in says of the server's certificate.
+let onCertificate = () => {};
+export function watchCertificate(callback) { onCertificate = callback; }
+
 async function request(method, path, { body, automatic = false } = {}) {
   const headers = { 'X-Bedside-Admin': '1' };
   // What the page does by itself must not keep a forgotten session alive.
@@ -32,6 +36,7 @@ async function request(method, path, { body, automatic = false } = {}) {
     throw new ApiError('offline', 'The server does not answer. Your network or the server may be down.');
   }
   if (answer.session) onSession(answer.session.secondsLeft);
+  if (answer.certificate) onCertificate(answer.certificate);
   if (response.ok && answer.success) return answer;
   const details = { status: response.status, code: answer.code ?? '', seconds: Number(response.headers.get('Retry-After')) || 0 };
   if (answer.code === 'login-required') {

@@ -1,7 +1,8 @@
 // The admin page: decides which door or screen is shown.
 
-import { get } from './api.js';
+import { get, watchCertificate } from './api.js';
 import { auditScreen } from './audit.js';
+import { CertificateAlarm } from './certificate.js';
 import { door, loginDoor, setUpDoor } from './doors.js';
 import { el } from './dom.js';
 import { relayScreen } from './relay.js';
@@ -48,9 +49,13 @@ async function arrive(code, notice) {
 
 function enter(account) {
   const session = new Session(account);
+  const alarm = new CertificateAlarm();
+  watchCertificate((certificate) => alarm.hear(certificate));
   const made = new Map();
   const tabs = kScreens.map(({ id, title }) => el('a', { href: `#${id}` }, title));
-  const place = el('main', { class: 'screen', id: 'screen', tabindex: '-1' });
+  const body = el('div', {});
+  // What is said on every screen stays in its place: moved, it would be read out again.
+  const place = el('main', { class: 'screen', id: 'screen', tabindex: '-1' }, session.banner, alarm.node, body);
   const frame = el('div', {},
     el('a', { class: 'skip', href: '#screen', onclick: (event) => { event.preventDefault(); place.focus(); } }, 'Skip to the content'),
     el('header', { class: 'top' }, el('div', { class: 'top-inner' },
@@ -72,7 +77,7 @@ function enter(account) {
     current = made.get(shown);
     tabs.forEach((tab, i) => (i === index ? tab.setAttribute('aria-current', 'page') : tab.removeAttribute('aria-current')));
     document.title = `${title} · Bedside administration`;
-    place.replaceChildren(session.banner, current.node);
+    body.replaceChildren(current.node);
     current.enter(argument && decodeURIComponent(argument));
     if (moved) place.querySelector('h1').focus();
   };

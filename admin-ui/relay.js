@@ -1,8 +1,9 @@
 // Relay: what the TURN relay carries right now. Rates come from counters, so a missed refresh loses nothing.
 
 import { get } from './api.js';
+import { goodUntil } from './certificate.js';
 import { el } from './dom.js';
-import { bits, bytes, count, plural, timestamp } from './format.js';
+import { bits, bytes, count, plural } from './format.js';
 import { Refresh } from './refresh.js';
 import { Sparkline } from './sparkline.js';
 
@@ -36,25 +37,11 @@ function rates(before, now) {
   };
 }
 
-const kDay = 86_400_000;
-const kRenewalIsLate = 14 * kDay;  // certbot renews 30 days before the end
-
-// What the practice must know of its certificate, and the warning when somebody has to act.
-function certificateRow({ expires, problem }, now) {
-  const left = expires - now;
-  const when = left <= 0 ? `expired on ${timestamp(expires)}` : `good until ${timestamp(expires)} (${plural(Math.floor(left / kDay), 'day')})`;
-  if (problem) return { when, warning: `The new certificate cannot be used, so the old one is still shown to visitors. Please tell whoever looks after this server: ${problem}` };
-  if (left <= 0) return { when, warning: 'The certificate has expired: browsers warn every visitor. Please tell whoever looks after this server.' };
-  if (left < kRenewalIsLate) return { when, warning: 'The certificate expires soon and was not renewed. Please tell whoever looks after this server.' };
-  return { when, warning: '' };
-}
-
 export function relayScreen() {
   const open = new Figure('Connections through the relay', 'One for each browser that cannot reach the others directly.');
   const traffic = new Figure('Traffic', 'Sound and picture, still encrypted.');
   const packets = new Figure('Packets', 'Both directions together.');
   const totals = el('dl', {});
-  const alarm = el('div', { class: 'note warn', role: 'alert', hidden: true });
   let before = null;
 
   const show = (figures) => {
@@ -73,19 +60,13 @@ export function relayScreen() {
       ['Carried into browsers', `${bytes(figures.bytesToClients)} in ${plural(figures.packetsToClients, 'packet')}`],
       ['Dropped', plural(figures.packetsDropped, 'packet')],
     ];
-    if (figures.certificate) {
-      const { when, warning } = certificateRow(figures.certificate, figures.now);
-      rows.push(['Certificate', when]);
-      alarm.hidden = !warning;
-      if (alarm.textContent !== warning) alarm.textContent = warning;  // said once by screen readers
-    }
+    if (figures.certificate) rows.push(['Certificate', goodUntil(figures.certificate)]);
     totals.replaceChildren(...rows.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))));
   };
 
   const refresh = new Refresh({ seconds: kRefreshSeconds, ask: (automatic) => get('relay', { automatic }), show });
   const node = el('div', { class: 'screen-body' },
     el('div', { class: 'screen-head' }, el('h1', { tabindex: '-1' }, 'Relay'), refresh.label),
-    alarm,
     el('p', { class: 'quiet' }, 'When two browsers cannot reach each other, the relay carries their call. Zero during a visit is good news: that visit goes directly from browser to browser.'),
     el('div', { class: 'figures' }, open.node, traffic.node, packets.node),
     el('section', { class: 'card totals' }, el('h2', {}, 'Since the server started'), totals));

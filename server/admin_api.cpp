@@ -158,8 +158,13 @@ class AdminApi::Impl {
                                            const net::HttpRequest& request,
                                            const RequestContext& context);
   SessionView view(const AdminSession& session) const {
-    return {session.account,
-            std::chrono::floor<std::chrono::seconds>(sessions_.time_left(session, now()))};
+    SessionView shown{session.account, std::chrono::floor<std::chrono::seconds>(
+                                           sessions_.time_left(session, now()))};
+    if (const auto certificate = backend_.relay().certificate) {
+      const auto left = certificate->expires - std::chrono::floor<std::chrono::seconds>(wall_now());
+      shown.certificate = CertificateView{certificate->expires, left, certificate->problem};
+    }
+    return shown;
   }
   void before_session(Action action, const net::HttpRequest& request, const std::string& cookies,
                       const AdminSession* session, const RequestContext& context, Respond respond);

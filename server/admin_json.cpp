@@ -13,8 +13,15 @@ net::HttpResponse answer(int status, const Json& body) {
 }
 
 Json success(const SessionView& session) {
-  return {{"success", true},
-          {"session", {{"account", session.account}, {"secondsLeft", session.left.count()}}}};
+  Json body = {{"success", true},
+               {"session", {{"account", session.account}, {"secondsLeft", session.left.count()}}}};
+  if (session.certificate) {
+    body["certificate"] = {
+        {"expires", std::chrono::milliseconds(session.certificate->expires).count()},
+        {"secondsLeft", session.certificate->left.count()},
+        {"problem", session.certificate->problem}};
+  }
+  return body;
 }
 
 std::optional<Json> object(std::string_view body) {
@@ -186,11 +193,6 @@ net::HttpResponse admin_relay(const RelayFigures& figures, std::chrono::millisec
   body["bytesToPeers"] = figures.bytes_to_peers;
   body["bytesToClients"] = figures.bytes_to_clients;
   body["packetsDropped"] = figures.packets_dropped;
-  if (figures.certificate) {
-    body["certificate"] = {
-        {"expires", std::chrono::milliseconds(figures.certificate->expires).count()},
-        {"problem", figures.certificate->problem}};
-  }
   return answer(200, body);
 }
 

@@ -34,10 +34,18 @@ std::optional<LoginRequest> parse_login(std::string_view body);
 std::optional<RoomWish> parse_room_wish(std::string_view body);
 std::optional<std::string> parse_room_id(std::string_view body);
 
-// What every answer to somebody who is logged in says about the session.
+struct CertificateView {
+  std::chrono::seconds expires{};  // Unix time
+  std::chrono::seconds left{};     // by this machine's clock: the browser's may be wrong
+  std::string problem;             // as in CertificateFigures
+};
+
+// What every answer to somebody who is logged in says: about the session, and what has to be seen
+// on every screen.
 struct SessionView {
   std::string account;
   std::chrono::seconds left{};
+  std::optional<CertificateView> certificate = {};  // nothing without TLS
 };
 
 // `code` is for the page, `error` for people. retry_after > 0 becomes a header.

@@ -5,7 +5,7 @@
 // BEDSIDE_CHROMIUM the browser, default /usr/bin/chromium
 
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -81,16 +81,21 @@ export async function assertAccessible(page, state) {
   assert.deepEqual(serious, [], `Accessibility of ${state}`);
 }
 
-/** A running server on loopback with its own folder; `access` as in its configuration. */
+/**
+ * A running server on loopback with its own folder; `access` as in its configuration. `certificateDays`: it
+ * serves https too, with a certificate that is good for so long.
+ */
 export class Server {
   #process = null;
   #log = [];
 
   /** @returns {Promise<Server>} */
-  static async start({ access = 'open' } = {}) {
+  static async start({ access = 'open', certificateDays = 0 } = {}) {
     const server = new Server();
     server.access = access;
     server.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bedside-browser-'));
+    server.https = certificateDays > 0;
+    if (server.https) server.makeCertificate(certificateDays);
     // A free port may be taken before the server binds it: then others are tried.
     for (let attempt = 1; ; attempt += 1) {
       await server.#configure();
@@ -119,6 +124,15 @@ export class Server {
     const { status, body } = await this.post({ action: 'create-room', appointmentId: 1, roomName: name });
     assert.equal(status, 200, JSON.stringify(body));
     return body.room.roomId;
+  }
+
+  /** Puts a new certificate and key where the server reads them. */
+  makeCertificate(days) {
+    const at = (name) => path.join(this.folder, name);
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+      '-days', String(days), '-subj', '/CN=localhost', '-keyout', at('key.pem'), '-out', at('chain.pem')],
+    { stdio: 'ignore' });
+    fs.chmodSync(at('key.pem'), 0o600);
   }
 
   /** Runs the binary's command line against this server. @returns {Promise<string>} its output */
@@ -153,7 +167,9 @@ export class Server {
   }
 
   async #configure() {
-    const [http, turn, operator] = await Promise.all([freePort(), freePort(), freePort()]);
+    const [http, turn, operator, https] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+    const secure = this.https
+      ? `listen = ["127.0.0.1:${https}"]\ncertificate = "chain.pem"\nprivate_key = "key.pem"` : 'listen = []';
     this.origin = `http://127.0.0.1:${http}`;
     this.operatorOrigin = `http://127.0.0.1:${operator}`;
     fs.writeFileSync(path.join(this.folder, 'bedside.toml'), `
@@ -162,7 +178,7 @@ public_host = "localhost"
 [http]
 listen = ["127.0.0.1:${http}"]
 [https]
-listen = []
+${secure}
 [turn]
 listen = ["127.0.0.1:${turn}"]
 [signaling]
