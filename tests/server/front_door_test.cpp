@@ -96,6 +96,27 @@ TEST_P(EveryMode, TakesTheFirstByteAlone) {
   EXPECT_EQ(stun::as_text(house.http[0].early), "P");
 }
 
+TEST(FrontDoor, LetsTheFirstByteDecideWhateverAlpnSays) {
+  const std::string http = "\x08http/1.1";
+  const std::string turn = "\x09stun.turn";
+  const std::string h2 = "\x02h2";
+  for (const std::string& offered : {std::string(), http, turn, h2, turn + http, h2 + turn}) {
+    for (const std::string_view first : {std::string_view("GET / HTTP/1.1\r\n"), kStun}) {
+      House house(spec(net::TlsMode::on));
+      LoopbackClient client(house.endpoint());
+      client.start_tls({offered.begin(), offered.end()});
+      ASSERT_TRUE(house.until([&] { return client.handshake_done(); }));
+      // One byte a record.
+      for (const char& byte : first) client.send({&byte, 1});
+      ASSERT_TRUE(house.until([&] {
+        client.pump();
+        return house.turn.size() + house.http.size() == 1;
+      }));
+      EXPECT_EQ(house.turn.size(), first == kStun ? 1U : 0U) << offered;
+    }
+  }
+}
+
 TEST_P(EveryMode, ClosesOnAFirstByteThatIsNeither) {
   for (const std::string& first : {std::string("\x04", 1), std::string("\x40"), std::string("\xff"),
                                    std::string(" GET"), std::string("1")}) {
