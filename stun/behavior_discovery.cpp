@@ -34,12 +34,13 @@ std::optional<Wish> read_wish(const MessageView& request, bool datagram) noexcep
   wish.padded = request.has(Attribute::padding);
   const auto port = request.find(Attribute::response_port);
   const bool changes = request.has(Attribute::change_request);
-  if (!datagram && (wish.padded || port || changes)) return std::nullopt;
+  if (!datagram && (wish.padded || port)) return std::nullopt;
   if (changes) {
     const auto flags = request.u32(Attribute::change_request);
     if (!flags) return std::nullopt;
     wish.change_address = (*flags & kChangeAddress) != 0;
     wish.change_port = (*flags & kChangePort) != 0;
+    if (!datagram && (wish.change_address || wish.change_port)) return std::nullopt;
   }
   if (port) {
     // §7.5: a port and two bytes of padding, which some count as part of the value.
@@ -50,7 +51,8 @@ std::optional<Wish> read_wish(const MessageView& request, bool datagram) noexcep
   return wish;
 }
 
-// The layout of MAPPED-ADDRESS (RFC 8489 §14.1), which RESPONSE-ORIGIN and OTHER-ADDRESS share.
+// The layout of MAPPED-ADDRESS (RFC 8489 §14.1), which RESPONSE-ORIGIN and OTHER-ADDRESS share
+// (§7.1).
 void add_address(MessageWriter& writer, Attribute type, const Endpoint& endpoint) noexcept {
   std::array<std::uint8_t, 20> value{};
   const Bytes address = endpoint.address.bytes();
@@ -107,6 +109,8 @@ DiscoveryAnswer answer_discovery(const MessageView& request, const Endpoint& sou
     answer.from = addresses.other(server, wish->change_address, wish->change_port);
     answer.to.port = wish->port.value_or(source.port);
     reply.add_xor_address(Attribute::xor_mapped_address, source);
+    // Once more in plain: where the two differ, something on the way rewrites addresses (§3.6).
+    add_address(reply, Attribute::mapped_address, source);
     add_address(reply, Attribute::response_origin, answer.from);
     add_address(reply, Attribute::other_address, addresses.other(server, true, true));
     if (wish->padded) {

@@ -28,12 +28,13 @@ struct DiscoveryAnswer {
 };
 
 // Answers a Binding request that came from `source` to `server`, one of the four, with
-// XOR-MAPPED-ADDRESS, RESPONSE-ORIGIN and OTHER-ADDRESS (RFC 5780 §6.1, §7): 56 bytes for IPv4, 92
-// for IPv6. No MAPPED-ADDRESS, as without discovery.
+// XOR-MAPPED-ADDRESS, MAPPED-ADDRESS, RESPONSE-ORIGIN and OTHER-ADDRESS (RFC 5780 §6.1, §7): 68
+// bytes for IPv4, 116 for IPv6.
 //
-// CHANGE-REQUEST, RESPONSE-PORT and PADDING make sense only where each datagram stands for itself:
-// with any of them a request over a stream or DTLS (`datagram` false) is answered with 400, and so
-// are RESPONSE-PORT together with PADDING (§7.6), and values nobody can mean.
+// A change of address or port, RESPONSE-PORT and PADDING make sense only where each datagram stands
+// for itself (§3.2, §3.3, §3.5): with any of them a request over a stream or DTLS (`datagram`
+// false) is answered with 400, and so are RESPONSE-PORT together with PADDING (§6.1), and values
+// nobody can mean: RESPONSE-PORT 0, which §7.5 allows, is no port anybody hears at.
 //
 // PADDING is answered with as much of it as makes the answer no larger than the request: who is
 // reflected to gets no byte more than was sent, and a request that had to be fragmented still has

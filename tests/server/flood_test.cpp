@@ -241,7 +241,7 @@ TEST(Flood, What_strangers_draw_from_behaviour_discovery_is_small) {
   };
   const auto change = [](auto& writer) { writer.add_u32(Attribute::change_request, 6); };
   const std::vector<Exchange> draws{
-      {"Binding, discovery on", testing_support::binding_request(), 56},
+      {"Binding, discovery on", testing_support::binding_request(), 68},
       {"Binding with PADDING of 100", padded(100), 124},
       {"Binding with PADDING of 1500", padded(1500), 1524},
       {"Allocate with CHANGE-REQUEST", unsigned_message(Class::request, Method::allocate, change),

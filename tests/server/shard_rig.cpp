@@ -67,7 +67,8 @@ ShardRig::ShardRig(const RigOptions& options)
   settings_.relay.tcp_relay = options.tcp_relay;
   settings_.relay.quotas = options.quotas;
   if (options.behavior_discovery) {
-    settings_.relay.discovery[0] = discovery_addresses(options.listen, stun::Family::ipv4);
+    settings_.relay.discovery = {discovery_addresses(options.listen, stun::Family::ipv4),
+                                 discovery_addresses(options.listen, stun::Family::ipv6)};
   }
   settings_.relay.nonce_key.fill(0x33);
   settings_.relay.alternate_server[0] = options.alternate_server;
@@ -85,8 +86,10 @@ RelayShard& ShardRig::add_shard() {
   return *shards_.back();
 }
 
-FrontDoor& ShardRig::open_door(const FrontDoorLimits& limits, const net::TlsContext* tls) {
-  const ListenerSpec spec{{server().address, 0}, "turn", net::TlsMode::detect, false, false, true};
+FrontDoor& ShardRig::open_door(const FrontDoorLimits& limits, const net::TlsContext* tls,
+                               std::uint16_t port) {
+  const ListenerSpec spec{
+      {server().address, port}, "turn", net::TlsMode::detect, false, false, true};
   auto door =
       FrontDoor::open(shard().loop(), {&spec, 1}, tls != nullptr ? tls : &default_tls(), limits);
   if (!door) throw std::runtime_error(door.error().message);

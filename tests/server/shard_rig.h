@@ -49,8 +49,9 @@ class ShardRig {
   RelayShard& add_shard();
   RelayShard& shard(std::size_t i = 0) { return *shards_.at(i); }
   // A front door of the first shard for TCP and TLS, on the address of the first endpoint. Before
-  // the shard's thread is started.
-  FrontDoor& open_door(const FrontDoorLimits& limits = {}, const net::TlsContext* tls = nullptr);
+  // the shard's thread is started. Port 0 takes a free one.
+  FrontDoor& open_door(const FrontDoorLimits& limits = {}, const net::TlsContext* tls = nullptr,
+                       std::uint16_t port = 0);
   FrontDoor& door() { return *door_; }
   const stun::Endpoint& server() const { return endpoints_.front(); }
   const std::vector<stun::Endpoint>& endpoints() const { return endpoints_; }

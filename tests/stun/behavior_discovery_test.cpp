@@ -75,12 +75,13 @@ auto padding(std::size_t size) {
 
 TEST_F(BehaviorDiscovery, tells_where_the_answer_comes_from_and_what_else_there_is) {
   const DiscoveryAnswer answer = ask(kPlain);
-  EXPECT_EQ(answer.bytes.size(), 56U);
+  EXPECT_EQ(answer.bytes.size(), 68U);
   EXPECT_EQ(answer.from, (Endpoint{kA, 3478}));
   EXPECT_EQ(answer.to, kClient);
   const auto message = MessageView::parse(answer.bytes);
   ASSERT_TRUE(message);
   EXPECT_EQ(message->xor_address(Attribute::xor_mapped_address), kClient);
+  EXPECT_EQ(value(answer, Attribute::mapped_address), plain(kClient)) << "both: RFC 5780 §6.1";
   EXPECT_EQ(value(answer, Attribute::response_origin), plain({kA, 3478}));
   EXPECT_EQ(value(answer, Attribute::other_address), plain({kB, 3479}));
 }
@@ -90,7 +91,10 @@ TEST_F(BehaviorDiscovery, speaks_ipv6) {
       {*IpAddress::parse("2001:db8::1"), *IpAddress::parse("2001:db8::2")}, {3478, 3479}};
   const DiscoveryAnswer answer =
       ask(kPlain, {four.addresses[1], 3479}, true, *Endpoint::parse("[2001:db8::7]:50000"), four);
-  EXPECT_EQ(answer.bytes.size(), 92U);
+  EXPECT_EQ(answer.bytes.size(), 116U);
+  EXPECT_EQ(value(answer, Attribute::response_origin), plain({four.addresses[1], 3479}));
+  EXPECT_EQ(value(answer, Attribute::mapped_address),
+            plain(*Endpoint::parse("[2001:db8::7]:50000")));
   EXPECT_EQ(value(answer, Attribute::other_address), plain({four.addresses[0], 3478}));
 }
 
@@ -126,12 +130,12 @@ TEST_F(BehaviorDiscovery, answers_to_the_port_that_is_asked_for) {
 
 TEST_F(BehaviorDiscovery, padding_makes_the_answer_as_long_as_the_request_and_never_longer) {
   for (const bool fingerprint : {false, true}) {
-    for (const std::size_t size : {0U, 4U, 47U, 48U, 100U, 1000U, 1500U}) {
+    for (const std::size_t size : {0U, 4U, 59U, 60U, 100U, 1000U, 1500U}) {
       const DiscoveryAnswer answer = ask([&](MessageWriter& writer) {
         padding(size)(writer);
         if (fingerprint) writer.add_fingerprint();
       });
-      const std::size_t least = 60U + (fingerprint ? 8U : 0U);  // with empty padding
+      const std::size_t least = 72U + (fingerprint ? 8U : 0U);  // with empty padding
       EXPECT_EQ(answer.bytes.size(), std::max(least, sent_.size())) << size;
       const auto message = MessageView::parse(answer.bytes);
       ASSERT_TRUE(message);
@@ -163,8 +167,10 @@ TEST_F(BehaviorDiscovery, a_refusal_leaves_the_way_the_request_came) {
 TEST_F(BehaviorDiscovery, streams_are_told_of_the_addresses_but_change_nothing) {
   EXPECT_EQ(code(ask(kPlain, {kA, 3478}, false)), 0);
   EXPECT_EQ(value(ask(kPlain, {kA, 3478}, false), Attribute::other_address), plain({kB, 3479}));
-  EXPECT_EQ(code(ask(change(0), {kA, 3478}, false)), 400);
-  EXPECT_EQ(code(ask(change(6), {kA, 3478}, false)), 400);
+  EXPECT_EQ(code(ask(change(0), {kA, 3478}, false)), 0) << "asks for no change";
+  for (const std::uint32_t flags : {kChangePort, kChangeAddress, 6U}) {
+    EXPECT_EQ(code(ask(change(flags), {kA, 3478}, false)), 400) << flags;
+  }
   EXPECT_EQ(code(ask(response_port(40'000), {kA, 3478}, false)), 400);
   EXPECT_EQ(code(ask(padding(8), {kA, 3478}, false)), 400);
 }
