@@ -30,7 +30,9 @@ struct RelayMetrics {
   std::uint64_t packets_inside = 0;  // of packets_to_peer: from one relay port to another
   std::uint64_t icmp_to_client = 0;
   std::uint64_t redirects = 0;
-  std::uint64_t streams = 0;           // TCP clients now
+  std::uint64_t moved = 0;             // allocations that followed their client (RFC 8016)
+  std::uint64_t streams = 0;           // TCP and TLS clients now
+  std::uint64_t associations = 0;      // DTLS clients now
   std::uint64_t peer_connections = 0;  // of TCP allocations, now
   std::uint64_t peer_connections_opened = 0;
   std::vector<LabelledCount> drops;

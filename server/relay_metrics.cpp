@@ -18,9 +18,11 @@ RelayMetrics relay_metrics(const RelayStats& shard) {
   metrics.packets_inside = counters.packets_inside;
   metrics.icmp_to_client = counters.icmp_to_client;
   metrics.redirects = counters.redirects;
+  metrics.moved = counters.moved;
   metrics.peer_connections = counters.peer_connections;
   metrics.peer_connections_opened = counters.peer_connections_opened;
   metrics.streams = shard.streams.load(std::memory_order_relaxed);
+  metrics.associations = shard.associations.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < turn::kDropReasons; ++i) {
     metrics.drops.push_back({turn::to_string(static_cast<turn::DropReason>(i)), counters.drops[i]});
   }
@@ -28,6 +30,7 @@ RelayMetrics relay_metrics(const RelayStats& shard) {
   metrics.drops.push_back(
       {"kernel_receive", shard.udp_receive_drops.load(std::memory_order_relaxed)});
   metrics.drops.push_back({"handover", shard.handover_drops.load(std::memory_order_relaxed)});
+  metrics.drops.push_back({"slow_reader", shard.slow_reader_drops.load(std::memory_order_relaxed)});
   return metrics;
 }
 

@@ -114,7 +114,9 @@ void RelayShard::Core::settle() {
   stats.handover_drops.store(handover_drops, std::memory_order_relaxed);
   stats.udp_receive_drops.store(received.dropped_truncated() + received.dropped_unusable(),
                                 std::memory_order_relaxed);
+  stats.slow_reader_drops.store(slow_reader_drops, std::memory_order_relaxed);
   stats.streams.store(streams(), std::memory_order_relaxed);
+  stats.associations.store(dtls ? dtls->size() : 0, std::memory_order_relaxed);
   if (stopping) finish();
 }
 

@@ -118,6 +118,7 @@ struct RelayShard::Core final : TurnSession::Owner, TcpLink::Owner {
   std::array<std::uint8_t, net::kUdpHeadroom + net::kUdpPayload + net::kUdpTailroom> inside{};
   std::uint64_t to_ring = 0;  // shards something was handed over to, a bit each
   std::uint64_t handover_drops = 0;
+  std::uint64_t slow_reader_drops = 0;
   PortSockets ports;
   TcpLinks links;
   std::unique_ptr<const turn::Credentials> credentials;  // since a reload; null: the shared ones

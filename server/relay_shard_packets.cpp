@@ -84,7 +84,7 @@ void RelayShard::Core::from_peer(PortSocket& port, const stun::Endpoint& from,
 void RelayShard::Core::to_owner(const ClientLink& owner, const turn::ToOwner& out, bool stays) {
   const turn::FiveTuple& client = *out.client;
   if (owner.session != nullptr) {
-    owner.session->media(out.bytes);
+    if (!owner.session->media(out.bytes)) ++slow_reader_drops;
   } else if (owner.udp == nullptr) {
     return;  // a mobile client between two connections
   } else if (stays) {

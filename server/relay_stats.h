@@ -31,10 +31,12 @@ class RelayStats {
   std::atomic<std::uint64_t> udp_receive_drops{0};  // truncated or without a usable source
   // Between relay ports of ours: too large, the other shard too busy, or the port just closed.
   std::atomic<std::uint64_t> handover_drops{0};
-  std::atomic<std::uint64_t> streams{0};  // TCP and TLS clients now
+  std::atomic<std::uint64_t> slow_reader_drops{0};  // media a client's connection had no room for
+  std::atomic<std::uint64_t> streams{0};            // TCP and TLS clients now
+  std::atomic<std::uint64_t> associations{0};       // DTLS clients now
 
  private:
-  static constexpr std::size_t kPlain = 15;
+  static constexpr std::size_t kPlain = 16;
 
   // One list of the fields, for both directions.
   template <typename Self, typename Counters, typename Visit>
@@ -43,7 +45,7 @@ class RelayStats {
     for (auto* field : {&c.allocations, &c.allocations_opened, &c.packets_to_peer, &c.bytes_to_peer,
                         &c.packets_to_client, &c.bytes_to_client, &c.bindings, &c.requests,
                         &c.auth_failures, &c.events_lost, &c.packets_inside, &c.icmp_to_client,
-                        &c.redirects, &c.peer_connections, &c.peer_connections_opened}) {
+                        &c.redirects, &c.peer_connections, &c.peer_connections_opened, &c.moved}) {
       visit(self.plain_[i++], *field);
     }
     for (std::size_t d = 0; d < turn::kDropReasons; ++d) visit(self.drops_[d], c.drops[d]);

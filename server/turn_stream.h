@@ -22,6 +22,10 @@ class TurnStream final : public TurnSession, private net::Connection::Handler {
   bool media(stun::Bytes framed) override;
   std::optional<net::DetachedConnection> detach() override;
 
+  // Bytes that wait for a client that reads slowly: media is dropped beyond
+  // ConnectionLimits::queue_data, and the client beyond queue_control.
+  std::size_t queued() const { return connection_.queued(); }
+
  private:
   void on_bytes(net::Connection& connection, stun::Bytes bytes) override;
   void on_peer_ended(net::Connection& connection) override;

@@ -183,4 +183,21 @@ class DtlsTestClient {
   bool failed_ = false;
 };
 
+// What a client says first, without a cookie: one datagram.
+inline std::string dtls_client_hello() {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(DTLS_client_method()),
+                                                                  &SSL_CTX_free);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_QUERY_MTU);
+  const net::SslPtr ssl(SSL_new(context.get()));
+  BIO* out = BIO_new(BIO_s_mem());
+  SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
+  SSL_set_mtu(ssl.get(), 1200);
+  SSL_set_connect_state(ssl.get());
+  SSL_do_handshake(ssl.get());
+  ERR_clear_error();
+  char* bytes = nullptr;
+  const long size = BIO_get_mem_data(out, &bytes);
+  return {bytes, static_cast<std::size_t>(size)};
+}
+
 }  // namespace bedside::tests

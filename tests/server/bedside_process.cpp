@@ -142,12 +142,14 @@ Ended run_bedside(const std::vector<std::string>& arguments,
 
 TestServer::TestServer() { configure("", ""); }
 
-void TestServer::configure(const std::string& first, const std::string& turn) {
+void TestServer::configure(const std::string& first, const std::string& turn,
+                           const std::string& https) {
   const auto on = [](std::uint16_t port) { return "\"127.0.0.1:" + std::to_string(port) + "\"\n"; };
   folder_.write("bedside.toml",
-                "data_dir = \"data\"\n" + first + "[https]\nlisten = []\n[http]\nlisten = " +
-                    on(http_) + "[turn]\nlisten = " + on(turn_) + "threads = 2\n" + turn +
-                    "[operator]\nlisten = " + on(operator_) + "[signaling]\naccess = \"open\"\n",
+                "data_dir = \"data\"\n" + first + "[https]\nlisten = []\n" + https +
+                    "[http]\nlisten = " + on(http_) + "[turn]\nlisten = " + on(turn_) +
+                    "threads = 2\n" + turn + "[operator]\nlisten = " + on(operator_) +
+                    "[signaling]\naccess = \"open\"\n",
                 0600);
 }
 

@@ -67,8 +67,9 @@ class TestServer {
  public:
   TestServer();
 
-  // Writes the configuration anew, with more lines for the file's beginning and for [turn].
-  void configure(const std::string& first, const std::string& turn);
+  // Writes the configuration anew, with more lines for the file's beginning, for [turn] and for
+  // [https].
+  void configure(const std::string& first, const std::string& turn, const std::string& https = {});
   // Starts a process and waits until it serves.
   BedsideProcess& start();
   BedsideProcess& process() { return *process_; }

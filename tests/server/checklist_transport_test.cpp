@@ -331,6 +331,7 @@ TEST_P(ChecklistStreams, LineB59_ASlowReaderLosesMediaButNoAnswerAndNobodyElseFe
   }
   EXPECT_GT(media, 100U);
   EXPECT_LT(media, kPackets - 100) << "the queue must be bounded";
+  EXPECT_EQ(media + rig.shard().stats().slow_reader_drops, kPackets) << "and each is accounted for";
 }
 
 TEST(ChecklistB, Line60_AHandshakeStalledAtAnyByteIsClosedByATimer) {

@@ -18,6 +18,8 @@ Metrics two_shards() {
   RelayMetrics relay;
   relay.allocations = 3;
   relay.bytes_to_peer = 5'000'000'000;
+  relay.associations = 4;
+  relay.moved = 6;
   relay.drops = {{"no_permission", 7}, {"malformed", 0}};
   metrics.relays = {relay, RelayMetrics{}};
   metrics.signaling.rooms = 2;
@@ -33,6 +35,8 @@ TEST(Metrics, FiguresStandUnderTheirNames) {
   EXPECT_THAT(text, HasSubstr("\nbedside_turn_bytes_to_peer_total{shard=\"0\"} 5000000000\n"));
   EXPECT_THAT(text,
               HasSubstr("\nbedside_turn_drops_total{shard=\"0\",reason=\"no_permission\"} 7\n"));
+  EXPECT_THAT(text, HasSubstr("\nbedside_turn_dtls_associations{shard=\"0\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("\nbedside_turn_moved_total{shard=\"0\"} 6\n"));
   EXPECT_THAT(text, HasSubstr("\nbedside_rooms 2\n"));
   EXPECT_THAT(text, HasSubstr("\nbedside_audit_records_total 11\n"));
   EXPECT_THAT(text, HasSubstr("\nbedside_audit_records_lost_total 13\n"));
