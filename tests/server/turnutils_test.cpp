@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/server/dual_rewriter.h"
 #include "tests/server/shard_rig.h"
 
 namespace bedside::server::testing {
@@ -54,13 +55,14 @@ Finished run(const std::vector<std::string>& command) {
 // A child that echoes datagrams (turnutils_peer), ended with the test.
 class Peer {
  public:
-  explicit Peer(const std::string& program, std::uint16_t port) : pid_(::fork()) {
+  Peer(const std::string& program, const stun::Endpoint& at) : pid_(::fork()) {
     if (pid_ != 0) return;
-    const std::string number = std::to_string(port);
+    const std::string host = at.address.to_string();
+    const std::string number = std::to_string(at.port);
     const int nowhere = ::open("/dev/null", O_WRONLY);
     ::dup2(nowhere, STDOUT_FILENO);
     ::dup2(nowhere, STDERR_FILENO);
-    ::execl(program.c_str(), program.c_str(), "-L", "127.0.0.1", "-p", number.c_str(), nullptr);
+    ::execl(program.c_str(), program.c_str(), "-L", host.c_str(), "-p", number.c_str(), nullptr);
     ::_exit(127);
   }
   ~Peer() {
@@ -103,30 +105,41 @@ class Turnutils : public ::testing::Test {
   }
 
   // Starts a relay on `listen` and lets the client send through it. Every message must come back.
-  void expect_everything_back(const std::vector<std::string>& options, std::string_view listen) {
+  void expect_everything_back(const std::vector<std::string>& options,
+                              const std::vector<stun::Endpoint>& listen) {
     RigOptions wanted;
-    wanted.listen = {endpoint(listen)};
+    wanted.listen = listen;
     wanted.mobility = true;
     wanted.tcp_relay = true;
     wanted.accept_rfc5766_channels = true;  // this client picks channels up to 0x7FFF
     ShardRig rig(wanted);
     rig.open_door();
     rig.shard().start();
-    const bool tcp = std::find(options.begin(), options.end(), "-t") != options.end();
-    const stun::Endpoint server = tcp ? rig.door().listeners()[0].endpoint : rig.server();
+    const auto asked_for = [&](const char* flag) {
+      return std::find(options.begin(), options.end(), flag) != options.end();
+    };
+    stun::Endpoint server = asked_for("-t") ? rig.door().listeners()[0].endpoint : rig.server();
+    std::optional<DualRewriter> dual;
+    if (asked_for("-Z")) {
+      dual.emplace(server, Signer("alice", kRealm, "alice-password"));
+      server = dual->local();
+    }
     std::vector<std::string> command{client_, "-u", "alice", "-w", "alice-password"};
     command.insert(command.end(), options.begin(), options.end());
     command.insert(command.end(), {"-p", std::to_string(server.port), server.address.to_string()});
     const Finished finished = run(command);
     rig.shard().stop();
+    if (dual) {
+      EXPECT_GT(dual->rewritten(), 0) << "nobody asked for both families";
+    }
     const Totals seen = totals(finished.output);
     EXPECT_GT(seen.sent, 0) << finished.output;
     EXPECT_EQ(seen.sent, seen.received) << finished.output;
     EXPECT_EQ(finished.status, 0);
   }
 
-  static std::uint16_t free_port() {
-    return net::UdpSocket::bind(endpoint("127.0.0.1:0")).value().local().port;
+  static stun::Endpoint free_endpoint(std::string_view host = "127.0.0.1") {
+    return net::UdpSocket::bind({address(host), 0}).value().local();
   }
 
   std::string client_;
@@ -140,7 +153,8 @@ const Ways kWays{{}, {"-t"}, {"-t", "-S"}, {"-S"}};
 class EveryWay : public Turnutils {
  protected:
   // All ways at once: the client spends most of its time waiting for itself.
-  void send(const std::vector<std::string>& options, std::string_view listen = "127.0.0.1:0",
+  void send(const std::vector<std::string>& options,
+            const std::vector<stun::Endpoint>& listen = {endpoint("127.0.0.1:0")},
             const Ways& ways = kWays, const std::string& clients = "4") {
     std::vector<std::future<void>> runs;
     for (std::vector<std::string> command : ways) {
@@ -162,27 +176,27 @@ TEST_F(EveryWay, Relay_to_relay_with_send_indications) { send({"-s", "-y"}); }
 TEST_F(EveryWay, Relay_to_relay_without_rtcp) { send({"-c", "-y"}); }
 
 TEST_F(EveryWay, Port_pairs_towards_an_echoing_peer) {
-  const std::uint16_t port = free_port();
-  const Peer peer(peer_, port);
-  send({"-e", "127.0.0.1", "-r", std::to_string(port)});
+  const stun::Endpoint at = free_endpoint();
+  const Peer peer(peer_, at);
+  send({"-e", "127.0.0.1", "-r", std::to_string(at.port)});
 }
 
 TEST_F(EveryWay, An_echoing_peer_by_send_indications) {
-  const std::uint16_t port = free_port();
-  const Peer peer(peer_, port);
-  send({"-s", "-e", "127.0.0.1", "-r", std::to_string(port)});
+  const stun::Endpoint at = free_endpoint();
+  const Peer peer(peer_, at);
+  send({"-s", "-e", "127.0.0.1", "-r", std::to_string(at.port)});
 }
 
 // -M: each client changes its socket and takes its allocation along (RFC 8016). Not over TLS and
 // DTLS: this client makes its second session with TLS 1.1 or DTLS 1.0, which we refuse, and
 // crashes.
 TEST_F(EveryWay, Relay_to_relay_of_clients_that_move) {
-  send({"-M", "-y"}, "127.0.0.1:0", {{}, {"-t"}});
+  send({"-M", "-y"}, {endpoint("127.0.0.1:0")}, {{}, {"-t"}});
 }
 
 // -T: TCP allocations (RFC 6062). One of two clients connects to the relayed address of the other.
 TEST_F(EveryWay, Relay_to_relay_over_tcp_allocations) {
-  send({"-T"}, "127.0.0.1:0", {{"-t"}, {"-t", "-S"}}, "2");
+  send({"-T"}, {endpoint("127.0.0.1:0")}, {{"-t"}, {"-t", "-S"}}, "2");
 }
 
 // Four endpoints for behaviour discovery (RFC 5780): two loopback addresses, two free ports.
@@ -241,12 +255,23 @@ TEST_F(Turnutils, Stun_client_hears_of_the_other_address) {
   EXPECT_NE(asked.output.find(other), std::string::npos) << asked.output;
 }
 
-// Not -Z (dual allocation): the client of coturn 4.6 asks with 0x8032, the number of a draft, where
-// RFC 8656 has 0x8000. To us that is an unknown optional attribute, so it gets IPv4 alone. It does
-// not look at that and asks every third Refresh for IPv6, which is 443 (§8.2), and gives up.
+// -Z: IPv4 and IPv6 in one allocation, towards peers of either family and between two clients. The
+// client asks with the number of a draft: the rewriter before the server puts that right.
+TEST_F(EveryWay, Dual_allocations) {
+  const stun::Endpoint v4 = free_endpoint();
+  const stun::Endpoint v6 = free_endpoint("::1");
+  const Peer peer4(peer_, v4);
+  const Peer peer6(peer_, v6);
+  const std::string port6 = std::to_string(v6.port);
+  send({"-Z"}, {endpoint("127.0.0.1:0"), endpoint("[::1]:0")},
+       {{"-y"},
+        {"-e", "127.0.0.1", "-r", std::to_string(v4.port)},
+        {"-e", "::1", "-r", port6},
+        {"-s", "-e", "::1", "-r", port6}});
+}
 
 // -x: IPv6 relayed addresses.
-TEST_F(EveryWay, Relay_to_relay_over_ipv6) { send({"-x", "-y"}, "[::1]:0"); }
+TEST_F(EveryWay, Relay_to_relay_over_ipv6) { send({"-x", "-y"}, {endpoint("[::1]:0")}); }
 
 }  // namespace
 }  // namespace bedside::server::testing
