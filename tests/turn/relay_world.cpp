@@ -35,6 +35,7 @@ RelaySettings make_settings(const WorldOptions& options) {
   settings.tcp_relay = options.tcp_relay;
   settings.nonce_key.fill(0x5a);
   settings.alternate_server = options.alternate_server;
+  settings.discovery = options.discovery;
   return settings;
 }
 

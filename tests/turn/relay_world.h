@@ -97,6 +97,7 @@ struct WorldOptions {
   bool shared_secret = true;  // users nobody can list, hence no hidden names
   PeerPolicyConfig peers{};
   std::array<std::optional<stun::Endpoint>, 2> alternate_server{};
+  std::array<std::optional<stun::DiscoveryAddresses>, 2> discovery{};
 };
 
 class World {
