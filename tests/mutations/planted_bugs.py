@@ -1,7 +1,7 @@
 """The bugs that `./run mutations` plants, one at a time: what is broken, in which file, which text
 becomes which, and the test binaries that must notice. A text must occur exactly once."""
 
-STUN, TURN, RELAY = "stun", "turn", "relay"
+STUN, TURN, RELAY, NET = "stun", "turn", "relay", "net"
 
 
 class Bug:
@@ -101,4 +101,43 @@ BUGS = [
         "if (by_number != by_peer) return Bound::conflict;", "", RELAY),
     Bug("channels never end", "turn/channel.cpp",
         "channel.number == number && now.mono < channel.expires", "channel.number == number", RELAY),
+    # --- TCP allocations ---
+    Bug("a peer needs no permission to connect", "turn/relay_tcp.cpp",
+        "if (!allocation->permissions.allows(peer.address, now)) return drop(DropReason::no_permission);", "", RELAY),
+    Bug("Connect does not ask the peer policy", "turn/relay_tcp.cpp",
+        "if (judgement.is_denied()) return peer_denied(request, allocation, judgement.range);", "", RELAY),
+    Bug("another user may bind a connection", "turn/relay_tcp.cpp",
+        "authenticator_.check(request.message, request.client, owner, request.now);",
+        "authenticator_.check(request.message, request.client, nullptr, request.now);", RELAY),
+    Bug("a connection may be bound twice", "turn/relay_tcp.cpp",
+        "connection->phase != Phase::unbound) {", "connection->phase == Phase::connecting) {", RELAY),
+    Bug("a connection nobody binds stays", "turn/relay_tcp.cpp",
+        "connections_.set_deadline(id, now.mono + limits::kUnboundLifetime);", "connections_.clear_deadline(id);", RELAY),
+    Bug("any number of connections with peers", "turn/relay_tcp.cpp",
+        "allocation.connections.size() < settings_.quotas.peer_connections_per_allocation &&", "true &&", RELAY),
+    Bug("a changed policy leaves connections alone", "turn/relay_tcp.cpp",
+        "if (judgement.is_denied()) refused.push_back(connection.id);", "", RELAY),
+    Bug("connections outlive their allocation", "turn/relay_tcp.cpp",
+        "    around_.data_connections->close(id);\n    forget_connection(allocation, id);",
+        "    forget_connection(allocation, id);", RELAY),
+    # --- behaviour discovery ---
+    Bug("change of address and of port are swapped", "stun/behavior_discovery.cpp",
+        "const bool second_address = (endpoint.address == addresses[1]) != address;\n"
+        "  const bool second_port = (endpoint.port == ports[1]) != port;",
+        "const bool second_address = (endpoint.address == addresses[1]) != port;\n"
+        "  const bool second_port = (endpoint.port == ports[1]) != address;", STUN),
+    Bug("OTHER-ADDRESS follows CHANGE-REQUEST", "stun/behavior_discovery.cpp",
+        "addresses.other(server, true, true)", "addresses.other(answer.from, true, true)", STUN),
+    Bug("RESPONSE-PORT is served with PADDING", "stun/behavior_discovery.cpp",
+        "if (wish.padded || (port->value.size()", "if ((port->value.size()", STUN),
+    Bug("an answer is padded beyond its question", "stun/behavior_discovery.cpp",
+        "most > used ? most - used : 0;", "most > used ? 1500 : 0;", STUN),
+    Bug("a connection is asked to answer from elsewhere", "stun/behavior_discovery.cpp",
+        "if (!datagram && (wish.change_address || wish.change_port)) return std::nullopt;", "", STUN),
+    # --- DTLS ---
+    Bug("the DTLS cookie is not bound to the client", "server/net/dtls.cpp",
+        "  add_endpoint(text, size, path.client);\n", "", NET),
+    Bug("any DTLS cookie will do", "server/net/dtls.cpp",
+        "if (CRYPTO_memcmp(given, good.data(), good.size()) == 0) return 1;",
+        "if (CRYPTO_memcmp(given, good.data(), good.size()) >= 0) return 1;", NET),
 ]
