@@ -6,6 +6,7 @@ import { AuditFilters } from './audit-filters.js';
 import { auditRow } from './audit-row.js';
 import { announce, el } from './dom.js';
 import { count, timestamp, zoneName } from './format.js';
+import { SealNote } from './seal.js';
 
 const kPageRows = 50;
 
@@ -89,11 +90,13 @@ export function auditScreen() {
     load(heading);
   }
 
+  const seal = new SealNote();
   const head = el('div', { class: 'screen-head' }, heading, again);
   const node = el('div', { class: 'screen-body' }, head,
     el('p', { class: 'quiet' }, 'Every look at this list is recorded too: who looked, with which filters, and how many records were shown.'),
-    filters.node, problem, empty, card, pager);
+    seal.node, filters.node, problem, empty, card, pager);
   const enter = (room) => {
+    seal.load();
     if (!room) return shown || load();
     history.replaceState(null, '', '#audit');
     onlyRoom(room);

@@ -19,6 +19,8 @@ const kEvents = {
   'token.created': 'API token made',
   'token.revoked': 'API token revoked',
   'token.used_denied': 'API tokens refused',
+  'witness.cosigned': 'Seal witnessed',
+  'witness.refused': 'Seal contradicts a witness',
   'room.attach': 'Connected to the visit',
   'room.leave': 'Left the visit',
   'cred.issued': 'Relay access issued',

@@ -7,6 +7,7 @@
 
 #include "server/admin_accounts.h"
 #include "server/admin_audit_list.h"
+#include "server/admin_checkpoint.h"
 #include "server/admin_json.h"
 #include "server/audit_trail.h"
 #include "server/recorder.h"
@@ -28,6 +29,7 @@ enum class Action : std::uint8_t {
   create_room,
   end_room,
   audit,
+  checkpoint,
   relay
 };
 
@@ -47,6 +49,7 @@ constexpr std::array kEndpoints = {
     Endpoint{"rooms/create", "POST", Action::create_room, true},
     Endpoint{"rooms/end", "POST", Action::end_room, true},
     Endpoint{"audit", "GET", Action::audit, true},
+    Endpoint{"audit/checkpoint", "GET", Action::checkpoint, true},
     Endpoint{"relay", "GET", Action::relay, true},
 };
 
@@ -125,7 +128,8 @@ class AdminApi::Impl {
         recorder_(loop, store, kMaxCommits),
         accounts_(
             options_, [this] { return now(); }, sessions_, trail, recorder_, workers),
-        audit_list_(options_.database, trail, recorder_, workers) {}
+        audit_list_(options_.database, trail, recorder_, workers),
+        checkpoint_(options_.database, backend, workers) {}
 
   std::string open_set_up() { return accounts_.open_set_up(); }
 
@@ -183,6 +187,7 @@ class AdminApi::Impl {
   Recorder recorder_;
   AdminAccounts accounts_;
   AdminAuditList audit_list_;
+  AdminCheckpoint checkpoint_;
 };
 
 void AdminApi::Impl::handle(const net::HttpRequest& request, const RequestContext& context,
@@ -257,6 +262,8 @@ void AdminApi::Impl::in_session(Action action, const net::HttpRequest& request,
       return respond(admin_relay(backend_.relay(), wall_now(), view(session)));
     case Action::audit:
       return audit_list_.show(request, audit_staff(session), view(session), context, respond);
+    case Action::checkpoint:
+      return checkpoint_.show(request, view(session), respond);
     case Action::create_room:
       return create_room(request, session, context, std::move(respond));
     case Action::end_room:

@@ -196,4 +196,28 @@ net::HttpResponse admin_relay(const RelayFigures& figures, std::chrono::millisec
   return answer(200, body);
 }
 
+net::HttpResponse admin_seal(const SealView& seal, std::span<const AnchorFigures> anchors,
+                             const SessionView& session) {
+  Json body = success(session);
+  body["origin"] = seal.head ? Json(seal.head->origin) : Json(nullptr);
+  if (seal.head) {
+    body["size"] = seal.head->size;
+    body["root"] = store::base64(seal.head->root);
+  }
+  if (seal.old_root) {
+    body["oldRoot"] = store::base64(*seal.old_root);
+    body["proof"] = Json::array();
+    for (const store::Hash& hash : seal.proof) body["proof"].push_back(store::base64(hash));
+  }
+  body["anchors"] = Json::array();
+  for (const AnchorFigures& anchor : anchors) {
+    body["anchors"].push_back({{"place", anchor.place},
+                               {"records", anchor.records},
+                               {"keptAt", std::chrono::milliseconds(anchor.kept_at).count()},
+                               {"problem", anchor.problem},
+                               {"contradiction", anchor.contradiction}});
+  }
+  return answer(200, body);
+}
+
 }  // namespace bedside::server

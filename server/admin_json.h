@@ -9,12 +9,21 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/admin_backend.h"
 #include "server/net/http_message.h"
+#include "store/cosignature.h"
 #include "store/reader.h"
 
 namespace bedside::server {
+
+// The seal of the audit log for a browser that saw it before.
+struct SealView {
+  std::optional<store::TreeHead> head;  // nothing: the log is not sealed
+  std::optional<store::Hash> old_root;  // of the size it saw; nothing: the log is shorter
+  std::vector<store::Hash> proof;       // RFC 6962 §2.1.2
+};
 
 struct SetUpRequest {
   std::string code;
@@ -63,5 +72,8 @@ net::HttpResponse admin_audit(std::span<const store::AuditRow> rows, std::uint64
                               std::span<const std::string_view> types, const SessionView& session);
 net::HttpResponse admin_relay(const RelayFigures& figures, std::chrono::milliseconds now,
                               const SessionView& session);
+
+net::HttpResponse admin_seal(const SealView& seal, std::span<const AnchorFigures> anchors,
+                             const SessionView& session);
 
 }  // namespace bedside::server

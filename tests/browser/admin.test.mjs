@@ -145,9 +145,44 @@ test('the audit log tells the story, and every look at it is a record', async ()
   await page.getByText('The record exactly as stored').click();
   await inspect('audit');
 
+  await page.getByText('This browser remembers the log’s seal from now on').waitFor();
   await showRecords();
   assert.equal((await types())[0], 'audit.viewed');
   await records().first().getByText('Staff anna').waitFor();
+});
+
+test('a browser that saw the log before tells whether it only grew', async () => {
+  const visit = async () => {
+    await page.reload();
+    await page.getByRole('heading', { name: 'Audit log' }).waitFor();
+  };
+  const seal = page.getByRole('region', { name: 'Seal of the log' });
+  const forge = (change) => page.evaluate((fields) => {
+    const seen = JSON.parse(localStorage.getItem('bedside-audit-seal'));
+    localStorage.setItem('bedside-audit-seal', JSON.stringify({ ...seen, ...fields }));
+  }, change);
+  await visit();
+  await page.getByText(/The log only grew: all \d+ records .* are unchanged/).waitFor();
+  await inspect('audit-seal');
+
+  // What a rolled back and a changed log look like from here.
+  await forge({ size: 100_000 });
+  await visit();
+  const alarm = page.getByRole('alert').filter({ hasText: 'not the one this browser saw' });
+  await alarm.getByText('its end was cut off').waitFor();
+  await forge({ size: 3, root: btoa('x'.repeat(32)) });
+  await visit();
+  await alarm.getByText('At least one of the records of then is not the same now').waitFor();
+  await inspect('audit-seal-broken');
+  await visit();
+  await alarm.waitFor();  // looking at it does not make it go away
+
+  await button('Remember this log instead…').click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remember this log' }).click();
+  await page.getByText(/remembers the log’s seal|The log only grew/).waitFor();
+  await visit();
+  await page.getByText(/The log only grew/).waitFor();
+  assert.equal(await seal.getAttribute('role'), null);
 });
 
 test('filters narrow the audit log down', async () => {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -66,9 +67,13 @@ class AdminApiRig : public testing::Test {
  protected:
   static constexpr const char* kPassword = "correct horse battery";
 
-  AdminApiRig() {
+  explicit AdminApiRig(bool sealed = false) {
     store::Options options;
     options.path = database();
+    if (sealed) {
+      options.keys = (folder_.path() / "keys").string();
+      std::filesystem::create_directories(options.keys);
+    }
     options.build = "test";
     auto opened = store::Store::open(std::move(options));
     EXPECT_TRUE(opened) << opened.error().text;

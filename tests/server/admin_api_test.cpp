@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "server/admin_audit_list.h"
+#include "store/merkle.h"
+#include "store/signed_note.h"
 #include "tests/server/admin_api_rig.h"
 
 namespace bedside::server {
@@ -33,7 +35,8 @@ class AdminApiTest : public AdminApiRig {
 
 TEST_F(AdminApiTest, everything_but_the_doors_needs_a_session) {
   cookie_.clear();
-  for (const char* path : {"rooms", "audit", "relay"}) EXPECT_EQ(get(path).status, 401) << path;
+  for (const char* path : {"rooms", "audit", "audit/checkpoint", "relay"})
+    EXPECT_EQ(get(path).status, 401) << path;
   for (const char* path : {"rooms/create", "rooms/end"}) {
     EXPECT_EQ(post(path, {{"roomId", "r"}, {"appointmentId", 1}}).status, 401) << path;
   }
@@ -180,6 +183,56 @@ TEST_F(AdminApiTest, filters_that_make_no_sense_are_named) {
     EXPECT_EQ(answer.body["code"], "bad-filter");
   }
   EXPECT_TRUE(records("audit.viewed").empty());
+}
+
+class SealedAdminApiTest : public AdminApiRig {
+ protected:
+  SealedAdminApiTest() : AdminApiRig(true) {}
+};
+
+store::Hash hash_of(const nlohmann::json& text) {
+  const auto bytes = store::from_base64(text.get<std::string>());
+  store::Hash hash{};
+  if (bytes && bytes->size() == hash.size()) std::copy(bytes->begin(), bytes->end(), hash.begin());
+  return hash;
+}
+
+TEST_F(SealedAdminApiTest, a_browser_gets_the_proof_that_the_log_it_saw_is_the_beginning_of_this) {
+  ASSERT_EQ(set_up().status, 200);
+  const nlohmann::json first = get("audit/checkpoint").body;
+  const auto seen = first["size"].get<std::uint64_t>();
+  ASSERT_GT(seen, 0U);
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(get("audit").status, 200);  // five records more
+  const nlohmann::json now = get("audit/checkpoint?size=" + std::to_string(seen)).body;
+  EXPECT_EQ(now["origin"], first["origin"]);
+  EXPECT_EQ(now["size"].get<std::uint64_t>(), seen + 5);
+  EXPECT_EQ(now["oldRoot"], first["root"]);
+  std::vector<store::Hash> proof;
+  for (const auto& each : now["proof"]) proof.push_back(hash_of(each));
+  EXPECT_TRUE(store::verify_consistency(seen, hash_of(first["root"]), seen + 5,
+                                        hash_of(now["root"]), proof));
+}
+
+TEST_F(SealedAdminApiTest, a_log_that_is_shorter_than_the_browser_knows_has_no_proof) {
+  ASSERT_EQ(set_up().status, 200);
+  const nlohmann::json now = get("audit/checkpoint?size=1000").body;
+  EXPECT_LT(now["size"].get<std::uint64_t>(), 1000U);
+  EXPECT_FALSE(now.contains("oldRoot"));
+  EXPECT_EQ(get("audit/checkpoint?size=ten").status, 400);
+}
+
+TEST_F(AdminApiTest, a_log_without_a_seal_says_so_and_anchors_are_listed) {
+  backend_.figures.anchors = {
+      {"file /mnt/anchor", 12, std::chrono::seconds(1'700'000'000), "", false},
+      {"witness w", 3, {}, "it does not answer", true}};
+  const nlohmann::json body = get("audit/checkpoint").body;
+  EXPECT_EQ(body["origin"], nullptr);
+  EXPECT_EQ(body["anchors"][0], nlohmann::json({{"place", "file /mnt/anchor"},
+                                                {"records", 12},
+                                                {"keptAt", 1'700'000'000'000},
+                                                {"problem", ""},
+                                                {"contradiction", false}}));
+  EXPECT_EQ(body["anchors"][1]["contradiction"], true);
 }
 
 }  // namespace
