@@ -54,7 +54,7 @@ function anchorList(anchors) {
 
 export class SealNote {
   constructor() {
-    this.line = el('p', {});
+    this.line = el('div', { class: 'stack' });
     this.detail = el('div', {});
     this.node = el('section', { class: 'note', 'aria-label': 'Seal of the log', hidden: true }, this.line,
       el('details', {}, el('summary', {}, 'Where checkpoints are kept'), this.detail));
@@ -98,7 +98,7 @@ export class SealNote {
   show(kind, text, anchors) {
     this.node.className = `note ${kind}`.trim();
     this.node.removeAttribute('role');
-    this.line.replaceChildren(text);
+    this.line.replaceChildren(el('p', {}, text));
     this.detail.replaceChildren(anchorList(anchors));
     this.node.hidden = false;
   }
@@ -107,8 +107,9 @@ export class SealNote {
     this.show('bad', text, now.anchors);
     this.node.setAttribute('role', 'alert');
     const anew = el('button', { type: 'button', class: 'secondary', onclick: () => this.startAnew(now) }, 'Remember this log instead…');
-    this.line.append(el('br'), 'If nobody restored a backup: keep a copy of the server’s database as it is, and let `bedside audit verify` tell what was changed.',
-      el('br'), anew);
+    this.line.replaceChildren(el('p', {}, el('strong', {}, text)),
+      el('p', {}, 'If nobody restored a backup: keep a copy of the server’s database as it is, and let ', el('code', {}, 'bedside audit verify'), ' tell what was changed.'),
+      anew);
   }
 
   async startAnew(now) {
