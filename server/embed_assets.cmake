@@ -36,6 +36,8 @@ function(embed_assets variable)
     "}  // namespace bedside::server\n")
   set(output ${CMAKE_CURRENT_BINARY_DIR}/embedded_assets.cpp)
   file(CONFIGURE OUTPUT ${output} CONTENT "${content}" @ONLY)
-  set_source_files_properties(${output} PROPERTIES OBJECT_DEPENDS "${inputs}")
+  set_source_files_properties(${output} PROPERTIES
+    OBJECT_DEPENDS "${inputs}"
+    SKIP_UNITY_BUILD_INCLUSION ON) # a file of several would not depend on the pages
   set(${variable} ${output} PARENT_SCOPE)
 endfunction()
