@@ -10,6 +10,7 @@
 #include <regex>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -58,6 +59,13 @@ const std::vector<SourceFile>& sources() {
   return kFiles;
 }
 
+// Looking for a word is a hundred times cheaper than a regular expression: lines without any of
+// these need none.
+bool mentions(const std::string& line, const std::vector<std::string_view>& words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return line.find(word) != std::string::npos; });
+}
+
 std::string folder_of(const std::string& path) {
   if (path.starts_with("server/net/")) return "server/net";
   return path.substr(0, path.find('/'));
@@ -76,6 +84,7 @@ bool starts_function(const std::string& line, std::size_t indent) {
       R"(^\s*(namespace|struct|class|enum|union|extern|if|for|while|switch|else|do|return|case)\b)");
   static const std::regex kBody(R"(\)( const| noexcept| override| final)*( -> .*)? \{$)");
   if (line.size() <= indent || line.find_first_not_of(' ') != indent) return false;
+  if (!line.ends_with(" {")) return false;
   if (line.find("](") != std::string::npos) return false;  // a lambda among arguments
   return std::regex_search(line, kBody) && !std::regex_search(line, kNoFunction);
 }
@@ -172,6 +181,7 @@ TEST(Tidy, nothing_is_named_after_what_it_is_not) {
     if (!file.is_cpp()) continue;
     for (const std::string& line : file.lines) {
       std::smatch match;
+      if (!mentions(line, {"class", "struct", "union"})) continue;
       if (!std::regex_search(line, match, kType)) continue;
       const std::string type = match[1];
       EXPECT_FALSE(std::regex_search(type, kTypeWord)) << file.path << ": " << type;
@@ -191,9 +201,13 @@ TEST(Tidy, forbidden_constructs_stay_out) {
        ""},
       {std::regex(R"(using namespace std;)"), ""},
   };
+  const std::vector<std::string_view> kWords{
+      "reinterpret_cast", "shared", "new",  "delete", "getenv",      "strc",
+      "sprintf",          "gets",   "rand", "popen",  "std::system", "namespace std"};
   for (const SourceFile& file : sources()) {
     if (!file.is_cpp() || file.path.starts_with("tests/")) continue;
     for (std::size_t i = 0; i < file.lines.size(); ++i) {
+      if (!mentions(file.lines[i], kWords)) continue;
       const std::string code = code_of(file.lines[i]);
       for (const auto& [pattern, home] : rules) {
         if (!home.empty() && file.path.starts_with(home)) continue;
@@ -209,8 +223,18 @@ TEST(Tidy, forbidden_constructs_stay_out) {
 TEST(Tidy, nothing_is_left_for_later_in_a_comment) {
   // Spelled in two parts, so that this file passes its own rule.
   const std::regex later(std::string("\\b(TO") + "DO|FIX" + "ME|XX" + "X|HA" + "CK)\\b");
+  const std::vector<std::string_view> kWords{
+      "TO"
+      "DO",
+      "FIX"
+      "ME",
+      "XX"
+      "X",
+      "HA"
+      "CK"};
   for (const SourceFile& file : sources()) {
     for (std::size_t i = 0; i < file.lines.size(); ++i) {
+      if (!mentions(file.lines[i], kWords)) continue;
       EXPECT_FALSE(std::regex_search(file.lines[i], later)) << file.path << ":" << i + 1;
     }
   }
