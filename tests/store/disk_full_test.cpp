@@ -143,7 +143,7 @@ class SmallDisk {
  public:
   explicit SmallDisk(std::string path) : path_(std::move(path)) {
     mkdir(path_.c_str(), 0700);
-    mounted_ = mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=1m,mode=0700") == 0;
+    mounted_ = mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=4m,mode=0700") == 0;
   }
   ~SmallDisk() {
     if (mounted_) umount2(path_.c_str(), MNT_DETACH);
@@ -165,7 +165,7 @@ TEST(DiskFull, OfTheKernelIsSurvivedLikeTheSimulatedOne) {
                  << std::strerror(errno);
   }
   const std::string filler = folder.path() + "/data/filler";
-  for (const std::size_t size : {400'000U, 700'000U, 900'000U}) {
+  for (const std::size_t size : {3'000'000U, 3'400'000U, 3'700'000U}) {
     SCOPED_TRACE(size);
     std::ofstream(filler, std::ios::binary) << std::string(size, 'f');
     const auto store = open_or_die(folder.database());
