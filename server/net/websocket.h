@@ -1,20 +1,18 @@
 // RFC 6455 without sockets: the handshake and the framing of a server.
 #pragma once
 
-#include <chrono>
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "server/net/http_message.h"
 #include "stun/bytes.h"
-
-struct wslay_event_context;
 
 namespace bedside::net {
 
@@ -39,19 +37,33 @@ struct WebSocketClosed {
 };
 using WebSocketEvent = std::variant<WebSocketText, WebSocketPong, WebSocketClosed>;
 
+// Says of text that comes in pieces whether it is UTF-8, as early as it can be told.
+class Utf8Reader {
+ public:
+  bool read(std::string_view text);  // false: it is none, for good
+  bool complete() const { return missing_ == 0; }
+
+ private:
+  bool begin_character(std::uint8_t first);
+
+  std::uint8_t missing_ = 0;  // bytes of the character at hand
+  std::uint8_t least_ = 0x80;
+  std::uint8_t most_ = 0xBF;  // what the next of them may be
+};
+
 // The server side of a WebSocket after the handshake, RFC 6455: bytes in, events and bytes out.
-// Pings are answered; unmasked frames, bad opcodes and reserved bits end it with 1002, text that is
-// no UTF-8 with 1007, binary messages with 1003, messages beyond the limit (fragments added up)
-// with 1009. No compression. Sans-IO; one message is the memory it needs.
+// Pings are answered; unmasked frames, bad opcodes, reserved bits and lengths that are longer than
+// needed end it with 1002, text that is no UTF-8 with 1007, binary messages with 1003, messages
+// beyond the limit (fragments added up, judged by what frames announce) with 1009. No compression.
+// Sans-IO; an idle one owns no memory beyond itself, a busy one the message it reads.
 class WebSocket {
  public:
   explicit WebSocket(std::size_t max_message = kMaxWebSocketMessage);
-  ~WebSocket();
   WebSocket(const WebSocket&) = delete;
   WebSocket& operator=(const WebSocket&) = delete;
 
   void feed(stun::Bytes bytes);
-  bool has_event() const { return !events_.empty(); }
+  bool has_event() const { return next_ < events_.size(); }
   WebSocketEvent next_event();  // precondition: has_event()
 
   // Both do nothing once a close frame is out.
@@ -61,23 +73,40 @@ class WebSocket {
   // answers. Idempotent.
   void close(std::uint16_t code, std::string_view reason);
 
-  bool close_sent() const;
+  bool close_sent() const { return close_sent_; }
   // The bytes to send, taken out.
-  std::string take_output();
+  std::string take_output() { return std::exchange(output_, {}); }
 
  private:
-  friend struct WebSocketCallbacks;
-  struct FreeContext {
-    void operator()(wslay_event_context* context) const;
-  };
-  void pump_output();
+  // Each takes from `bytes` what it needs and says whether it has come to its end.
+  bool read_head(stun::Bytes& bytes);
+  bool read_payload(stun::Bytes& bytes);
+
+  std::size_t head_size() const;  // as far as the bytes at hand tell
+  void judge_opcode();
+  void judge_length();
+  void take_frame();
+  void take_close(std::string_view payload);
+  void send_frame(std::uint8_t opcode, std::string_view payload);
+  void fail(std::uint16_t code);  // the peer's fault
   void end(std::uint16_t code);
 
-  std::unique_ptr<wslay_event_context, FreeContext> context_;
-  stun::Bytes input_;  // only during feed()
+  const std::size_t max_message_;
+  // The frame being read.
+  std::array<std::uint8_t, 14> head_{};
+  std::uint8_t head_read_ = 0;
+  std::uint64_t payload_left_ = 0;
+  std::uint32_t mask_at_ = 0;
+  bool in_payload_ = false;
+
+  bool in_message_ = false;  // between the fragments of one
+  std::string message_;      // of a text, what has come so far
+  Utf8Reader utf8_;          // of it
+  std::string control_;      // the payload of a control frame
   std::string output_;
-  std::deque<WebSocketEvent> events_;
-  std::uint16_t fault_ = 0;  // of the peer, that wslay does not answer as it should: 1002 or 1007
+  std::vector<WebSocketEvent> events_;
+  std::size_t next_ = 0;  // of events_
+  bool close_sent_ = false;
   bool ended_ = false;
 };
 

@@ -34,9 +34,8 @@ std::string transcript(Bytes bytes, std::size_t step) {
       if (const auto* text = std::get_if<net::WebSocketText>(&event)) {
         require(text->text.size() <= kLimit);
         result += "text " + text->text + '\n';
-      } else if (std::holds_alternative<net::WebSocketClosed>(event)) {
-        // Not compared: wslay judges a close frame as it arrives, so the split decides when, and by
-        // which of several broken rules, the end comes.
+      } else if (const auto* end = std::get_if<net::WebSocketClosed>(&event)) {
+        result += "closed " + std::to_string(end->code) + '\n';
         closed = true;
       } else {
         result += "pong\n";

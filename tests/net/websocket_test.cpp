@@ -174,6 +174,41 @@ TEST(WebSocket, RefusesTextThatIsNoUtf8) {
   EXPECT_EQ(feed(socket, client_frame(kContinuation, "\xa4")).texts.at(0), "\xc3\xa4");
 }
 
+// Every boundary of RFC 3629 §4, on both sides.
+TEST(WebSocket, KnowsTheEdgesOfUtf8) {
+  for (const char* good :
+       {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
+        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "1234567\xc3\xa4"}) {
+    WebSocket socket;
+    EXPECT_EQ(feed(socket, client_frame(kText, good)).texts, std::vector<std::string>{good});
+  }
+  for (const char* bad :
+       {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3(", "\xe2\x82(", "\xf0\x9f\x98(",
+        "\xf0\x9f\x98", "12345678\xff", "1234567\xc3"}) {
+    EXPECT_EQ(close_code_after(client_frame(kText, bad)), 1007) << bad;
+  }
+}
+
+TEST(WebSocket, RefusesLengthsThatAreLongerThanNeeded) {
+  EXPECT_EQ(close_code_after(std::string("\x81\xfe\x00\x01\x11\x22\x33\x44x", 9)), 1002);
+  EXPECT_EQ(close_code_after(std::string("\x81\xff\0\0\0\0\0\0\xff\xff\x11\x22\x33\x44", 14)),
+            1002);
+  EXPECT_EQ(close_code_after(std::string("\x81\xff\x80\0\0\0\0\1\0\0\x11\x22\x33\x44", 14)), 1002)
+      << "the highest bit must be 0";
+}
+
+TEST(WebSocket, SendsLongTextsWithTheLengthTheyNeed) {
+  for (const auto& [size, head] : {std::pair<std::size_t, std::string>{125, "\x81\x7d"},
+                                   {126, std::string("\x81\x7e\x00\x7e", 4)},
+                                   {65535, "\x81\x7e\xff\xff"},
+                                   {65536, std::string("\x81\x7f\0\0\0\0\0\1\0\0", 10)}}) {
+    WebSocket socket;
+    socket.send_text(std::string(size, 'x'));
+    EXPECT_EQ(socket.take_output(), head + std::string(size, 'x'));
+  }
+}
+
 TEST(WebSocket, RefusesBinaryMessages) {
   EXPECT_EQ(close_code_after(client_frame(kBinary, "x")), 1003);
 }
@@ -197,7 +232,7 @@ TEST(WebSocket, AnswersACloseAndTellsItsCode) {
   WebSocket socket;
   const Drained result = feed(socket, client_frame(kClose, close_payload(1000, "bye")));
   EXPECT_EQ(result.closed, 1000);
-  EXPECT_EQ(result.output.substr(0, 1), "\x88");
+  EXPECT_EQ(result.output, server_frame(kClose, close_payload(1000)));
   EXPECT_TRUE(socket.close_sent());
   WebSocket other;
   EXPECT_EQ(feed(other, client_frame(kClose, "")).closed, 1005);
@@ -237,7 +272,10 @@ TEST(WebSocket, SendsNothingAfterItsCloseFrame) {
   socket.send_ping();
   socket.close(1000, "");
   EXPECT_EQ(socket.take_output(), "");
-  EXPECT_EQ(feed(socket, client_frame(kClose, close_payload(4001))).closed, 4001);
+  EXPECT_EQ(feed(socket, client_frame(kPing, "late")).output, "");
+  const Drained answered = feed(socket, client_frame(kClose, close_payload(4001)));
+  EXPECT_EQ(answered.closed, 4001);
+  EXPECT_EQ(answered.output, "");
 }
 
 TEST(WebSocket, HearsNothingAfterTheEnd) {
