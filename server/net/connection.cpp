@@ -195,7 +195,8 @@ void Connection::read_some(const Lifeline::Watch& alive) {
     budget -= std::min(budget, result.size);
     handler_.on_bytes(*this, stun::Bytes(buffer.data(), result.size));
     if (alive.cut()) return;
-    if (!ssl_ && result.size < buffer.size()) break;  // nothing more: spares a call to learn it
+    // Nothing more, here or in the TLS session: spares a call to learn it.
+    if (result.size < buffer.size() && (!ssl_ || SSL_has_pending(ssl_.get()) == 0)) break;
   }
   if (state_ != State::open || !reading_) return;
   if (peer_ended_ && !peer_end_reported_ && early_.empty()) {

@@ -208,6 +208,7 @@ bool HttpConnection::upgrade(const HttpRequest& request) {
   }
   enter(Phase::ping);
   connection_.resume_reading();
+  pending_.shrink_to_fit();  // sockets live long, most of them silently
   if (!reading_requests_) read_on_.arm(MonoTime(0));
   if (stopping_) close_socket(kGoingAway, "The server is stopping");
   return true;
