@@ -10,7 +10,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,16 +46,21 @@ class Outbox {
   // The highest `after` the client has named.
   std::uint64_t acknowledged() const { return acknowledged_; }
   std::size_t bytes() const { return bytes_; }
-  std::size_t size() const { return kept_.size(); }
+  std::size_t size() const { return kept_.size() - dropped_; }
 
  private:
   struct Kept {
     std::uint64_t seq;
     std::string text;
   };
+  const Kept& front() const { return kept_[dropped_]; }
   void drop_front();
+  void drop_all();
 
-  std::deque<Kept> kept_;  // consecutive numbers, the last is next_ - 1
+  // Consecutive numbers, the last is next_ - 1; the first `dropped_` are empty and wait for enough
+  // company to be moved over. A deque would cost half a KiB for every silent participant.
+  std::vector<Kept> kept_;
+  std::size_t dropped_ = 0;
   std::size_t bytes_ = 0;
   std::uint64_t next_;
   std::uint64_t sent_;  // highest number given to a transport

@@ -12,8 +12,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -271,11 +271,11 @@ class Room {
   std::chrono::milliseconds expires_wall_{0};  // while active
   bool locked_ = false;
   std::vector<LinkRecord> links_;                           // oldest first
-  std::deque<FormerParticipant> former_;                    // oldest first
+  std::list<FormerParticipant> former_;                     // oldest first
   std::vector<std::unique_ptr<Participant>> participants_;  // in order of joining
   std::uint64_t next_attach_ = 1;
   std::optional<InFlight> in_flight_;
-  std::deque<Command> waiting_;
+  std::list<Command> waiting_;
   std::chrono::milliseconds ice_rests_until_{0};  // after a refused renewal
 };
 
