@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "signaling/limits.h"
+#include "signaling/quick_forward.h"
 
 namespace bedside::signaling {
 namespace {
@@ -245,6 +246,7 @@ Out room_object(std::string_view room, std::string_view appointment) {
 
 tl::expected<ClientMessage, Problem> parse_client_message(std::string_view text) {
   if (text.size() > kMaxMessageBytes) return problem("bad-message", "The message is too long", {});
+  if (auto usual = quick_forward(text)) return *std::move(usual);
   const auto value = parse_json(text);
   if (!value) return problem("bad-message", "The message is not valid JSON", {});
   return client_message(*value);
