@@ -90,10 +90,10 @@ class Bedside:
         self.log_file = folder / "bedside.log"
         with open(self.log_file, "w") as log:
             self.process = subprocess.Popen([BINARY, "serve", "--config", str(config)], stdout=log, stderr=log)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError("Bedside did not start:\n" + self.log_file.read_text())
+                raise RuntimeError(f"Bedside did not start ({self.process.poll()}):\n" + self.log_file.read_text())
             time.sleep(0.05)
 
     @property
