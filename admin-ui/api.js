@@ -19,7 +19,7 @@ export function watchSession(callback) { onSession = callback; }
 let onCertificate = () => {};
 export function watchCertificate(callback) { onCertificate = callback; }
 
-async function request(method, path, { body, automatic = false } = {}) {
+async function request(method, path, { body, automatic = false, file = false } = {}) {
   const headers = { 'X-Bedside-Admin': '1' };
   // What the page does by itself must not keep a forgotten session alive.
   if (automatic) headers['X-Bedside-Refresh'] = 'automatic';
@@ -31,7 +31,8 @@ async function request(method, path, { body, automatic = false } = {}) {
       method, headers, body: method === 'POST' ? JSON.stringify(body ?? {}) : undefined,
       cache: 'no-store', credentials: 'same-origin', redirect: 'error', signal: AbortSignal.timeout(kPatienceMs),
     });
-    answer = await response.json();
+    const isFile = file && response.ok;
+    answer = isFile ? { success: true, blob: await response.blob() } : await response.json();
   } catch {
     throw new ApiError('offline', 'The server does not answer. Your network or the server may be down.');
   }
@@ -45,6 +46,16 @@ async function request(method, path, { body, automatic = false } = {}) {
   }
   const message = answer.error ?? `The server answered ${response.status}.`;
   throw new ApiError(response.status === 429 ? 'wait' : 'refused', message, details);
+}
+
+// An answer that is a file, saved under that name.
+export async function download(path, name) {
+  const { blob } = await request('POST', path, { file: true });
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 export const get = (path, options) => request('GET', path, options);

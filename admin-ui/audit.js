@@ -2,6 +2,7 @@
 // refreshes by itself.
 
 import { get } from './api.js';
+import { AuditExport } from './audit-export.js';
 import { AuditFilters } from './audit-filters.js';
 import { auditRow } from './audit-row.js';
 import { announce, el } from './dom.js';
@@ -19,6 +20,7 @@ export function auditScreen() {
   let shown = false;  // the table answers the question that was asked last
 
   const filters = new AuditFilters((wanted) => { query = wanted; keys = []; key = 0; load(); });
+  const exporting = new AuditExport(() => filters.query());
   const body = el('tbody', { role: 'rowgroup' });
   const headings = ['Event', 'Outcome', 'Who', 'Room'].map((name) => el('th', { scope: 'col', role: 'columnheader' }, name));
   const table = el('table', { role: 'table', 'aria-label': 'Audit records, newest first' },
@@ -94,7 +96,7 @@ export function auditScreen() {
   const head = el('div', { class: 'screen-head' }, heading, again);
   const node = el('div', { class: 'screen-body' }, head,
     el('p', { class: 'quiet' }, 'Every look at this list is recorded too: who looked, with which filters, and how many records were shown.'),
-    seal.node, filters.node, problem, empty, card, pager);
+    seal.node, filters.node, exporting.node, problem, empty, card, pager);
   const enter = (room) => {
     seal.load();
     if (!room) return shown || load();

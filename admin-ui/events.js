@@ -32,6 +32,7 @@ const kEvents = {
   'auth.password_set': 'Password set',
   'user.created': 'Account created',
   'audit.viewed': 'Audit log viewed',
+  'audit.exported': 'Audit log exported',
   'storage.recovered': 'Storage works again',
   'abuse.malformed': 'Malformed requests',
   'abuse.rate_limited': 'Too many requests',

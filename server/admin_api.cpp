@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/admin_accounts.h"
+#include "server/admin_audit_export.h"
 #include "server/admin_audit_list.h"
 #include "server/admin_checkpoint.h"
 #include "server/admin_json.h"
@@ -29,6 +30,7 @@ enum class Action : std::uint8_t {
   create_room,
   end_room,
   audit,
+  audit_export,
   checkpoint,
   relay
 };
@@ -49,6 +51,7 @@ constexpr std::array kEndpoints = {
     Endpoint{"rooms/create", "POST", Action::create_room, true},
     Endpoint{"rooms/end", "POST", Action::end_room, true},
     Endpoint{"audit", "GET", Action::audit, true},
+    Endpoint{"audit/export", "POST", Action::audit_export, true},
     Endpoint{"audit/checkpoint", "GET", Action::checkpoint, true},
     Endpoint{"relay", "GET", Action::relay, true},
 };
@@ -129,6 +132,7 @@ class AdminApi::Impl {
         accounts_(
             options_, [this] { return now(); }, sessions_, trail, recorder_, workers),
         audit_list_(options_.database, trail, recorder_, workers),
+        audit_export_(options_.database, trail, recorder_, workers),
         checkpoint_(options_.database, backend, workers) {}
 
   std::string open_set_up() { return accounts_.open_set_up(); }
@@ -187,6 +191,7 @@ class AdminApi::Impl {
   Recorder recorder_;
   AdminAccounts accounts_;
   AdminAuditList audit_list_;
+  AdminAuditExport audit_export_;
   AdminCheckpoint checkpoint_;
 };
 
@@ -262,6 +267,8 @@ void AdminApi::Impl::in_session(Action action, const net::HttpRequest& request,
       return respond(admin_relay(backend_.relay(), wall_now(), view(session)));
     case Action::audit:
       return audit_list_.show(request, audit_staff(session), view(session), context, respond);
+    case Action::audit_export:
+      return audit_export_.download(request, audit_staff(session), context, respond);
     case Action::checkpoint:
       return checkpoint_.show(request, view(session), respond);
     case Action::create_room:

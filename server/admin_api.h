@@ -9,6 +9,7 @@
 //   GET  rooms         who is in a visit now
 //   POST rooms/create  {appointmentId, roomName?}     POST rooms/end  {roomId}
 //   GET  audit         ?from&to&type&room&outcome&before&limit: newest first, `before` is the key
+//   POST audit/export  ?from&to&room&person&format&disclose: a tar archive (store/README.md)
 //   GET  relay         live figures
 //
 // Every answer is {"success":true, …} or {"success":false, "code":"…", "error":"…"}. What is

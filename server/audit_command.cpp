@@ -1,11 +1,11 @@
 #include "server/audit_command.h"
 
-#include <unistd.h>
-
 #include <cinttypes>
 #include <cstdio>
 
+#include "server/audit_progress.h"
 #include "server/private_file.h"
+#include "store/audit_bundle.h"
 #include "store/verify.h"
 
 namespace bedside::server {
@@ -13,13 +13,8 @@ namespace {
 
 constexpr std::size_t kMaxAnchorFile = store::kMaxNote;
 
-void show_progress(std::uint64_t done, std::uint64_t all) {
-  std::fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " records", done, all);
-  std::fflush(stderr);
-}
-
 bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
-  options.path = request.database;
+  options.path = request.bundle.empty() ? request.database : request.bundle;
   if (!request.genesis.empty() && !store::from_hex(request.genesis, options.genesis.emplace())) {
     std::fprintf(stderr,
                  "bedside: --genesis takes the 64 hex digits (0-9, a-f) of the first key\n");
@@ -55,12 +50,13 @@ void print_whole(const store::VerifyReport& report, bool pinned) {
 int audit_verify(const AuditVerifyRequest& request) {
   store::VerifyOptions options;
   if (!fill(request, options)) return 2;
-  const bool terminal = isatty(STDERR_FILENO) == 1;
-  if (terminal) options.progress = show_progress;
-  const auto report = store::verify_log(options);
-  if (terminal) std::fprintf(stderr, "\r%40s\r", "");
+  AuditProgress progress;
+  options.progress = [&](std::uint64_t done, std::uint64_t all) { progress.show(done, all); };
+  const auto report =
+      request.bundle.empty() ? store::verify_log(options) : store::verify_bundle(options);
+  progress.clear();
   if (!report) {
-    std::fprintf(stderr, "bedside: cannot read %s: %s\n", request.database.c_str(),
+    std::fprintf(stderr, "bedside: cannot read %s: %s\n", options.path.c_str(),
                  report.error().c_str());
     return 1;
   }

@@ -10,6 +10,7 @@ namespace bedside::server {
 
 struct AuditVerifyRequest {
   std::string database;              // the file
+  std::string bundle;                // or an export
   std::string genesis;               // 64 hex digits, or empty
   std::vector<std::string> anchors;  // files that hold a checkpoint that was kept elsewhere
 };

@@ -137,9 +137,17 @@ SealedField AuditPrivacy::seal(std::string_view value) const {
 }
 
 std::optional<std::string> AuditPrivacy::reveal(std::span<const std::uint8_t> ciphertext) const {
+  auto opened = open(ciphertext);
+  if (!opened) return std::nullopt;
+  return std::move(opened->value);
+}
+
+std::optional<store::DisclosedField> AuditPrivacy::open(
+    std::span<const std::uint8_t> ciphertext) const {
   const auto plain = decrypt(field_key_, ciphertext);
   if (!plain || plain->size() < kSaltBytes) return std::nullopt;
-  return std::string(plain->begin() + kSaltBytes, plain->end());
+  const auto end_of_salt = plain->begin() + kSaltBytes;
+  return store::DisclosedField{{plain->begin(), end_of_salt}, {end_of_salt, plain->end()}};
 }
 
 std::string network_of(const stun::IpAddress& any) {

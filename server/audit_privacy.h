@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/audit_bundle.h"
 #include "stun/endpoint.h"
 
 namespace bedside::server {
@@ -43,6 +44,8 @@ class AuditPrivacy {
   SealedField seal(std::string_view value) const;
   // Nothing when the key does not fit or a bit was changed.
   std::optional<std::string> reveal(std::span<const std::uint8_t> ciphertext) const;
+  // With its salt.
+  std::optional<store::DisclosedField> open(std::span<const std::uint8_t> ciphertext) const;
 
  private:
   std::array<std::uint8_t, 32> pseudonym_key_{};

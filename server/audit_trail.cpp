@@ -220,6 +220,11 @@ struct AdminMapping {
         .detail.set("filter", filter_of(action.query))
         .set("rows", action.rows);
   }
+  void operator()(const AuditExported& action) {
+    AuditRecord& made = action.by ? by(type::kAuditExported, *action.by)
+                                  : add_by_operator(type::kAuditExported, "");
+    made.detail = action.detail;
+  }
   void operator()(const ServiceStarted& action) {
     AuditRecord& made = add(type::kServiceStart);
     made.actor.kind = "service";
@@ -454,6 +459,11 @@ std::string AuditTrail::room_pseudonym(std::string_view room) const {
 
 std::optional<std::string> AuditTrail::reveal_ip(std::span<const std::uint8_t> ciphertext) const {
   return privacy_.reveal(ciphertext);
+}
+
+std::optional<store::DisclosedField> AuditTrail::open_field(
+    std::span<const std::uint8_t> ciphertext) const {
+  return privacy_.open(ciphertext);
 }
 
 // Whoever opens the database begins an epoch of the seal, the command line too, which makes tokens

@@ -27,6 +27,7 @@
 #include "server/audit_types.h"
 #include "server/config_reload.h"
 #include "signaling/output.h"
+#include "store/audit_bundle.h"
 #include "store/cosignature.h"
 #include "store/reader.h"
 #include "store/store.h"
@@ -77,6 +78,11 @@ struct AuditViewed {
   store::AuditQuery query;
   std::size_t rows = 0;
 };
+// Committed before anything leaves. `detail`: audit_export.h.
+struct AuditExported {
+  std::optional<AuditStaff> by;  // nobody: somebody who may read the database and its keys anyway
+  store::JsonObject detail;
+};
 struct ServiceStarted {
   std::string assets_digest;  // of the pages it serves
   std::size_t rooms = 0;      // restored
@@ -125,7 +131,7 @@ struct AnchorRefused {
 using AdminAction = std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed,
                                  ServiceStarted, ServiceStopped, ConfigChanged, ApiTokenCreated,
                                  ApiTokenRevoked, CertificateRenewed, CheckpointCosigned,
-                                 CheckpointRefused, AnchorCosigned, AnchorRefused>;
+                                 CheckpointRefused, AnchorCosigned, AnchorRefused, AuditExported>;
 
 class AuditTrail {
  public:
@@ -156,6 +162,8 @@ class AuditTrail {
   // The address that Reader::audit_ip() returned encrypted; nothing when the key does not fit.
   // Whoever shows it records that first.
   std::optional<std::string> reveal_ip(std::span<const std::uint8_t> ciphertext) const;
+  // With the salt, so that others can check it against the sealed commitment. Recorded likewise.
+  std::optional<store::DisclosedField> open_field(std::span<const std::uint8_t> ciphertext) const;
 
  private:
   std::optional<store::Commit> counted(std::vector<AbuseCounters::Row> rows) const;

@@ -38,6 +38,7 @@ inline constexpr std::string_view kTokenRevoked = "token.revoked";
 inline constexpr std::string_view kAuditViewed = "audit.viewed";
 inline constexpr std::string_view kWitnessCosigned = "witness.cosigned";
 inline constexpr std::string_view kWitnessRefused = "witness.refused";
+inline constexpr std::string_view kAuditExported = "audit.exported";
 inline constexpr std::string_view kStorageRecovered = "storage.recovered";  // written by store/
 inline constexpr std::string_view kEpochRotated = "epoch.rotated";          // written by store/
 
@@ -66,6 +67,6 @@ inline constexpr std::array kAll = {kServiceStart,     kServiceStop,    kConfigC
                                     kLinkDropped,      kRoomKnock,      kRoomAdmit,
                                     kRoomDeny,         kRoomKick,       kTokenCreated,
                                     kTokenRevoked,     kTokenDenied,    kCertificateRenewed,
-                                    kWitnessCosigned,  kWitnessRefused};
+                                    kWitnessCosigned,  kWitnessRefused,  kAuditExported};
 
 }  // namespace bedside::server::audit_type

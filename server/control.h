@@ -126,6 +126,9 @@ class Control final : public AdminBackend {
   void create_token(const ApiTokenWish& wish, TokenMade done);
   void revoke_token(const std::string& token_id, Ended done);
   const std::vector<store::ApiTokenRow>& tokens() const;
+  // An export by somebody on this machine: the number of its record, once that is durable.
+  using ExportRecorded = std::function<void(tl::expected<std::uint64_t, AdminRefusal>)>;
+  void record_export(store::JsonObject detail, ExportRecorded done);
 
   void create_room(const RoomWish& wish, const AdminActor& by, const RequestContext& context,
                    Created done) override;

@@ -96,6 +96,16 @@ void Control::Impl::create_token(const ApiTokenWish& wish, TokenMade done) {
   });
 }
 
+void Control::Impl::record_export(store::JsonObject detail, ExportRecorded done) {
+  store::Commit commit = seams_.trail.commit(
+      AdminAction{AuditExported{std::nullopt, std::move(detail)}}, AuditSource{});
+  recorder_.record_at(
+      std::move(commit), [done = std::move(done)](const store::CommitResult& result) {
+        if (result.ok()) return done(result.first_seq);
+        done(tl::unexpected(AdminRefusal{503, "this cannot be recorded right now"}));
+      });
+}
+
 void Control::Impl::revoke_token(const std::string& token_id, Ended done) {
   if (!tokens_.contains(token_id)) {
     return done(tl::unexpected(AdminRefusal{404, "there is no token with this id"}));

@@ -90,13 +90,15 @@ tl::expected<Stopped, std::string> open_stopped(const Config& config) {
   return Stopped{std::move(*opened), std::make_unique<AuditTrail>(keys->pseudonym, keys->field)};
 }
 
-bool commit(Stopped& stopped, const AdminAction& action) {
-  std::promise<bool> written;
-  const bool taken = stopped.store->submit(
-      stopped.trail->commit(action, AuditSource{}),
-      [&](const store::CommitResult& result) { written.set_value(result.ok()); });
-  return taken && written.get_future().get();
+store::CommitResult commit_at(Stopped& stopped, const AdminAction& action) {
+  std::promise<store::CommitResult> written;
+  const bool taken =
+      stopped.store->submit(stopped.trail->commit(action, AuditSource{}),
+                            [&](const store::CommitResult& result) { written.set_value(result); });
+  return taken ? written.get_future().get() : store::CommitResult{};
 }
+
+bool commit(Stopped& stopped, const AdminAction& action) { return commit_at(stopped, action).ok(); }
 
 std::string date_of(const LocalJson& milliseconds) {
   if (!milliseconds.is_number()) return "never";
@@ -183,6 +185,21 @@ int token_revoke(const Config& config, const std::string& token_id) {
     return complain("there is no token with this id");
   }
   return std::printf("Revoked.\n"), 0;
+}
+
+tl::expected<std::uint64_t, std::string> record_export(const Config& config,
+                                                       const store::JsonObject& detail) {
+  const Asked asked = ask(config, [&](httplib::Client& client) {
+    return client.Post("/audit/exported", detail.text(), "application/json");
+  });
+  if (asked) return asked->value("seq", std::uint64_t{0});
+  if (!asked.error().no_server) return tl::unexpected(asked.error().what);
+  auto stopped = open_stopped(config);
+  if (!stopped) return tl::unexpected(stopped.error());
+  const store::CommitResult result =
+      commit_at(*stopped, AdminAction{AuditExported{std::nullopt, detail}});
+  if (!result.ok()) return tl::unexpected(std::string("this cannot be recorded; free disk space"));
+  return result.first_seq;
 }
 
 int room_create(const Config& config, const std::string& appointment, const std::string& name) {

@@ -7,17 +7,24 @@
 // Each call prints what it found on standard output, or why not on standard error, and returns the
 // exit code.
 
+#include <cstdint>
 #include <string>
+#include <tl/expected.hpp>
 #include <vector>
 
 #include "server/api_tokens.h"
 #include "server/config.h"
+#include "store/canonical_json.h"
 
 namespace bedside::server {
 
 int token_create(const Config& config, const ApiTokenWish& wish);
 int token_list(const Config& config);
 int token_revoke(const Config& config, const std::string& token_id);
+
+// The number of the record of an export of the audit log, durable; an error is a sentence.
+tl::expected<std::uint64_t, std::string> record_export(const Config& config,
+                                                       const store::JsonObject& detail);
 
 int room_create(const Config& config, const std::string& appointment, const std::string& name);
 int room_list(const Config& config);

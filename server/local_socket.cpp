@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "server/control.h"
+#include "store/canonical_reader.h"
 
 namespace bedside::server {
 namespace {
@@ -115,6 +116,7 @@ struct LocalSocket::Running {
   }
   void add_token_routes();
   void add_room_routes();
+  void add_audit_routes();
 };
 
 void LocalSocket::Running::add_token_routes() {
@@ -168,6 +170,19 @@ void LocalSocket::Running::add_room_routes() {
   });
 }
 
+void LocalSocket::Running::add_audit_routes() {
+  server.Post(
+      "/audit/exported", [this](const httplib::Request& request, httplib::Response& response) {
+        const auto detail = store::read_json_object(request.body);
+        if (!detail) return write({400, {{"error", "the detail is not canonical"}}}, response);
+        serve(response, [&](const Answered& done) {
+          control.record_export(*detail, [done](tl::expected<std::uint64_t, AdminRefusal> seq) {
+            done(seq ? Reply{200, {{"seq", *seq}}} : refused(seq.error()));
+          });
+        });
+      });
+}
+
 std::filesystem::path local_socket_path(const Config& config) {
   return config.data_dir / "bedside.sock";
 }
@@ -195,6 +210,7 @@ tl::expected<std::unique_ptr<LocalSocket>, std::string> LocalSocket::open(
   server.set_payload_max_length(kMaxLocalBody);
   running->add_token_routes();
   running->add_room_routes();
+  running->add_audit_routes();
   // From the first moment: nobody else may connect between bind and chmod.
   const mode_t before = ::umask(0177);
   const bool bound = server.bind_to_port(path.string(), 80);

@@ -11,6 +11,7 @@
 
 #include "server/anchors.h"
 #include "server/audit_command.h"
+#include "server/audit_export_command.h"
 #include "server/config.h"
 #include "server/demo.h"
 #include "server/local_client.h"
@@ -73,7 +74,7 @@ int turn_credential(const std::string& config_file, const std::string& subject) 
 }
 
 int verify_audit(const std::string& config_file, bedside::server::AuditVerifyRequest request) {
-  if (request.database.empty()) {
+  if (request.database.empty() && request.bundle.empty()) {
     const auto config = read_config(config_file);
     if (!config) return 1;
     request.database = config->database().string();
@@ -84,7 +85,9 @@ int verify_audit(const std::string& config_file, bedside::server::AuditVerifyReq
 // What `bedside audit …` takes.
 struct AuditCommands {
   CLI::App* verify = nullptr;
+  CLI::App* exporting = nullptr;
   bedside::server::AuditVerifyRequest request;
+  bedside::server::AuditExportRequest wish;
 };
 
 void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& commands) {
@@ -98,6 +101,8 @@ void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& 
       ->type_name("FILE");
   commands.verify->add_option("--database", commands.request.database, "or the database itself")
       ->type_name("FILE");
+  commands.verify->add_option("--bundle", commands.request.bundle, "or an export, wherever it is")
+      ->type_name("FILE");
   commands.verify
       ->add_option("--genesis", commands.request.genesis,
                    "the first key as it was noted off the host")
@@ -106,6 +111,33 @@ void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& 
       ->add_option("--anchor", commands.request.anchors,
                    "a checkpoint that was kept elsewhere; may be given several times")
       ->type_name("FILE");
+}
+
+void add_audit_export(CLI::App& app, std::string& config_file, AuditCommands& commands) {
+  commands.exporting = app.get_subcommand("audit")->add_subcommand(
+      "export",
+      "Write records with their proofs into a tar archive that anybody can check offline. The "
+      "export itself is recorded before it leaves. The server may run.");
+  CLI::App& command = *commands.exporting;
+  bedside::server::AuditExportRequest& wish = commands.wish;
+  command.add_option("--config", config_file, "the configuration that names the data_dir")
+      ->type_name("FILE");
+  command.add_option("--out", wish.out, "the archive to make")->type_name("FILE")->required();
+  command.add_option("--from", wish.from, "a day or an instant in UTC, inclusive")
+      ->type_name("TIME");
+  command.add_option("--to", wish.to, "likewise, exclusive")->type_name("TIME");
+  command.add_option("--room", wish.room, "a room's name or its pseudonym")->type_name("ROOM");
+  command.add_option("--person", wish.person, "the id of who acted or was acted on")
+      ->type_name("ID");
+  command
+      .add_option("--format", wish.format,
+                  "records as JSON lines; with csv or fhir (R4 AuditEvent) once more like that")
+      ->check(CLI::IsMember({"ndjson", "csv", "fhir"}))
+      ->type_name("ndjson|csv|fhir");
+  command.add_flag("--disclose", wish.disclose,
+                   "personal fields (full IP addresses) in clear, in a file of their own");
+  command.add_option("--redact", wish.redacted, "but not this one; may be given several times")
+      ->type_name("FIELD");
 }
 
 // `bedside token …` and `bedside room …`: what they were given, and what to call with it.
@@ -238,6 +270,7 @@ int run(int argc, char** argv) {
 
   AuditCommands audit;
   add_audit_commands(app, config_file, audit);
+  add_audit_export(app, config_file, audit);
 
   try {
     app.parse(argc, argv);
@@ -248,6 +281,10 @@ int run(int argc, char** argv) {
   if (const auto code = local.run()) return *code;
   if (serve_command->parsed()) return serve(config_file, assets, level);
   if (check_command->parsed()) return check_config(checked_file);
+  if (audit.exporting->parsed()) {
+    const auto config = read_config(config_file);
+    return config ? bedside::server::audit_export(*config, audit.wish) : 1;
+  }
   if (audit.verify->parsed()) return verify_audit(config_file, audit.request);
   return turn_credential(config_file, subject);
 }

@@ -28,18 +28,21 @@ class Recorder {
   // Calls `done` exactly once: later with the store's verdict, or at once with `full` when too many
   // are under way or the store takes no more.
   void record(store::Commit commit, Done done);
+  // The same, told the numbers of the records too.
+  using DoneAt = std::function<void(const store::CommitResult&)>;
+  void record_at(store::Commit commit, DoneAt done);
 
  private:
   struct Verdict {
     std::uint64_t id = 0;
-    store::CommitStatus status = store::CommitStatus::failed;
+    store::CommitResult result;
   };
   void decided(const Verdict& verdict);
 
   store::Store& store_;
   const std::size_t capacity_;
   std::uint64_t next_id_ = 1;
-  std::unordered_map<std::uint64_t, Done> waiting_;
+  std::unordered_map<std::uint64_t, DoneAt> waiting_;
   net::Mailbox<Verdict> verdicts_;  // as large as waiting_ may be: a post never fails
 };
 

@@ -177,4 +177,28 @@ std::optional<CanonicalObject> CanonicalObject::object(std::string_view key) con
   return parse(field->value);
 }
 
+std::string_view CanonicalObject::spelled(std::string_view key) const {
+  const Field* field = find(key);
+  return field == nullptr ? std::string_view() : field->value;
+}
+
+std::optional<JsonObject> read_json_object(std::string_view text) {
+  if (!CanonicalObject::parse(text)) return std::nullopt;
+  JsonObject made;
+  const auto set = [&](std::string_view key, std::string_view value) {
+    if (value.front() == '"') {
+      made.set(key, unescaped(value));
+    } else if (value.front() == '{') {
+      made.set(key, *read_json_object(value));
+    } else {
+      std::int64_t number = 0;
+      std::from_chars(value.data(), value.data() + value.size(), number);
+      made.set(key, number);
+    }
+    return true;
+  };
+  scan(text, set);
+  return made;
+}
+
 }  // namespace bedside::store

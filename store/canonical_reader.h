@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "store/canonical_json.h"
+
 namespace bedside::store {
 
 // One canonical object: sorted keys, each once; values are strings, integers or such objects. All
@@ -23,6 +25,8 @@ class CanonicalObject {
   std::optional<std::string> text(std::string_view key) const;
   std::optional<std::int64_t> integer(std::string_view key) const;
   std::optional<CanonicalObject> object(std::string_view key) const;
+  // The value as it is spelled; empty when there is no such key.
+  std::string_view spelled(std::string_view key) const;
 
  private:
   struct Field {
@@ -33,5 +37,8 @@ class CanonicalObject {
 
   std::vector<Field> fields_;
 };
+
+// The same object, to be added to or put into another one. Nothing unless the text is canonical.
+std::optional<JsonObject> read_json_object(std::string_view text);
 
 }  // namespace bedside::store

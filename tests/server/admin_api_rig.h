@@ -67,7 +67,8 @@ class AdminApiRig : public testing::Test {
  protected:
   static constexpr const char* kPassword = "correct horse battery";
 
-  explicit AdminApiRig(bool sealed = false) {
+  AdminApiRig() : AdminApiRig(false) {}
+  explicit AdminApiRig(bool sealed) {
     store::Options options;
     options.path = database();
     if (sealed) {

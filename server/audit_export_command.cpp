@@ -1,0 +1,93 @@
+#include "server/audit_export_command.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "server/audit_export.h"
+#include "server/audit_instant.h"
+#include "server/audit_progress.h"
+#include "server/keys.h"
+#include "server/local_client.h"
+#include "store/file_sink.h"
+
+namespace bedside::server {
+namespace {
+
+int refuse(const std::string& what, int code = 1) {
+  std::fprintf(stderr, "bedside: %s\n", what.c_str());
+  return code;
+}
+
+// Nothing: it makes no sense, and why was printed.
+std::optional<AuditExportWish> wish_of(const AuditExportRequest& request, const AuditTrail& trail) {
+  AuditExportWish wish;
+  const auto instant = [](const char* name, const std::string& text, auto& out) {
+    if (text.empty()) return true;
+    out = parse_instant(text);
+    if (!out) {
+      refuse("--" + std::string(name) + " takes 2026-11-23 or 2026-11-23T06:12:31Z (UTC)");
+    }
+    return out.has_value();
+  };
+  if (!instant("from", request.from, wish.filter.from)) return std::nullopt;
+  if (!instant("to", request.to, wish.filter.to)) return std::nullopt;
+  const auto format = export_format_from(request.format);
+  if (!format) {
+    refuse("--format is ndjson, csv or fhir");
+    return std::nullopt;
+  }
+  wish.format = *format;
+  wish.filter.room = room_filter(trail, request.room);
+  wish.filter.person = request.person;
+  for (const std::string& field : request.redacted) {
+    if (std::find(std::begin(kPersonalFields), std::end(kPersonalFields), field) ==
+        std::end(kPersonalFields)) {
+      refuse("there is no personal field \"" + field + "\"; --redact takes: ip");
+      return std::nullopt;
+    }
+  }
+  for (const std::string_view field : kPersonalFields) {
+    const bool kept = std::find(request.redacted.begin(), request.redacted.end(), field) ==
+                      request.redacted.end();
+    if (request.disclose && kept) wish.disclosed.emplace_back(field);
+  }
+  return wish;
+}
+
+}  // namespace
+
+int audit_export(const Config& config, const AuditExportRequest& request) {
+  const auto keys = open_keys(config.keys_dir(), MissingKeys::refuse);
+  if (!keys) return refuse(keys.error().message);
+  const AuditTrail trail(keys->pseudonym, keys->field);
+  const auto wish = wish_of(request, trail);
+  if (!wish) return 2;
+  auto sink = store::FileSink::create(request.out);
+  if (!sink) return refuse(sink.error());
+  auto options = export_options(config.database().string(), *wish);
+  if (!options) return refuse(options.error());
+  const auto survey = store::survey_export(*options);
+  if (!survey) return refuse(survey.error());
+  // Durable before anything leaves; then nothing but the disk can go wrong.
+  const auto recorded = record_export(config, export_detail(*survey, *wish));
+  if (!recorded) return refuse(recorded.error());
+  AuditProgress progress;
+  options->progress = [&](std::uint64_t done, std::uint64_t all) { progress.show(done, all); };
+  const auto written =
+      store::write_bundle(*options, *survey, *recorded, disclosure(trail, *wish), **sink);
+  if (!written) return refuse(written.error());
+  if (auto finished = (*sink)->finish(); !finished) return refuse(finished.error());
+  store::VerifyOptions check;
+  check.path = request.out;
+  check.progress = options->progress;
+  const auto report = store::verify_bundle(check);
+  progress.clear();
+  if (!report) return refuse(request.out + ": " + report.error());
+  if (!report->ok()) return refuse("what was written does not pass: " + report->problem);
+  std::printf("%" PRIu64 " records in %s, checked. Recorded as number %" PRIu64 ".\n",
+              report->records, request.out.c_str(), *recorded);
+  return 0;
+}
+
+}  // namespace bedside::server

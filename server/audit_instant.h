@@ -1,0 +1,19 @@
+#pragma once
+
+// Instants as the exports spell them. Pure functions; any thread.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace bedside::server {
+
+// "2026-11-23T06:12:31.000123Z" (RFC 3339, FHIR's instant).
+std::string utc_instant(std::int64_t microseconds);
+
+// A day ("2026-11-23": its beginning in UTC) or an instant in UTC ("2026-11-23T06:12:31Z").
+std::optional<std::chrono::microseconds> parse_instant(std::string_view text);
+
+}  // namespace bedside::server
