@@ -67,6 +67,6 @@ inline constexpr std::array kAll = {kServiceStart,     kServiceStop,    kConfigC
                                     kLinkDropped,      kRoomKnock,      kRoomAdmit,
                                     kRoomDeny,         kRoomKick,       kTokenCreated,
                                     kTokenRevoked,     kTokenDenied,    kCertificateRenewed,
-                                    kWitnessCosigned,  kWitnessRefused,  kAuditExported};
+                                    kWitnessCosigned,  kWitnessRefused, kAuditExported};
 
 }  // namespace bedside::server::audit_type
