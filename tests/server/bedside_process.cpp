@@ -60,6 +60,7 @@ BedsideProcess::BedsideProcess(const std::vector<std::string>& arguments,
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   pid_ = ::fork();
+  if (pid_ < 0) std::abort();
   if (pid_ == 0) {
     if (!working_folder.empty() && ::chdir(working_folder.c_str()) != 0) ::_exit(126);
     ::dup2(out[1], STDOUT_FILENO);
@@ -107,7 +108,9 @@ bool BedsideProcess::wait_for_next_errors(const std::string& text) {
   return true;
 }
 
-void BedsideProcess::signal(int number) const { ::kill(pid_, number); }
+void BedsideProcess::signal(int number) const {
+  if (pid_ > 0) ::kill(pid_, number);  // -1, after its end, would mean everybody
+}
 
 Ended BedsideProcess::wait() {
   const auto deadline = steady_clock::now() + kProcessPatience;
@@ -123,13 +126,14 @@ Ended BedsideProcess::wait() {
       open = silent || read_some(*stream, milliseconds(0)) || open;
     }
   }
-  if (open) ::kill(pid_, SIGKILL);
+  if (open) signal(SIGKILL);
   int status = 0;
-  ::waitpid(pid_, &status, 0);
-  pid_ = -1;
   Ended ended;
-  if (WIFEXITED(status)) ended.exit_code = WEXITSTATUS(status);
-  if (WIFSIGNALED(status)) ended.signal = WTERMSIG(status);
+  if (pid_ > 0 && ::waitpid(pid_, &status, 0) == pid_) {
+    if (WIFEXITED(status)) ended.exit_code = WEXITSTATUS(status);
+    if (WIFSIGNALED(status)) ended.signal = WTERMSIG(status);
+  }
+  pid_ = -1;
   ended.output = output_.text;
   ended.errors = errors_.text;
   return ended;

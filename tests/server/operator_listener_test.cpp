@@ -22,6 +22,7 @@ TEST(OperatorListener, HealthIs200OrTellsWhatIsWrongWith503) {
                                                         },
                                                         [] { return Metrics{}; }});
   ASSERT_TRUE(listener) << listener.error();
+  (*listener)->serve();
   httplib::Client client("127.0.0.1", (*listener)->port());
   const auto good = client.Get("/healthz");
   ASSERT_TRUE(good);
@@ -34,6 +35,27 @@ TEST(OperatorListener, HealthIs200OrTellsWhatIsWrongWith503) {
   EXPECT_THAT(bad->body, HasSubstr("control: alive"));
 }
 
+TEST(OperatorListener, AsksNobodyBeforeItServes) {
+  std::atomic<bool> asked{false};
+  OperatorSources sources;
+  sources.health = [&] { return asked = true, Health{true, true}; };
+  sources.metrics = [&] { return asked = true, Metrics{}; };
+  sources.drain = [&](bool) { return asked = true, true; };
+  auto listener = OperatorListener::start(loopback(0), std::move(sources));
+  ASSERT_TRUE(listener) << listener.error();
+  httplib::Client client("127.0.0.1", (*listener)->port());
+  for (const auto& early :
+       {client.Get("/healthz"), client.Get("/metrics"), client.Put("/drain", "", "text/plain")}) {
+    ASSERT_TRUE(early);
+    EXPECT_EQ(early->status, 503);
+    EXPECT_EQ(early->body, "starting\n");
+  }
+  EXPECT_FALSE(asked);
+  (*listener)->serve();
+  EXPECT_EQ(client.Get("/healthz")->status, 200);
+  EXPECT_TRUE(asked);
+}
+
 TEST(OperatorListener, MetricsAreTheFiguresOfThisMoment) {
   std::atomic<std::uint64_t> rooms{1};
   auto listener = OperatorListener::start(loopback(0), {[] { return Health{}; },
@@ -43,6 +65,7 @@ TEST(OperatorListener, MetricsAreTheFiguresOfThisMoment) {
                                                           return metrics;
                                                         }});
   ASSERT_TRUE(listener) << listener.error();
+  (*listener)->serve();
   httplib::Client client("127.0.0.1", (*listener)->port());
   rooms = 42;
   const auto answer = client.Get("/metrics");
@@ -62,6 +85,7 @@ TEST(OperatorListener, DrainsByPutAndAcceptsAgainByDelete) {
   };
   auto listener = OperatorListener::start(loopback(0), std::move(sources));
   ASSERT_TRUE(listener) << listener.error();
+  (*listener)->serve();
   httplib::Client client("127.0.0.1", (*listener)->port());
   EXPECT_EQ(client.Post("/drain", "", "text/plain")->status, 404) << "what any web page can send";
   EXPECT_EQ(client.Get("/drain")->status, 404);
@@ -84,6 +108,7 @@ TEST(OperatorListener, EveryAnswerHasTheHeadersThatKeepBrowsersFromMisreadingIt)
   sources.drain = [](bool) { return true; };
   auto listener = OperatorListener::start(loopback(0), std::move(sources));
   ASSERT_TRUE(listener) << listener.error();
+  (*listener)->serve();
   httplib::Client client("127.0.0.1", (*listener)->port());
   const std::string large(4096, 'x');
   std::vector<std::pair<int, httplib::Result>> answers;

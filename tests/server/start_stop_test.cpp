@@ -7,8 +7,10 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
+#include <thread>
 
 #include "server/operator_listener.h"
 #include "store/reader.h"
@@ -55,6 +57,21 @@ TEST(Start, ServesPagesApiAndOperatorOnTheConfiguredPorts) {
   ASSERT_TRUE(metrics);
   EXPECT_THAT(metrics->body, HasSubstr("\nbedside_audit_records_total 2\n"));
   EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+}
+
+TEST(Start, AMonitorMayAskAtAnyMoment) {
+  TestServer server;
+  std::atomic<bool> over{false};
+  std::thread monitor([&] {
+    httplib::Client client("127.0.0.1", server.operator_port());
+    while (!over) client.Get("/metrics");
+  });
+  for (int round = 0; round < 5; ++round) {
+    server.start();
+    EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+  }
+  over = true;
+  monitor.join();
 }
 
 TEST(Stop, EndsWithCode0WithinTwoSecondsAndRecordsIt) {
