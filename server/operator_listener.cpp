@@ -3,6 +3,7 @@
 #include <httplib.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <thread>
 #include <utility>
 
@@ -63,6 +64,7 @@ struct OperatorListener::Running {
   httplib::Server server;
   std::thread thread;
   std::uint16_t port = 0;
+  std::atomic<bool> serving{false};
 };
 
 OperatorListener::OperatorListener(std::unique_ptr<Running> running)
@@ -72,6 +74,8 @@ OperatorListener::~OperatorListener() {
   running_->server.stop();
   if (running_->thread.joinable()) running_->thread.join();
 }
+
+void OperatorListener::serve() { running_->serving = true; }
 
 std::uint16_t OperatorListener::port() const { return running_->port; }
 
@@ -96,6 +100,15 @@ tl::expected<std::unique_ptr<OperatorListener>, std::string> OperatorListener::s
   server.set_write_timeout(kTimeoutSeconds);
   server.set_payload_max_length(1024);
   server.set_default_headers(operator_headers());
+  // A monitor does not wait for us: it may ask while what it asks about is not yet there.
+  server.set_pre_routing_handler(
+      [&serving = running->serving](const httplib::Request&, httplib::Response& response) {
+        using Next = httplib::Server::HandlerResponse;
+        if (serving) return Next::Unhandled;
+        response.status = 503;
+        response.set_content("starting\n", "text/plain; charset=utf-8");
+        return Next::Handled;
+      });
   server.Get("/healthz", [health = std::move(sources.health)](const httplib::Request&,
                                                               httplib::Response& response) {
     answer_health(health(), response);

@@ -32,7 +32,8 @@ struct OperatorSources {
 
 class OperatorListener {
  public:
-  // Listens at once; the error is a sentence with its remedy. Port 0 takes any.
+  // Listens at once, and answers 503 to everything until serve(); the error is a sentence with its
+  // remedy. Port 0 takes any.
   static tl::expected<std::unique_ptr<OperatorListener>, std::string> start(
       const stun::Endpoint& listen, OperatorSources sources);
   // Answers what is under way and stops.
@@ -40,6 +41,9 @@ class OperatorListener {
 
   OperatorListener(const OperatorListener&) = delete;
   OperatorListener& operator=(const OperatorListener&) = delete;
+
+  // From now on the sources are asked.
+  void serve();
 
   std::uint16_t port() const;
 

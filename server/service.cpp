@@ -326,6 +326,7 @@ void Service::serve() {
   });
   local_socket_->start();
   anchors_->start();
+  if (operator_listener_) operator_listener_->serve();
   if (config_.demo) make_demo_room();
   log::info("serving", {{"version", log::Configured(kVersion)},
                         {"relay_threads", lanes_->size()},
