@@ -1,7 +1,9 @@
 // The admin page on the real server (BEDSIDE_BINARY): first account, rooms, audit log, relay, and what
 // guards them. The tests build on each other, as a first day with Bedside does.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
 
 import { assertAccessible, launchBrowser, Server, shoot, until } from './support.mjs';
 
@@ -183,6 +185,21 @@ test('a browser that saw the log before tells whether it only grew', async () =>
   await visit();
   await page.getByText(/The log only grew/).waitFor();
   assert.equal(await seal.getAttribute('role'), null);
+});
+
+test('records are downloaded with proofs that hold without this server', async () => {
+  await page.getByText('Export records', { exact: true }).click();
+  await page.getByLabel('Format').selectOption('csv');
+  await page.getByLabel('Include full IP addresses').check();
+  await inspect('audit-export');
+  const [file] = await Promise.all([page.waitForEvent('download'), button('Download').click()]);
+  assert.equal(file.suggestedFilename(), 'bedside-audit.tar');
+  const verifier = new URL('../../store/offline/verify_audit_log.py', import.meta.url).pathname;
+  const { stdout } = await promisify(execFile)('python3', [verifier, await file.path()]);
+  assert.match(stdout, /^PASS: \d+ exported records/);
+  await showRecords();
+  assert.ok((await types()).includes('audit.exported'));
+  await page.getByText('Export records', { exact: true }).click();
 });
 
 test('filters narrow the audit log down', async () => {
