@@ -76,7 +76,7 @@ struct TurnConfig {
   unsigned threads = 0;  // relay threads; 0: one per core
   std::vector<TurnUser> users;
   bool mobility = false;                 // RFC 8016; needs threads = 1
-  bool tcp_relay = false;                // RFC 6062; needs threads = 1
+  bool tcp_relay = false;                // RFC 6062
   bool behavior_discovery = false;       // RFC 5780; needs two addresses × two ports in `listen`
   bool accept_rfc5766_channels = false;  // tests with old clients only
 };

@@ -157,11 +157,6 @@ void check_relay_addresses(const TurnConfig& turn, Findings& findings) {
     findings.error("turn.mobility", "turn.mobility needs a single relay thread",
                    "write threads = 1 under [turn], or leave mobility out");
   }
-  if (turn.tcp_relay && turn.threads != 1) {
-    // The kernel may give a client data connection to another relay thread than its allocation's.
-    findings.error("turn.tcp_relay", "turn.tcp_relay needs a single relay thread",
-                   "write threads = 1 under [turn], or leave tcp_relay out");
-  }
   for (const stun::Endpoint& endpoint : turn.listen) {
     if (endpoint.port >= turn.relay_ports.first && endpoint.port <= turn.relay_ports.last) {
       findings.error(

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace bedside::server {
 
@@ -56,6 +57,20 @@ void HandoverQueue::release(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i, ++next_) {
     turns_[next_ % kSlots].store(next_ + kSlots, std::memory_order_release);
   }
+}
+
+void HandoverQueue::put(net::DetachedConnection stream) {
+  {
+    const std::lock_guard lock(streams_mutex_);
+    if (streams_.size() >= kStreams) return;  // destroying it closes it
+    streams_.push_back(std::move(stream));
+  }
+  ring();
+}
+
+std::vector<net::DetachedConnection> HandoverQueue::take_streams() {
+  const std::lock_guard lock(streams_mutex_);
+  return std::exchange(streams_, {});
 }
 
 RelayHandover::RelayHandover(std::size_t shards) {

@@ -1,4 +1,5 @@
-// Datagrams from a relay port of one shard to a relay port of another, without the kernel.
+// What one shard has for another: datagrams from relay port to relay port, without the kernel, and
+// clients' connections that turned out to belong there.
 #pragma once
 
 #include <array>
@@ -6,7 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <vector>
 
+#include "server/net/connection.h"
 #include "server/net/fd.h"
 #include "server/net/udp_batch.h"
 #include "stun/bytes.h"
@@ -31,12 +35,16 @@ struct HandedOver {
 class HandoverQueue {
  public:
   static constexpr std::size_t kSlots = 512;  // eight full batches
+  static constexpr std::size_t kStreams = 64;
 
   HandoverQueue();
 
   // Any thread.
   [[nodiscard]] bool put(const HandedOver& datagram);
   void ring();
+  // Any thread; rings. Takes its time (a lock): for connections, not for packets. While kStreams
+  // wait, another one is closed.
+  void put(net::DetachedConnection stream);
 
   // The reader's thread. Watch bell() for reading and call hear() before looking.
   int bell() const { return bell_.get(); }
@@ -59,6 +67,7 @@ class HandoverQueue {
     return count;
   }
   void release(std::size_t count);
+  std::vector<net::DetachedConnection> take_streams();
 
  private:
   static constexpr std::size_t kRoom = net::kUdpHeadroom + net::kUdpPayload + net::kUdpTailroom;
@@ -75,6 +84,8 @@ class HandoverQueue {
   std::uint64_t next_ = 0;  // the position the reader looks at; its own
   net::Fd bell_;
   std::atomic<bool> rung_{false};
+  std::mutex streams_mutex_;
+  std::vector<net::DetachedConnection> streams_;
 };
 
 // The queues of all shards of a server, by number. Outlives the shards: one that has stopped is

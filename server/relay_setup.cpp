@@ -140,6 +140,7 @@ tl::expected<RelaySetup, std::string> make_relay_setup(
                    {}};
   setup.settings.first_port = config.turn.relay_ports.first;
   setup.settings.last_port = config.turn.relay_ports.last;
+  setup.settings.shards = static_cast<std::uint16_t>(relay_threads(config));
   setup.settings.mobility = config.turn.mobility;
   setup.settings.tcp_relay = config.turn.tcp_relay;
   setup.settings.quotas = config.turn.quotas;

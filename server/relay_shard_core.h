@@ -61,7 +61,7 @@ struct RelayShard::Core final : TurnSession::Owner, TcpLink::Owner {
 
   turn::Now now() const;
   tl::expected<void, net::SocketError> listen(const RelayShardSettings& settings);
-  void adopt(net::DetachedConnection connection);
+  void adopt(net::DetachedConnection connection, bool handed_over = false);
   std::size_t streams() const;
   void on_client_readable(net::UdpSocket& socket);
   void on_client_datagram(const net::UdpSocket& socket, const net::Datagram& datagram,
@@ -91,6 +91,7 @@ struct RelayShard::Core final : TurnSession::Owner, TcpLink::Owner {
   stun::Endpoint as_advertised(const stun::Endpoint& peer) const;
   void connect(const turn::ToConnect& out);
   void join(TurnSession& session, const turn::ToJoin& out);
+  void hand_over(TurnSession& session, stun::Bytes frame, std::uint16_t shard);
   void on_peer_connection(turn::RelayPortId port, net::AcceptedSocket peer);
   void on_link_connected(TcpLink& link) override;
   void on_link_failed(TcpLink& link, turn::ConnectFailure failure) override;

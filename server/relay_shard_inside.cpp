@@ -2,6 +2,7 @@
 // server, and the network's errors about datagrams that left one.
 
 #include <algorithm>
+#include <utility>
 
 #include "server/relay_shard_core.h"
 
@@ -62,6 +63,7 @@ void RelayShard::Core::on_handed_over() {
     outgoing.flush();  // what it borrows lies in the queue
     queue.release(taken);
   }
+  for (net::DetachedConnection& stream : queue.take_streams()) adopt(std::move(stream), true);
   if (taken == net::kUdpBatch) queue.ring();  // the rest when the other sockets had their turn
   settle();
 }

@@ -94,11 +94,13 @@ void RelayShard::Core::to_owner(const ClientLink& owner, const turn::ToOwner& ou
   }
 }
 
-void RelayShard::Core::adopt(net::DetachedConnection connection) {
+void RelayShard::Core::adopt(net::DetachedConnection connection, bool handed_over) {
   // Destroying the connection closes it.
   if (streams() >= sessions.limits().streams || stopping) return;
-  sessions.add(std::make_unique<TurnStream>(loop, std::move(connection), accept_rfc5766_channels,
-                                            sessions.limits(), *this));
+  auto stream = std::make_unique<TurnStream>(loop, std::move(connection), accept_rfc5766_channels,
+                                             sessions.limits(), *this);
+  stream->handed_over = handed_over;
+  sessions.add(std::move(stream));
   stats.streams.store(streams(), std::memory_order_relaxed);
 }
 
@@ -118,6 +120,8 @@ void RelayShard::Core::on_frame(TurnSession& session, stun::Bytes frame) {
     connect(*wanted);
   } else if (const auto* bound = std::get_if<turn::ToJoin>(&verdict)) {
     join(session, *bound);
+  } else if (const auto* elsewhere = std::get_if<turn::ToShard>(&verdict)) {
+    hand_over(session, frame, elsewhere->shard);
   }
 }
 

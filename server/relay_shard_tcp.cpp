@@ -36,6 +36,16 @@ void RelayShard::Core::join(TurnSession& session, const turn::ToJoin& out) {
   relay.on_data_connection_closed(id, now());
 }
 
+// A ConnectionBind whose connection with the peer is another shard's. A client's connection goes
+// from shard to shard once: who names others in turn is not carried about.
+void RelayShard::Core::hand_over(TurnSession& session, stun::Bytes frame, std::uint16_t shard) {
+  HandoverQueue* queue = shared.handover != nullptr ? shared.handover->queue(shard) : nullptr;
+  auto client = session.handed_over ? std::nullopt : session.detach();
+  if (client) client->early.insert(client->early.begin(), frame.begin(), frame.end());
+  sessions.remove(session);
+  if (client && queue != nullptr) queue->put(std::move(*client));
+}
+
 void RelayShard::Core::on_peer_connection(turn::RelayPortId port, net::AcceptedSocket peer) {
   const turn::AcceptVerdict verdict = relay.on_accepted(port, as_advertised(peer.peer), now());
   if (const auto* out = std::get_if<turn::Attempted>(&verdict)) {

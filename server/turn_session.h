@@ -74,6 +74,9 @@ class TurnSession {
     if (--ports_ == 0) deadline_.enter(Phase::idle, limits_.idle);
   }
 
+  // It came from another shard (a ConnectionBind on the wrong one).
+  bool handed_over = false;
+
   // Its place among the unproven of its source, kept for whoever counts them.
   std::optional<Arrivals<TurnSession>::Place> place;
 

@@ -15,6 +15,12 @@ struct ConnectionId {
   friend bool operator==(ConnectionId, ConnectionId) = default;
 };
 
+// The shard that keeps it: an id begins with its number.
+inline constexpr unsigned kConnectionShardShift = 26;
+[[nodiscard]] constexpr std::uint16_t shard_of(ConnectionId id) noexcept {
+  return static_cast<std::uint16_t>(id.value >> kConnectionShardShift);
+}
+
 // A verdict: connect from that relay port to the peer (RFC 6062 §5.2). Relay::on_connected or
 // on_connect_failed answers the client later.
 struct ToConnect {
@@ -28,6 +34,12 @@ struct ToConnect {
 struct ToJoin {
   ConnectionId id;
   stun::Bytes bytes;
+};
+
+// A verdict: the client's connection belongs to that shard, where the connection with the peer is
+// that it wants. It goes there with this message unread; here nothing is answered.
+struct ToShard {
+  std::uint16_t shard;
 };
 
 // What a Relay says to a peer's connection that it keeps: the indication for the port's owner. What

@@ -10,6 +10,7 @@ namespace {
 // From the low end: place, random, shard.
 constexpr unsigned kPlaceBits = 12;
 constexpr unsigned kRandomBits = 14;
+static_assert(kPlaceBits + kRandomBits == kConnectionShardShift);
 static_assert(limits::kMaxPeerConnections <= std::size_t{1} << kPlaceBits);
 
 std::uint32_t place_in(ConnectionId id) { return id.value & ((1U << kPlaceBits) - 1); }

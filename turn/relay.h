@@ -63,7 +63,7 @@ struct ToPeer {
   // on_peer of the Relay that serves it, as if it had come from the relayed address of `from`.
   std::optional<LiveRelay> inside;
 };
-using ClientVerdict = std::variant<Drop, ToClient, ToPeer, ToConnect, ToJoin>;
+using ClientVerdict = std::variant<Drop, ToClient, ToPeer, ToConnect, ToJoin, ToShard>;
 
 // A peer's datagram framed for the client that owns the port. Borrows the datagram's buffer and the
 // allocation's five-tuple.
@@ -87,6 +87,7 @@ struct PeerDatagram {
 
 struct RelaySettings {
   std::uint16_t shard = 0;
+  std::uint16_t shards = 1;  // of the server, among which connections can be handed over
   std::uint16_t first_port = limits::kFirstRelayPort;
   std::uint16_t last_port = limits::kLastRelayPort;
   Quotas quotas;

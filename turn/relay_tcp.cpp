@@ -105,6 +105,11 @@ AcceptVerdict Relay::on_accepted(RelayPortId port, const stun::Endpoint& from, c
 // RFC 6062 §5.4. Comes from a 5-tuple of its own, signed by whoever made the allocation.
 ClientVerdict Relay::on_connection_bind(const Request& request) {
   const auto id = request.message.u32(Attribute::connection_id);
+  if (id && is_stream(request.client.transport) && allocations_.find(request.client) == nullptr) {
+    // The kernel has given the client's connection to this shard, whoever serves the allocation.
+    const std::uint16_t shard = shard_of({*id});
+    if (shard != settings_.shard && shard < settings_.shards) return ToShard{shard};
+  }
   PeerConnection* connection = id ? connections_.find({*id}) : nullptr;
   const Allocation* owner =
       connection != nullptr ? allocations_.at(connection->allocation) : nullptr;

@@ -69,8 +69,7 @@ TEST(Config, MobilityAndTcpRelayNeedOneRelayThread) {
   };
   EXPECT_THAT(with("mobility = true\n"), HasSubstr("threads = 1"));
   EXPECT_EQ(with("mobility = true\nthreads = 1\n"), "");
-  EXPECT_THAT(with("tcp_relay = true\n"), HasSubstr("threads = 1"));
-  EXPECT_EQ(with("tcp_relay = true\nthreads = 1\n"), "");
+  EXPECT_EQ(with("tcp_relay = true\n"), "");
   EXPECT_EQ(with("dtls = false\n"), "");
 }
 

@@ -63,6 +63,7 @@ ShardRig::ShardRig(const RigOptions& options)
   settings_.relay.first_port = 20000;  // below what the kernel gives to sockets bound to port 0
   settings_.relay.last_port = 29999;
   settings_.relay.accept_rfc5766_channels = options.accept_rfc5766_channels;
+  settings_.relay.shards = kMaxShards;
   settings_.relay.mobility = options.mobility;
   settings_.relay.tcp_relay = options.tcp_relay;
   settings_.relay.quotas = options.quotas;
@@ -166,7 +167,7 @@ std::optional<Packet> UdpTurnEnd::receive() {
   return std::move(datagram->first);
 }
 
-TcpTurnEnd::TcpTurnEnd(ShardRig& rig, int receive_buffer) : rig_(rig) {
+TcpTurnEnd::TcpTurnEnd(ShardRig& rig, int receive_buffer, std::size_t shard) : rig_(rig) {
   auto listener = net::TcpListener::open(endpoint("127.0.0.1:0")).value();
   std::optional<net::AcceptedSocket> accepted;
   tcp = std::make_unique<tests::LoopbackClient>(listener->local(), receive_buffer);
@@ -181,7 +182,7 @@ TcpTurnEnd::TcpTurnEnd(ShardRig& rig, int receive_buffer) : rig_(rig) {
   connection.fd = std::move(accepted->fd);
   connection.peer = accepted->peer;
   connection.local = accepted->local;
-  rig.shard().adopt(std::move(connection));
+  rig.shard(shard).adopt(std::move(connection));
 }
 
 namespace {

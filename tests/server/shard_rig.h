@@ -43,6 +43,7 @@ struct RigOptions {
 // Binds and shares; the caller drives a shard's loop itself or starts its thread.
 class ShardRig {
  public:
+  static constexpr std::uint16_t kMaxShards = 4;
   explicit ShardRig(const RigOptions& options = {});
 
   // Another shard on the same endpoints (the first one has replaced port 0).
@@ -83,7 +84,7 @@ class ShardRig {
   turn::PeerPolicy peers_;
   LiveRelayTable live_relays_;
   SharedLedger ledger_{turn::Quotas{}};
-  RelayHandover handover_{4};
+  RelayHandover handover_{kMaxShards};
   RelayShardSettings settings_;
   std::vector<stun::Endpoint> endpoints_;
   std::vector<std::unique_ptr<RelayShard>> shards_;
@@ -144,7 +145,8 @@ class UdpTurnEnd final : public TurnEnd {
 // A TCP connection handed to the shard the way the front door does.
 class TcpTurnEnd final : public TurnEnd {
  public:
-  explicit TcpTurnEnd(ShardRig& rig, int receive_buffer = 0);
+  // To another shard than the first: before its thread is started.
+  explicit TcpTurnEnd(ShardRig& rig, int receive_buffer = 0, std::size_t shard = 0);
   void send(const Packet& packet) override;  // padded to four bytes
   std::optional<Packet> receive() override;
 

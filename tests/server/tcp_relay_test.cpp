@@ -399,6 +399,36 @@ TEST(TcpRelay, Bandwidth_is_held_back_not_lost) {
   EXPECT_GT(took, 300ms);
 }
 
+// The kernel spreads connections over the relay threads, wherever their allocations are.
+TEST(TcpRelay, A_ConnectionBind_on_another_thread_gets_to_its_connection) {
+  TcpRig rig;
+  rig.add_shard();
+  DoorTurnEnd control(rig, ClientTransport::tcp);
+  Host host(rig);
+  allocate_tcp(control);
+  const Reply connected = control.ask(Method::connect, peers({host.at()}));
+  ASSERT_TRUE(connected.ok()) << connected.code();
+  TcpTurnEnd data(rig, 0, 1);
+  TcpTurnEnd wanderer(rig, 0, 1);
+  rig.shard(1).start();
+
+  const Reply bound = data.ask(Method::connection_bind, connection_id(id_in(connected)));
+  ASSERT_TRUE(bound.ok()) << bound.code();
+  ASSERT_TRUE(rig.run_until([&] { return host.tcp != nullptr; }));
+  data.tcp->send("to the peer");
+  EXPECT_EQ(host.receive(11), "to the peer");
+  host.tcp->send("to the client");
+  EXPECT_TRUE(rig.run_until([&] { return data.tcp->has("to the client"); }));
+  EXPECT_EQ(rig.peer_connections(), 1U);
+
+  // Once only: a connection that has come from there does not go back.
+  EXPECT_EQ(wanderer.ask(Method::connection_bind, connection_id(7)).code(), 400);
+  const std::uint32_t of_shard_1 = 1U << turn::kConnectionShardShift;
+  wanderer.send(wanderer.signer.request(Method::connection_bind, {}, connection_id(of_shard_1)));
+  EXPECT_TRUE(rig.run_until([&] { return wanderer.tcp->ended(); }));
+  EXPECT_FALSE(data.tcp->ended());
+}
+
 TEST(TcpRelay, Is_off_by_default) {
   RigOptions options;
   ShardRig rig(options);

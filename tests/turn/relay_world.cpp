@@ -33,6 +33,7 @@ RelaySettings make_settings(const WorldOptions& options) {
   settings.accept_rfc5766_channels = options.accept_rfc5766_channels;
   settings.mobility = options.mobility;
   settings.tcp_relay = options.tcp_relay;
+  settings.shards = options.shards;
   settings.nonce_key.fill(0x5a);
   settings.alternate_server = options.alternate_server;
   settings.discovery = options.discovery;

@@ -94,6 +94,7 @@ struct WorldOptions {
   bool accept_rfc5766_channels = false;
   bool mobility = false;
   bool tcp_relay = false;
+  std::uint16_t shards = 1;
   bool shared_secret = true;  // users nobody can list, hence no hidden names
   PeerPolicyConfig peers{};
   std::array<std::optional<stun::Endpoint>, 2> alternate_server{};

@@ -290,6 +290,34 @@ TEST_F(TcpAllocation, ConnectionBind_may_use_the_nonce_of_the_control_connection
   EXPECT_EQ(bind(here, id), 0);
 }
 
+TEST(TcpShards, A_ConnectionBind_for_another_shard_is_sent_there_unread) {
+  WorldOptions options;
+  options.tcp_relay = true;
+  options.shards = 5;  // this one is number 3
+  World world(options);
+  const auto verdict_on = [&](ClientTransport transport, std::uint32_t id) {
+    Client client(world, "192.0.2.7:4001", "alice", "alice-password", transport);
+    return world.from_client(client.tuple,
+                             client.unsigned_request(Method::connection_bind, connection_id({id})));
+  };
+  for (const std::uint32_t shard : {0U, 1U, 2U, 4U}) {
+    const auto verdict = verdict_on(ClientTransport::tcp, shard << kConnectionShardShift | 77U);
+    const auto* out = std::get_if<ToShard>(&verdict);
+    ASSERT_NE(out, nullptr) << shard;
+    EXPECT_EQ(out->shard, shard);
+  }
+  // Its own, one that does not exist, and what is no stream are answered here.
+  for (const std::uint32_t shard : {3U, 5U, 63U}) {
+    const auto verdict = verdict_on(ClientTransport::tls, shard << kConnectionShardShift);
+    EXPECT_TRUE(std::holds_alternative<ToClient>(verdict)) << shard;
+  }
+  EXPECT_TRUE(std::holds_alternative<ToClient>(verdict_on(ClientTransport::udp, 0)));
+  // Who has an allocation here has no other business than with it.
+  Client busy(world, kAlice, "alice", "alice-password", ClientTransport::tcp);
+  ASSERT_TRUE(busy.ask(Method::allocate, family(Attribute::requested_transport, 6)).ok());
+  EXPECT_EQ(busy.ask(Method::connection_bind, connection_id({0})).code(), 400);
+}
+
 TEST_F(TcpAllocation, A_connection_nobody_binds_ends_after_30_seconds) {
   ASSERT_TRUE(alice.permit({kPeer}).ok());
   const ConnectionId ours = open("8.8.8.8:5001");
