@@ -40,6 +40,7 @@ void Outbox::resume(std::uint64_t after) {
 void Outbox::restart(std::string_view object) {
   drop_all();
   lost_ = false;
+  restarted_ = next_;
   sent_ = next_ - 1;
   push(object);
 }

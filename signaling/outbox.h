@@ -35,6 +35,14 @@ class Outbox {
   // Drops everything and pushes `object` as the first message of what follows.
   void restart(std::string_view object);
 
+  // True when the client has not heard the last `restart` and all that followed is kept. Then it is
+  // repeated instead of restarted: a request that arrives twice must not lose what was said between
+  // its two arrivals.
+  bool can_repeat(std::uint64_t after) const {
+    return size() > 0 && front().seq == restarted_ && after < restarted_;
+  }
+  void repeat() { sent_ = restarted_ - 1; }
+
   // Next messages to deliver, about `max_bytes` of them (at least one when there is one).
   std::vector<std::string> take(std::size_t max_bytes);
 
@@ -63,7 +71,8 @@ class Outbox {
   std::size_t dropped_ = 0;
   std::size_t bytes_ = 0;
   std::uint64_t next_;
-  std::uint64_t sent_;  // highest number given to a transport
+  std::uint64_t sent_;           // highest number given to a transport
+  std::uint64_t restarted_ = 0;  // the number with which the last restart began
   std::uint64_t acknowledged_ = 0;
   bool lost_ = false;
 };

@@ -145,6 +145,8 @@ void Room::push_facts(Participant& newcomer) {
 void Room::catch_up(Participant& participant, std::uint64_t after) {
   if (participant.outbox.can_resume(after)) {
     participant.outbox.resume(after);
+  } else if (participant.outbox.can_repeat(after)) {
+    participant.outbox.repeat();
   } else if (std::max(after, participant.outbox.acknowledged()) < participant.arrival) {
     // It never heard that it is a newcomer, from whom the others expect offers.
     welcome(participant);

@@ -65,6 +65,23 @@ TEST(Outbox, LosesEverythingRatherThanAPartWhenTheUndeliveredDoNotFit) {
               ElementsAre(R"({"seq":257,"type":"resync"})", R"({"seq":258,"type":"b"})"));
 }
 
+TEST(Outbox, RepeatsARestartToWhoHasNotHeardIt) {
+  Outbox outbox;
+  EXPECT_FALSE(outbox.can_repeat(0)) << "nothing to repeat";
+  for (int i = 0; i < 3; ++i) outbox.push(R"({"type":"a"})");
+  EXPECT_FALSE(outbox.can_repeat(0)) << "no restart";
+  outbox.restart(R"({"type":"resync"})");  // 4
+  outbox.push(R"({"type":"b"})");
+  outbox.take(kAll);
+  ASSERT_TRUE(outbox.can_repeat(2));
+  outbox.repeat();
+  EXPECT_THAT(outbox.take(kAll), SizeIs(2));
+  EXPECT_FALSE(outbox.can_repeat(4)) << "heard it";
+  EXPECT_FALSE(outbox.can_repeat(9)) << "never sent";
+  outbox.resume(4);
+  EXPECT_FALSE(outbox.can_repeat(2)) << "acknowledged, hence gone";
+}
+
 TEST(Outbox, IsBoundedInBytes) {
   Outbox outbox;
   const std::string large = R"({"x":")" + std::string(60'000, 'x') + R"("})";

@@ -55,6 +55,25 @@ TEST_F(Session, ResumeOfWhatIsGoneIsAResyncWithTheRoster) {
   EXPECT_EQ(heard[0]["names"], (Json{{ben.id, "Ben"}}));
 }
 
+// A proxy or the browser's network stack repeats a request: the second copy must not cost what was
+// said after the first.
+TEST_F(Session, RepeatOfARequestThatLedToAResyncLosesNothing) {
+  t.hang_up(t.attach(ann));
+  for (std::size_t i = 0; i < kOutboxMessages; ++i) {
+    t.advance(milliseconds{40});
+    if (i % 100 == 0) polled(1);  // stays in the room without reading on
+    offer_to_ann(static_cast<int>(i));
+  }
+  const Json first = polled(0);
+  EXPECT_THAT(t.types(first["messages"]), ElementsAre("resync"));
+  offer_to_ann(5);
+  const Json again = polled(0);
+  EXPECT_THAT(t.types(again["messages"]), ElementsAre("resync", "offer"));
+  EXPECT_EQ(again["messages"][0], first["messages"][0]);
+  EXPECT_THAT(t.types(polled(first["next"])["messages"]), ElementsAre("offer"));
+  EXPECT_THAT(t.types(polled(again["next"])["messages"]), IsEmpty());
+}
+
 TEST_F(Session, ResumingSupersedesTheFirstSocketWithoutAnybodyNoticing) {
   const SocketId a = t.attach(ann);
   t.heard(b);
