@@ -137,6 +137,7 @@ class SimServer {
   void check_answer(const Request& request, int status, const Json& body) const;
   void check_message(const std::string& room, const std::string& to, const Json& message) const;
   void check_refused_join(const Socket& socket, int code) const;
+  bool full(const std::string& room) const;
   void check_requests() const;
   void check_room(const std::string& id, const RoomFacts& facts);
   void check_transports(const std::string& room, const signaling::RoomView& view);
