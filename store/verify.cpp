@@ -6,6 +6,7 @@
 
 #include "store/canonical_reader.h"
 #include "store/database.h"
+#include "store/epoch_chain.h"
 #include "store/seal.h"
 
 namespace bedside::store {
@@ -18,7 +19,7 @@ constexpr std::uint64_t kProgressEvery = 20'000;
 class LogCheck {
  public:
   LogCheck(const VerifyOptions& options, VerifyReport& report)
-      : options_(options), report_(report) {}
+      : report_(report), epochs_(options.genesis) {}
 
   // In order of size: notes of the table, then those that were kept elsewhere.
   void expect(std::uint64_t size, Note note, bool anchor) {
@@ -48,19 +49,13 @@ class LogCheck {
   bool checkpoints();
   bool checkpoint(const Expected& expected);
 
-  const VerifyOptions& options_;
   VerifyReport& report_;
   MerkleEdge edge_;
   std::vector<Subtree> completed_;
   std::vector<Subtree> subtrees_;  // stored ones, by (level, index)
   std::size_t matched_subtrees_ = 0;
   std::multimap<std::uint64_t, Expected> notes_;
-  // By number from 1; the record that announced each.
-  struct Announced {
-    Epoch epoch;
-    std::uint64_t seq = 0;
-  };
-  std::vector<Announced> epochs_;
+  EpochChain epochs_;
   std::string boot_id_;
   std::int64_t boot_us_ = 0;
 };
@@ -124,27 +119,11 @@ bool LogCheck::epoch(const std::string& body, const MerkleEdge& records_before) 
   const auto announced = read_epoch(body);
   if (!announced) return true;
   const std::uint64_t seq = edge_.size();
-  if (announced->number != epochs_.size() + 1) {
-    return wrong(seq, "it announces epoch " + std::to_string(announced->number) + " after epoch " +
-                          std::to_string(epochs_.size()));
+  if (const auto problem = epochs_.announce(*announced, seq, records_before.root())) {
+    return wrong(seq, *problem);
   }
-  if (epochs_.empty()) {
-    report_.origin = announced->origin;
-    report_.genesis = announced->key;
-    if (options_.genesis && *options_.genesis != announced->key) {
-      return wrong(seq, "the first key is not the one that was noted: the log was written anew");
-    }
-  } else {
-    const Epoch& before = epochs_.back().epoch;
-    const std::string message =
-        epoch_message(before.origin, announced->number, announced->key, records_before);
-    if (announced->origin != before.origin || !announced->voucher ||
-        !verify(before.key, message, *announced->voucher)) {
-      return wrong(
-          seq, "the key of the epoch before does not vouch for this one and the records before it");
-    }
-  }
-  epochs_.push_back({*announced, seq});
+  report_.origin = epochs_.first().origin;
+  report_.genesis = epochs_.first().key;
   report_.epochs = epochs_.size();
   return true;
 }
@@ -181,17 +160,8 @@ bool LogCheck::checkpoint(const Expected& expected) {
   if (read->root != edge_.root()) {
     return wrong(size, which + " is of other records: one of them was changed");
   }
-  if (read->epoch == 0 || read->epoch > epochs_.size()) {
-    return wrong(size, which + " is of an epoch that was never announced");
-  }
-  // An epoch signs from its announcement to that of the next one, which it signs too.
-  const Announced& signer = epochs_[read->epoch - 1];
-  const bool over = read->epoch < epochs_.size() && size > epochs_[read->epoch].seq;
-  if (over || read->origin != signer.epoch.origin) {
-    return wrong(size, which + " is of an epoch that was over, or of another log");
-  }
-  if (!is_signed_by(expected.note, read->origin, signer.epoch.key)) {
-    return wrong(size, which + " is not signed by the key of its epoch");
+  if (const auto why = epochs_.objection(expected.note, *read)) {
+    return wrong(size, which + " " + *why);
   }
   ++(expected.anchor ? report_.anchors : report_.checkpoints);
   return true;

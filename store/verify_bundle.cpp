@@ -7,6 +7,7 @@
 #include "store/audit_bundle.h"
 #include "store/canonical_reader.h"
 #include "store/digest.h"
+#include "store/epoch_chain.h"
 #include "store/log_proofs.h"
 #include "store/seal.h"
 
@@ -26,16 +27,11 @@ std::string sentence(std::string_view file, std::string_view what) {
 class BundleCheck {
  public:
   BundleCheck(const VerifyOptions& options, VerifyReport& report)
-      : options_(options), report_(report) {}
+      : options_(options), report_(report), epochs_(options.genesis) {}
 
   bool run();
 
  private:
-  struct SignedBy {
-    Epoch epoch;
-    std::uint64_t seq = 0;
-  };
-
   bool wrong(std::uint64_t seq, std::string what) {
     report_.problem = std::move(what);
     report_.first_bad_seq = seq;
@@ -50,7 +46,6 @@ class BundleCheck {
   bool newest_checkpoint();
   bool epochs();
   bool epoch(const CanonicalObject& line);
-  bool signed_in_time(const Note& note, const Checkpoint& checkpoint) const;
   bool checkpoints();
   bool anchors();
   bool included(const CanonicalObject& line, std::string_view body, std::uint64_t seq) const;
@@ -65,7 +60,7 @@ class BundleCheck {
   std::map<std::string, TarEntry> files_;
   Note note_;
   Checkpoint checkpoint_;
-  std::vector<SignedBy> epochs_;
+  EpochChain epochs_;
   std::vector<Checkpoint> known_;  // proven to be of this log
   std::string export_body_;
   std::optional<CanonicalObject> detail_;
@@ -139,39 +134,17 @@ bool BundleCheck::epoch(const CanonicalObject& line) {
                           *consistency)) {
     return wrong(seq, "the records before it are not the beginning of this log");
   }
-  if (epochs_.empty()) {
-    report_.genesis = announced->key;
-    if (options_.genesis && *options_.genesis != announced->key) {
-      return wrong(seq, "the first key is not the one that was noted: the log was written anew");
-    }
-  } else {
-    const SignedBy& last = epochs_.back();
-    const std::string message = epoch_message(last.epoch.origin, announced->number, announced->key,
-                                              seq - 1, before->front());
-    if (seq <= last.seq || announced->origin != last.epoch.origin || !announced->voucher ||
-        !verify(last.epoch.key, message, *announced->voucher)) {
-      return wrong(
-          seq, "the key of the epoch before does not vouch for this one and the records before it");
-    }
+  if (const auto problem = epochs_.announce(*announced, seq, before->front())) {
+    return wrong(seq, *problem);
   }
-  epochs_.push_back({*announced, seq});
+  report_.genesis = epochs_.first().key;
   report_.epochs = epochs_.size();
   return true;
 }
 
-// An epoch signs from its announcement to that of the next one, which it signs too.
-bool BundleCheck::signed_in_time(const Note& note, const Checkpoint& checkpoint) const {
-  if (checkpoint.epoch == 0 || checkpoint.epoch > epochs_.size()) return false;
-  const SignedBy& signer = epochs_[checkpoint.epoch - 1];
-  const bool over =
-      checkpoint.epoch < epochs_.size() && checkpoint.size > epochs_[checkpoint.epoch].seq;
-  return !over && checkpoint.size >= signer.seq && checkpoint.origin == signer.epoch.origin &&
-         is_signed_by(note, checkpoint.origin, signer.epoch.key);
-}
-
 bool BundleCheck::checkpoints() {
-  if (!signed_in_time(note_, checkpoint_)) {
-    return wrong(checkpoint_.size, "the checkpoint is not signed by the key of its epoch");
+  if (const auto why = epochs_.objection(note_, checkpoint_)) {
+    return wrong(checkpoint_.size, "the checkpoint " + *why);
   }
   known_ = {checkpoint_};
   const bool all = every_line(bundle_file::kCheckpoints, [this](const auto& line) {
@@ -183,8 +156,8 @@ bool BundleCheck::checkpoints() {
         !verify_consistency(read->size, read->root, checkpoint_.size, checkpoint_.root, *proof)) {
       return wrong(read->size, "a checkpoint is of other records: one of them was changed");
     }
-    if (!signed_in_time(*note, *read)) {
-      return wrong(read->size, "a checkpoint is not signed by the key of its epoch");
+    if (const auto why = epochs_.objection(*note, *read)) {
+      return wrong(read->size, "a checkpoint " + *why);
     }
     known_.push_back(*read);
     return true;
@@ -204,7 +177,7 @@ bool BundleCheck::anchors() {
     if (same == known_.end()) {
       return wrong(0, "the checkpoint that was kept elsewhere is none of this export's");
     }
-    if (same->root != anchor->root || !signed_in_time(*note, *anchor)) {
+    if (same->root != anchor->root || epochs_.objection(*note, *anchor)) {
       return wrong(anchor->size, "the checkpoint that was kept elsewhere is of other records");
     }
     ++report_.anchors;

@@ -1,0 +1,46 @@
+#include "store/epoch_chain.h"
+
+namespace bedside::store {
+
+std::optional<std::string> EpochChain::announce(const Epoch& epoch, std::uint64_t seq,
+                                                const Hash& before) {
+  if (epoch.number != links_.size() + 1) {
+    return "it announces epoch " + std::to_string(epoch.number) + " after epoch " +
+           std::to_string(links_.size());
+  }
+  if (links_.empty()) {
+    if (genesis_ && *genesis_ != epoch.key) {
+      return "the first key is not the one that was noted: the log was written anew";
+    }
+  } else {
+    const Link& last = links_.back();
+    const std::string message =
+        epoch_message(last.epoch.origin, epoch.number, epoch.key, seq - 1, before);
+    if (seq <= last.seq || epoch.origin != last.epoch.origin || !epoch.voucher ||
+        !verify(last.epoch.key, message, *epoch.voucher)) {
+      return "the key of the epoch before does not vouch for this one and the records before it";
+    }
+  }
+  links_.push_back({epoch, seq});
+  return std::nullopt;
+}
+
+std::optional<std::string> EpochChain::objection(const Note& note,
+                                                 const Checkpoint& checkpoint) const {
+  if (checkpoint.epoch == 0 || checkpoint.epoch > links_.size()) {
+    return "is of an epoch that was never announced";
+  }
+  // An epoch signs from its announcement to that of the next one, which it signs too.
+  const Link& signer = links_[checkpoint.epoch - 1];
+  const bool over =
+      checkpoint.epoch < links_.size() && checkpoint.size > links_[checkpoint.epoch].seq;
+  if (over || checkpoint.size < signer.seq || checkpoint.origin != signer.epoch.origin) {
+    return "is of an epoch that was over or had not begun, or of another log";
+  }
+  if (!is_signed_by(note, checkpoint.origin, signer.epoch.key)) {
+    return "is not signed by the key of its epoch";
+  }
+  return std::nullopt;
+}
+
+}  // namespace bedside::store
