@@ -12,6 +12,7 @@ namespace bedside::server {
 namespace {
 
 constexpr std::size_t kMaxAnchorFile = store::kMaxNote;
+constexpr int kUnconfirmedRestore = 3;
 
 bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
   options.path = request.bundle.empty() ? request.database : request.bundle;
@@ -19,6 +20,12 @@ bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
     std::fprintf(stderr,
                  "bedside: --genesis takes the 64 hex digits (0-9, a-f) of the first key\n");
     return false;
+  }
+  for (const std::string& key : request.restored) {
+    if (!store::from_hex(key, options.restored.emplace_back())) {
+      std::fprintf(stderr, "bedside: --restored-key takes the 64 hex digits (0-9, a-f) of a key\n");
+      return false;
+    }
   }
   for (const std::string& file : request.anchors) {
     auto text = read_file(file, kMaxAnchorFile);
@@ -32,12 +39,30 @@ bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
   return true;
 }
 
+void print_gap(const store::DeclaredGap& declared) {
+  if (declared.gap.to) {
+    std::printf("restored   records from %" PRIu64 " to %" PRIu64 " are lost", declared.gap.from,
+                *declared.gap.to);
+  } else {
+    std::printf("restored   records from %" PRIu64 " on may be lost", declared.gap.from);
+  }
+  std::printf("; log from then on %s, key %s\n", declared.origin.c_str(),
+              store::to_hex(declared.key).c_str());
+}
+
 void print_whole(const store::VerifyReport& report, bool pinned) {
-  std::printf("PASS: %" PRIu64 " records, %" PRIu64 " epochs, %" PRIu64 " checkpoints",
-              report.records, report.epochs, report.checkpoints);
+  std::printf("PASS%s: %" PRIu64 " records, %" PRIu64 " epochs, %" PRIu64 " checkpoints",
+              report.gaps.empty() ? "" : " WITH A DECLARED GAP", report.records, report.epochs,
+              report.checkpoints);
   if (report.anchors > 0) std::printf(", %" PRIu64 " of them kept elsewhere", report.anchors);
+  if (report.lost_anchors > 0) {
+    std::printf("\n%" PRIu64
+                " of those kept elsewhere are of records that a restore declares as lost",
+                report.lost_anchors);
+  }
   std::printf("\nlog        %s\nroot       %s\nfirst key  %s\n", report.origin.c_str(),
               store::to_hex(report.root).c_str(), store::to_hex(report.genesis).c_str());
+  for (const store::DeclaredGap& gap : report.gaps) print_gap(gap);
   if (!pinned) {
     std::printf(
         "Compare the first key with the one you noted off this machine, or give it as "
@@ -62,7 +87,11 @@ int audit_verify(const AuditVerifyRequest& request) {
   }
   if (report->ok()) {
     print_whole(*report, options.genesis.has_value());
-    return 0;
+    if (report->gaps.empty() || !options.restored.empty()) return 0;
+    std::printf(
+        "Somebody restored a backup and declared it. If it was the practice, compare the key with "
+        "the\none that was noted then, or give it as --restored-key.\n");
+    return kUnconfirmedRestore;
   }
   if (report->first_bad_seq == 0) {
     std::printf("FAIL: %s\n", report->problem.c_str());

@@ -9,14 +9,16 @@
 namespace bedside::server {
 
 struct AuditVerifyRequest {
-  std::string database;              // the file
-  std::string bundle;                // or an export
-  std::string genesis;               // 64 hex digits, or empty
-  std::vector<std::string> anchors;  // files that hold a checkpoint that was kept elsewhere
+  std::string database;               // the file
+  std::string bundle;                 // or an export
+  std::string genesis;                // 64 hex digits, or empty
+  std::vector<std::string> anchors;   // files that hold a checkpoint that was kept elsewhere
+  std::vector<std::string> restored;  // 64 hex digits each: keys noted at restores
 };
 
 // Progress to standard error (on a terminal), the result to standard output. 0: the log is whole;
-// 1: something is wrong, or it could not be read; 2: the request makes no sense.
+// 1: something is wrong, or it could not be read; 2: the request makes no sense; 3: whole, but a
+// backup was restored and no key was given to confirm that.
 int audit_verify(const AuditVerifyRequest& request);
 
 }  // namespace bedside::server

@@ -104,6 +104,10 @@ void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& 
   commands.verify->add_option("--bundle", commands.request.bundle, "or an export, wherever it is")
       ->type_name("FILE");
   commands.verify
+      ->add_option("--restored-key", commands.request.restored,
+                   "a key as it was noted when a backup was restored; may be given several times")
+      ->type_name("HEX");
+  commands.verify
       ->add_option("--genesis", commands.request.genesis,
                    "the first key as it was noted off the host")
       ->type_name("HEX");

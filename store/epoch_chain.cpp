@@ -1,5 +1,7 @@
 #include "store/epoch_chain.h"
 
+#include <algorithm>
+
 namespace bedside::store {
 
 std::optional<std::string> EpochChain::announce(const Epoch& epoch, std::uint64_t seq,
@@ -12,6 +14,8 @@ std::optional<std::string> EpochChain::announce(const Epoch& epoch, std::uint64_
     if (genesis_ && *genesis_ != epoch.key) {
       return "the first key is not the one that was noted: the log was written anew";
     }
+  } else if (epoch.gap) {
+    if (auto wrong = begin_after_restore(epoch, seq)) return wrong;
   } else {
     const Link& last = links_.back();
     const std::string message =
@@ -23,6 +27,42 @@ std::optional<std::string> EpochChain::announce(const Epoch& epoch, std::uint64_
   }
   links_.push_back({epoch, seq});
   return std::nullopt;
+}
+
+// Nobody vouches for this key: the key of the epoch before was lost with the machine.
+std::optional<std::string> EpochChain::begin_after_restore(const Epoch& epoch, std::uint64_t seq) {
+  const Link& last = links_.back();
+  const bool same_name = std::any_of(links_.begin(), links_.end(), [&](const Link& each) {
+    return each.epoch.origin == epoch.origin;
+  });
+  if (seq <= last.seq || epoch.gap->from != seq || same_name) {
+    return "it declares a restore that does not fit its place in the log";
+  }
+  const bool noted = std::find(restored_.begin(), restored_.end(), epoch.key) != restored_.end();
+  if (!restored_.empty() && !noted) {
+    return "its key is none of those that were noted at restores: whoever restored this log "
+           "replaced its end";
+  }
+  return std::nullopt;
+}
+
+EpochChain::Lost EpochChain::lost(const Checkpoint& checkpoint) const {
+  for (std::size_t i = 1; i < links_.size(); ++i) {
+    const auto& gap = links_[i].epoch.gap;
+    if (!gap || links_[i - 1].epoch.origin != checkpoint.origin || checkpoint.size < gap->from) {
+      continue;
+    }
+    return gap->to && checkpoint.size > *gap->to ? Lost::undeclared : Lost::declared;
+  }
+  return Lost::no;
+}
+
+std::vector<DeclaredGap> EpochChain::gaps() const {
+  std::vector<DeclaredGap> found;
+  for (const Link& link : links_) {
+    if (link.epoch.gap) found.push_back({*link.epoch.gap, link.epoch.origin, link.epoch.key});
+  }
+  return found;
 }
 
 std::optional<std::string> EpochChain::objection(const Note& note,

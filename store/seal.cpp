@@ -45,11 +45,18 @@ std::optional<Epoch> read_epoch(std::string_view body) {
   if (const auto voucher = detail->text("signature")) {
     if (!from_hex(*voucher, made.voucher.emplace())) return std::nullopt;
   }
+  if (const auto from = detail->integer("lost_from")) {
+    const auto to = detail->integer("lost_to");
+    if (*from <= 0 || to.value_or(*from) < *from) return std::nullopt;
+    made.gap = Gap{static_cast<std::uint64_t>(*from), std::nullopt};
+    if (to) made.gap->to = static_cast<std::uint64_t>(*to);
+  }
   return made;
 }
 
-tl::expected<Seal, std::string> Seal::open(const Database& database, EpochKeys keys) {
-  Seal seal(std::move(keys));
+tl::expected<Seal, std::string> Seal::open(const Database& database, EpochKeys keys,
+                                           std::optional<Restored> restored) {
+  Seal seal(std::move(keys), restored);
   if (auto done = seal.prepare(database); !done) return tl::unexpected(done.error().text);
   if (auto done = seal.restore_edge(database); !done) return tl::unexpected(done.error().text);
   if (auto done = seal.check_newest(database); !done) return tl::unexpected(done.error());
@@ -132,6 +139,11 @@ tl::expected<void, std::string> Seal::restore_epoch(const Database& database) {
   const std::vector<std::uint8_t> blob = newest->blob(0);
   const auto epoch = read_epoch(std::string(blob.begin(), blob.end()));
   if (!epoch) return tl::unexpected(std::string("the record of the present epoch is not readable"));
+  last_epoch_ = epoch->number;
+  if (restored_) {
+    origin_.clear();
+    return {};
+  }
   auto key = keys_.load(epoch->number);
   if (!key) return tl::unexpected(key.error());
   if (key->public_key() != epoch->key) {
@@ -202,7 +214,7 @@ tl::expected<AuditRecord, std::string> Seal::announce_epoch() {
     if (!made) return tl::unexpected(made.error());
     origin_ = std::move(*made);
   }
-  const std::uint64_t number = epoch() + 1;
+  const std::uint64_t number = last_epoch_ + 1;
   auto key = keys_.make(number);
   if (!key) return tl::unexpected(key.error());
   AuditRecord record;
@@ -215,6 +227,12 @@ tl::expected<AuditRecord, std::string> Seal::announce_epoch() {
         present_->key.sign(epoch_message(origin_, number, key->public_key(), edge_));
     if (!voucher) return tl::unexpected(voucher.error());
     record.detail.set("signature", to_hex(*voucher));
+  } else if (restored_ && last_epoch_ > 0) {
+    const std::uint64_t from = edge_.size() + 1;
+    record.detail.set("lost_from", from);
+    if (restored_->lost_to && *restored_->lost_to >= from) {
+      record.detail.set("lost_to", *restored_->lost_to);
+    }
   }
   next_ = Signer{number, std::move(*key), {}};
   return record;
@@ -224,6 +242,8 @@ tl::expected<void, std::string> Seal::begin_epoch(std::chrono::microseconds wall
   present_ = std::move(next_);
   next_.reset();
   present_->since = wall;
+  last_epoch_ = present_->number;
+  restored_.reset();
   return keys_.keep_only(present_->number);
 }
 

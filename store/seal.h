@@ -24,16 +24,31 @@ inline constexpr std::chrono::hours kEpochLength{24};
 inline constexpr std::chrono::hours kKeptCheckpointEvery{1};
 inline constexpr std::uint64_t kKeptCheckpointRecords = 1'000;
 
-// The type of the record by which a key is announced; its detail has epoch, public_key and, apart
-// from the first one, the signature of the epoch before it.
+// The type of the record by which a key is announced; its detail has epoch, origin, public_key and
+// the signature of the epoch before it. That is missing in the first one, and in one that begins
+// after a restore: there the detail has lost_from and perhaps lost_to instead.
 inline constexpr std::string_view kEpochRecord = "epoch.rotated";
+
+// The records that a restored backup did not have: the log goes on with the number `from`, under a
+// new origin, and says so.
+struct Gap {
+  std::uint64_t from = 0;
+  std::optional<std::uint64_t> to;  // the last one known to be lost; absent: nobody knows
+  friend bool operator==(const Gap&, const Gap&) = default;
+};
+
+// What whoever restores a backup knows about the end of the log that was lost.
+struct Restored {
+  std::optional<std::uint64_t> lost_to;
+};
 
 // An epoch as its record announces it.
 struct Epoch {
   std::uint64_t number = 0;
   std::string origin;
   PublicKey key{};
-  std::optional<Signature> voucher;  // by the key before; the first epoch has none
+  std::optional<Signature> voucher;  // by the key before; none: the first, or after a restore
+  std::optional<Gap> gap;            // it begins after a restore
 };
 std::optional<Epoch> read_epoch(std::string_view body);
 
@@ -43,7 +58,10 @@ class Seal {
   // Rebuilds the right edge from the stored subtrees and the newest bodies and loads the key of the
   // present epoch, if there is one yet. Records from before there were seals are included. Errors
   // are sentences: a log whose newest checkpoint is not that of its records is not continued.
-  static tl::expected<Seal, std::string> open(const Database& database, EpochKeys keys);
+  // Restored: the key of the present epoch is not needed, because the next one begins a log of a
+  // new name. Nobody can sign on under the old one, where witnesses may have seen a longer log.
+  static tl::expected<Seal, std::string> open(const Database& database, EpochKeys keys,
+                                              std::optional<Restored> restored = {});
 
   // What a transaction, or a part of it, may have to take back.
   struct Mark {
@@ -78,7 +96,8 @@ class Seal {
     std::chrono::microseconds since{};
   };
 
-  explicit Seal(EpochKeys keys) : keys_(std::move(keys)) {}
+  Seal(EpochKeys keys, std::optional<Restored> restored)
+      : keys_(std::move(keys)), restored_(restored) {}
   tl::expected<void, SqlError> prepare(const Database& database);
   tl::expected<void, SqlError> restore_edge(const Database& database);
   tl::expected<void, std::string> restore_epoch(const Database& database);
@@ -86,6 +105,8 @@ class Seal {
   bool to_be_kept(const Checkpoint& checkpoint) const;
 
   EpochKeys keys_;
+  std::optional<Restored> restored_;  // until the epoch after the restore has begun
+  std::uint64_t last_epoch_ = 0;      // announced
   std::string origin_;
   MerkleEdge edge_;
   std::uint64_t signed_size_ = 0;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "store/audit_record.h"
 #include "store/change.h"
 #include "store/open_error.h"
+#include "store/seal.h"
 
 namespace bedside::store {
 
@@ -63,9 +65,11 @@ struct Clock {
 };
 
 struct Options {
-  std::string path;   // of the database; its folder is made when missing
-  std::string keys;   // folder of the keys that seal the audit log (epoch_keys.h); must be there.
-                      // Empty: records are not sealed, for tests of everything else
+  std::string path;  // of the database; its folder is made when missing
+  std::string keys;  // folder of the keys that seal the audit log (epoch_keys.h); must be there.
+                     // Empty: records are not sealed, for tests of everything else
+  // The file is a backup that is to be continued (seal.h); what is known of the records it lacks.
+  std::optional<Restored> restored;
   std::string build;  // version text that goes into every record
   std::function<void(const std::string&)>
       on_fatal;  // once, at an I/O error; the owner logs and exits

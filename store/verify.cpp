@@ -19,7 +19,7 @@ constexpr std::uint64_t kProgressEvery = 20'000;
 class LogCheck {
  public:
   LogCheck(const VerifyOptions& options, VerifyReport& report)
-      : report_(report), epochs_(options.genesis) {}
+      : report_(report), epochs_(options.genesis, options.restored) {}
 
   // In order of size: notes of the table, then those that were kept elsewhere.
   void expect(std::uint64_t size, Note note, bool anchor) {
@@ -45,6 +45,7 @@ class LogCheck {
   bool columns(Statement& row, const CanonicalObject& body);
   bool time(const CanonicalObject& body);
   bool epoch(const std::string& body, const MerkleEdge& records_before);
+  bool lost_anchors(std::uint64_t seq);
   bool subtrees(std::uint64_t seq);
   bool checkpoints();
   bool checkpoint(const Expected& expected);
@@ -125,6 +126,27 @@ bool LogCheck::epoch(const std::string& body, const MerkleEdge& records_before) 
   report_.origin = epochs_.first().origin;
   report_.genesis = epochs_.first().key;
   report_.epochs = epochs_.size();
+  report_.gaps = epochs_.gaps();
+  return !announced->gap || lost_anchors(seq);
+}
+
+// What was kept elsewhere of records that a restore declares as lost cannot be found any more.
+bool LogCheck::lost_anchors(std::uint64_t seq) {
+  for (auto each = notes_.lower_bound(seq); each != notes_.end();) {
+    const auto read = Checkpoint::parse(each->second.note.text);
+    const auto lost = each->second.anchor && read ? epochs_.lost(*read) : EpochChain::Lost::no;
+    if (lost == EpochChain::Lost::undeclared) {
+      return wrong(seq, "it declares a smaller loss than that of the " +
+                            std::to_string(read->size) +
+                            " records of a checkpoint that was kept elsewhere");
+    }
+    if (lost == EpochChain::Lost::declared) {
+      ++report_.lost_anchors;
+      each = notes_.erase(each);
+    } else {
+      ++each;
+    }
+  }
   return true;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "store/checkpoint.h"
+#include "store/seal.h"
 
 namespace bedside::store {
 
@@ -19,10 +20,21 @@ struct VerifyOptions {
   // The key of the first epoch as it was noted off the host. Without it a log that somebody wrote
   // anew from its first record, keys included, is consistent in itself.
   std::optional<PublicKey> genesis;
-  // Checkpoints that were kept elsewhere, as notes: the log must contain each of them.
+  // The keys that were noted when backups were restored. Without them a restore is reported, with
+  // its key, and left to the reader to judge.
+  std::vector<PublicKey> restored;
+  // Checkpoints that were kept elsewhere, as notes: the log must contain each of them, apart from
+  // those of records that a restore declares as lost.
   std::vector<std::string> anchors;
   // Called now and then with the records seen and the number of all.
   std::function<void(std::uint64_t done, std::uint64_t all)> progress;
+};
+
+// A restore that the log declares.
+struct DeclaredGap {
+  Gap gap;
+  std::string origin;  // the log's name from then on
+  PublicKey key{};     // as it was shown at the restore
 };
 
 struct VerifyReport {
@@ -30,6 +42,8 @@ struct VerifyReport {
   std::uint64_t epochs = 0;
   std::uint64_t checkpoints = 0;  // whose root and signature were checked
   std::uint64_t anchors = 0;
+  std::uint64_t lost_anchors = 0;  // kept elsewhere, of records that a restore declares as lost
+  std::vector<DeclaredGap> gaps;
   std::string origin;
   PublicKey genesis{};
   Hash root{};

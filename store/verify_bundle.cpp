@@ -27,7 +27,7 @@ std::string sentence(std::string_view file, std::string_view what) {
 class BundleCheck {
  public:
   BundleCheck(const VerifyOptions& options, VerifyReport& report)
-      : options_(options), report_(report), epochs_(options.genesis) {}
+      : options_(options), report_(report), epochs_(options.genesis, options.restored) {}
 
   bool run();
 
@@ -139,6 +139,7 @@ bool BundleCheck::epoch(const CanonicalObject& line) {
   }
   report_.genesis = epochs_.first().key;
   report_.epochs = epochs_.size();
+  report_.gaps = epochs_.gaps();
   return true;
 }
 
@@ -171,6 +172,16 @@ bool BundleCheck::anchors() {
     const auto note = parse_note(text);
     const auto anchor = note ? Checkpoint::parse(note->text) : std::nullopt;
     if (!anchor) return wrong(0, "what was kept elsewhere is no checkpoint");
+    const EpochChain::Lost lost = epochs_.lost(*anchor);
+    if (lost == EpochChain::Lost::undeclared) {
+      return wrong(0, "a restore declares a smaller loss than that of the " +
+                          std::to_string(anchor->size) +
+                          " records of a checkpoint that was kept elsewhere");
+    }
+    if (lost == EpochChain::Lost::declared) {
+      ++report_.lost_anchors;
+      continue;
+    }
     const auto same = std::find_if(known_.begin(), known_.end(), [&](const Checkpoint& each) {
       return each.size == anchor->size;
     });

@@ -128,7 +128,7 @@ tl::expected<Writer, OpenError> Writer::open(const Options& options) {
   writer.state_ = std::move(*state);
   std::optional<Seal> seal;
   if (!options.keys.empty()) {
-    auto opened = Seal::open(*writer.database_, EpochKeys(options.keys));
+    auto opened = Seal::open(*writer.database_, EpochKeys(options.keys), options.restored);
     if (!opened) return damaged(path, opened.error());
     seal = std::move(*opened);
   }

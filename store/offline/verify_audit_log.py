@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Checks a Bedside audit log without any of Bedside's code: Python's standard library and `openssl`.
 
-  verify_audit_log.py DATABASE|EXPORT.tar [--genesis HEX] [--anchor FILE]...
+  verify_audit_log.py DATABASE|EXPORT.tar [--genesis HEX] [--anchor FILE]... [--restored-key HEX]...
 
 A database is opened read-only. --genesis is the first key as it was noted off the host, --anchor a
-checkpoint that was kept elsewhere. Exit 0: the log is whole. 1: it is not; the first bad record is
-named. 2: it could not be read. With --many instead of a file, lines "FILE [HEX|- [ANCHOR]]" are read
+checkpoint that was kept elsewhere, --restored-key a key that was noted when a backup was restored.
+Exit 0: the log is whole. 1: it is not; the first bad record is named. 2: it could not be read. 3: it
+is whole, but a backup was restored and nobody gave the key that was noted then. With --many instead of a file, lines "FILE [HEX|- [ANCHOR]]" are read
 from standard input and each gets one line."""
 
 import argparse
@@ -174,13 +175,84 @@ class Note:
                    for name, given, signature in self.signatures)
 
 
+# ---- keys: each vouched for by the one before, or the first one after a restore ----
+
+def read_epoch(detail):
+    """(number, origin, key, voucher, gap) as a record announces them. A gap is (first, last or None)."""
+    number, origin, key = detail["epoch"], detail["origin"], unhex(detail["public_key"], 32)
+    voucher = unhex(detail["signature"], 64) if isinstance(detail.get("signature"), str) else b""
+    gap = None
+    if isinstance(detail.get("lost_from"), int):
+        first, last = detail["lost_from"], detail.get("lost_to")
+        last = last if isinstance(last, int) else None
+        if first <= 0 or (last is not None and last < first):
+            raise ValueError("no gap")
+        gap = (first, last)
+    if not (isinstance(number, int) and number > 0 and isinstance(origin, str)):
+        raise ValueError("no epoch")
+    return number, origin, key, voucher, gap
+
+
+class Keys:
+    def __init__(self, genesis, restored):
+        self.genesis, self.restored = genesis, restored
+        self.links = []  # (origin, key, seq, gap); epoch 1 first
+
+    def __len__(self):
+        return len(self.links)
+
+    def announce(self, seq, epoch, root_before):
+        number, origin, key, voucher, gap = epoch
+        if number != len(self) + 1:
+            raise Wrong(seq, f"it announces epoch {number} after epoch {len(self)}")
+        last = self.links[-1] if self.links else None
+        if last is None:
+            if self.genesis and key != self.genesis:
+                raise Wrong(seq, "the first key is not the one that was noted")
+        elif gap:
+            if seq <= last[2] or gap[0] != seq or origin in [each[0] for each in self.links]:
+                raise Wrong(seq, "it declares a restore that does not fit its place in the log")
+            if self.restored and key not in self.restored:
+                raise Wrong(seq, "its key is none of those that were noted at restores")
+        else:
+            message = (f"bedside audit epoch\n{last[0]}\n{number}\n{key.hex()}\n"
+                       f"{seq - 1}\n{root_before.hex()}\n")
+            if seq <= last[2] or origin != last[0] or \
+                    not signature_holds(last[1], message.encode(), voucher):
+                raise Wrong(seq, "the key of the epoch before does not vouch for this one")
+        self.links.append((origin, key, seq, gap))
+
+    def objection(self, note):
+        if not 0 < note.epoch <= len(self):
+            return "is of an epoch that was never announced"
+        origin, key, seq, _ = self.links[note.epoch - 1]
+        over = note.epoch < len(self) and note.size > self.links[note.epoch][2]
+        if over or note.size < seq or note.origin != origin:
+            return "is of an epoch that was over or had not begun, or of another log"
+        return None if note.signed_by(key) else "is not signed by the key of its epoch"
+
+    def is_lost(self, note):
+        """Whether a restore declares that the records of this checkpoint were lost."""
+        for before, after in zip(self.links, self.links[1:]):
+            gap = after[3]
+            if gap and before[0] == note.origin and note.size >= gap[0]:
+                if gap[1] is not None and note.size > gap[1]:
+                    raise Wrong(after[2], "a restore declares a smaller loss than that of a "
+                                          "checkpoint that was kept elsewhere")
+                return True
+        return False
+
+    def restores(self):
+        return [(key, gap) for _, key, _, gap in self.links if gap]
+
+
 class Log:
-    def __init__(self, database, genesis, anchors):
-        self.genesis = genesis
+    def __init__(self, database, genesis, anchors, restored=()):
+        self.keys = Keys(genesis, restored)
         self.tree = Tree()
-        self.epochs = []  # (origin, key, seq)
         self.boot = ("", 0)
         self.checked = {False: 0, True: 0}  # checkpoints: of the table, kept elsewhere
+        self.lost = 0  # kept elsewhere, of records that a restore declares as lost
         self.subtrees = {(level, index): bytes(root) for level, index, root in
                          database.execute("SELECT level, idx, root FROM audit_subtree")}
         self.notes = {}
@@ -233,35 +305,24 @@ class Log:
 
     def check_epoch(self, seq, detail, root_before):
         try:
-            number, origin = detail["epoch"], detail["origin"]
-            key = unhex(detail["public_key"], 32)
-            voucher = unhex(detail["signature"], 64) if "signature" in detail else b""
-        except (KeyError, TypeError, ValueError):
+            epoch = read_epoch(detail)
+        except (KeyError, TypeError, AttributeError, ValueError):
             return  # announces nothing; a checkpoint of that epoch finds no key
-        if number != len(self.epochs) + 1:
-            raise Wrong(seq, f"it announces epoch {number} after epoch {len(self.epochs)}")
-        if not self.epochs:
-            if self.genesis and key != self.genesis:
-                raise Wrong(seq, "the first key is not the one that was noted")
-        else:
-            before = self.epochs[-1]
-            message = (f"bedside audit epoch\n{before[0]}\n{number}\n{key.hex()}\n"
-                       f"{seq - 1}\n{root_before.hex()}\n")
-            if origin != before[0] or not signature_holds(before[1], message.encode(), voucher):
-                raise Wrong(seq, "the key of the epoch before does not vouch for this one")
-        self.epochs.append((origin, key, seq))
+        self.keys.announce(seq, epoch, root_before)
+        if epoch[4]:
+            for size in [each for each in sorted(self.notes) if each >= seq]:
+                left = [(note, anchor) for note, anchor in self.notes[size]
+                        if not (anchor and self.keys.is_lost(note))]
+                self.lost += len(self.notes[size]) - len(left)
+                self.notes[size] = left
+                if not left:
+                    del self.notes[size]
 
     def check_note(self, seq, note, anchor):
         if note.root != self.tree.root():
             raise Wrong(seq, "a checkpoint is of other records: one of them was changed")
-        if not 0 < note.epoch <= len(self.epochs):
-            raise Wrong(seq, "a checkpoint is of an epoch that was never announced")
-        origin, key, _ = self.epochs[note.epoch - 1]
-        over = note.epoch < len(self.epochs) and seq > self.epochs[note.epoch][2]
-        if over or note.origin != origin:
-            raise Wrong(seq, "a checkpoint is of an epoch that was over, or of another log")
-        if not note.signed_by(key):
-            raise Wrong(seq, "a checkpoint is not signed by the key of its epoch")
+        if why := self.keys.objection(note):
+            raise Wrong(seq, "a checkpoint " + why)
         self.checked[anchor] += 1
 
     def end(self):
@@ -344,9 +405,10 @@ class Export:
                 "records.ndjson", "proofs.ndjson")
     PROVEN = REQUIRED[:4] + ("proofs.ndjson", "disclosed.ndjson")
 
-    def __init__(self, path, genesis, anchors):
-        self.path, self.genesis, self.anchors = path, genesis, anchors
-        self.epochs, self.notes, self.records = [], [], 0
+    def __init__(self, path, genesis, anchors, restored=()):
+        self.path, self.anchors = path, anchors
+        self.keys = Keys(genesis, restored)
+        self.notes, self.records, self.lost = [], 0, 0
         try:
             self.files = self.read_archive()
         except (tarfile.TarError, ValueError, EOFError) as error:
@@ -412,24 +474,15 @@ class Export:
         except (AttributeError, TypeError, ValueError):
             return False
 
-    def signed_in_time(self, note):
-        if not 0 < note.epoch <= len(self.epochs):
-            return False
-        origin, key, seq = self.epochs[note.epoch - 1]
-        over = note.epoch < len(self.epochs) and note.size > self.epochs[note.epoch][2]
-        return not over and note.size >= seq and note.origin == origin and note.signed_by(key)
-
     def check_epoch(self, line):
         try:
             body = line["body"].encode()
             value = read_body(0, body)
-            seq, detail = value["seq"], value["detail"]
-            number, origin, key = detail["epoch"], detail["origin"], unhex(detail["public_key"], 32)
-            voucher = unhex(detail.get("signature", ""), 64 if self.epochs else 0)
-            if value["type"] != "epoch.rotated" or number != len(self.epochs) + 1:
+            seq, epoch = value["seq"], read_epoch(value["detail"])
+            if value["type"] != "epoch.rotated" or epoch[0] != len(self.keys) + 1:
                 raise ValueError
         except (KeyError, AttributeError, TypeError, ValueError, Wrong):
-            raise Wrong(0, f"epoch {len(self.epochs) + 1} is not announced") from None
+            raise Wrong(0, f"epoch {len(self.keys) + 1} is not announced") from None
         if not self.included(line, body, seq):
             raise Wrong(seq, "it is not in the log as it was sealed")
         before = b""
@@ -439,21 +492,11 @@ class Export:
             pass
         if not self.consistent(seq - 1, before, line.get("consistency")):
             raise Wrong(seq, "the records before it are not the beginning of this log")
-        if not self.epochs:
-            if self.genesis and key != self.genesis:
-                raise Wrong(seq, "the first key is not the one that was noted")
-        else:
-            old = self.epochs[-1]
-            message = (f"bedside audit epoch\n{old[0]}\n{number}\n{key.hex()}\n"
-                       f"{seq - 1}\n{before.hex()}\n")
-            if seq <= old[2] or origin != old[0] or \
-                    not signature_holds(old[1], message.encode(), voucher):
-                raise Wrong(seq, "the key of the epoch before does not vouch for this one")
-        self.epochs.append((origin, key, seq))
+        self.keys.announce(seq, epoch, before)
 
     def check_checkpoints(self):
-        if not self.signed_in_time(self.note):
-            raise Wrong(self.note.size, "the checkpoint is not signed by the key of its epoch")
+        if why := self.keys.objection(self.note):
+            raise Wrong(self.note.size, "the checkpoint " + why)
         self.notes = [self.note]
         for line in self.objects("checkpoints.ndjson"):
             try:
@@ -462,18 +505,21 @@ class Export:
                 raise Wrong(0, "a checkpoint is not readable") from None
             if not self.consistent(note.size, note.root, line.get("proof")):
                 raise Wrong(note.size, "a checkpoint is of other records: one of them was changed")
-            if not self.signed_in_time(note):
-                raise Wrong(note.size, "a checkpoint is not signed by the key of its epoch")
+            if why := self.keys.objection(note):
+                raise Wrong(note.size, "a checkpoint " + why)
             self.notes.append(note)
         for text in self.anchors:
             try:
                 anchor = Note(text)
             except (ValueError, binascii.Error):
                 raise Wrong(0, "what was kept elsewhere is no checkpoint") from None
+            if self.keys.is_lost(anchor):
+                self.lost += 1
+                continue
             same = [note for note in self.notes if note.size == anchor.size]
             if not same:
                 raise Wrong(0, "the checkpoint that was kept elsewhere is none of this export's")
-            if same[0].root != anchor.root or not self.signed_in_time(anchor):
+            if same[0].root != anchor.root or self.keys.objection(anchor):
                 raise Wrong(anchor.size, "the checkpoint kept elsewhere is of other records")
 
     def check_exported(self):
@@ -558,15 +604,14 @@ class Export:
             raise Wrong(0, "the checkpoint is not readable") from None
         for line in self.objects("epochs.ndjson"):
             self.check_epoch(line)
-        if not self.epochs:
+        if not self.keys:
             raise Wrong(0, "no epoch was announced")
         self.check_checkpoints()
         self.check_exported()
         self.check_records()
         self.check_digests()
-        return (f"PASS: {self.records} exported records of {self.note.size}, {len(self.epochs)} "
-                f"epochs, {len(self.notes)} checkpoints\n" +
-                told(self.epochs, self.note.root))
+        return told(self, f"{self.records} exported records of {self.note.size}, {len(self.keys)} "
+                          f"epochs, {len(self.notes)} checkpoints", self.note.root)
 
 
 def open_database(path):
@@ -589,15 +634,24 @@ def report_progress(done, total):
                   flush=True)
 
 
-def told(epochs, root):
-    return f"log        {epochs[0][0]}\nroot       {root.hex()}\nfirst key  {epochs[0][1].hex()}"
+def told(checked, counts, root):
+    """What to print, and the exit code."""
+    restores = checked.keys.restores()
+    lost = f", {checked.lost} kept elsewhere of records that were lost" if checked.lost else ""
+    lines = [f"PASS{' WITH A DECLARED GAP' if restores else ''}: {counts}{lost}"]
+    for key, (first, last) in restores:
+        end = f"to {last} are" if last else "on may be"
+        lines.append(f"restored   records from {first} {end} lost; key from then on {key.hex()}")
+    origin, first_key = checked.keys.links[0][:2]
+    lines += [f"log        {origin}", f"root       {root.hex()}", f"first key  {first_key.hex()}"]
+    return "\n".join(lines), 3 if restores and not checked.keys.restored else 0
 
 
-def verify_database(path, genesis, anchors):
+def verify_database(path, genesis, anchors, restored):
     database = open_database(path)
     try:
         database.execute("BEGIN")
-        log = Log(database, genesis, anchors)
+        log = Log(database, genesis, anchors, restored)
         total = database.execute("SELECT max(seq) FROM audit").fetchone()[0]
         rows = database.execute("SELECT seq, t_wall_us, type, outcome, reason, actor, room, body "
                                 "FROM audit ORDER BY seq")
@@ -608,11 +662,11 @@ def verify_database(path, genesis, anchors):
     finally:
         database.close()
     kept = f", {log.checked[True]} kept elsewhere" if log.checked[True] else ""
-    return (f"PASS: {log.tree.size} records, {len(log.epochs)} epochs, {log.checked[False]} "
-            f"checkpoints{kept}\n" + told(log.epochs, log.tree.root()))
+    return told(log, f"{log.tree.size} records, {len(log.keys)} epochs, {log.checked[False]} "
+                     f"checkpoints{kept}", log.tree.root())
 
 
-def verify(path, genesis, anchor_files):
+def verify(path, genesis, anchor_files, restored=()):
     """What to print, and the exit code."""
     try:
         anchors = []
@@ -622,8 +676,8 @@ def verify(path, genesis, anchor_files):
         with open(path, "rb") as file:
             is_database = file.read(16) == b"SQLite format 3\0"
         if is_database:
-            return verify_database(path, genesis, anchors), 0
-        return Export(path, genesis, anchors).verify(), 0
+            return verify_database(path, genesis, anchors, restored)
+        return Export(path, genesis, anchors, restored).verify()
     except Wrong as wrong:
         return (f"FAIL at record {wrong.seq}: {wrong}" if wrong.seq else f"FAIL: {wrong}"), 1
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
@@ -644,13 +698,15 @@ def main():
     parser.add_argument("file", nargs="?")
     parser.add_argument("--genesis", type=lambda text: unhex(text, 32), default=b"")
     parser.add_argument("--anchor", action="append", default=[])
+    parser.add_argument("--restored-key", type=lambda text: unhex(text, 32), action="append",
+                        default=[])
     parser.add_argument("--many", action="store_true")
     asked = parser.parse_args()
     if asked.many:
         return verify_many()
     if asked.file is None:
         parser.error("which file?")
-    said, code = verify(asked.file, asked.genesis, asked.anchor)
+    said, code = verify(asked.file, asked.genesis, asked.anchor, asked.restored_key)
     print(said, file=sys.stderr if code == 2 else sys.stdout)
     return code
 
