@@ -68,6 +68,8 @@ afterEach(async () => {
     await people[client].page.context().close();
     delete people[client];
   }
+  // The next scenario's rules and counters shall meet none of this one's packets.
+  if (network) await until('the connections of this visit to end', () => !network.httpsClients(true).size);
 });
 
 /** A clinician at a and a patient at b in one visit. */

@@ -180,10 +180,16 @@ export class Network {
     return bytes;
   }
 
-  /** Addresses of those who have a connection with the server's port 443. @returns {Set<string>} */
-  httpsClients() {
-    const lines = this.run('server', 'ss', '-Htn', 'state', 'established', 'sport', '=', ':443').trim().split('\n');
-    return new Set(lines.filter(Boolean).map((line) => line.trim().split(/\s+/)[3].replace(/:\d+$/, '')));
+  /**
+   * Addresses of those who have a connection with the server's port 443, or `ending` one that is not over yet.
+   * @returns {Set<string>}
+   */
+  httpsClients(ending = false) {
+    const states = ending ? ['state', 'connected', 'exclude', 'time-wait'] : ['state', 'established'];
+    const lines = this.run('server', 'ss', '-HOtn', ...states, 'sport', '=', ':443').trim().split('\n');
+    const port = ':443';  // the peer's address is what follows ours
+    const peers = lines.filter(Boolean).map((line) => line.trim().split(/\s+/));
+    return new Set(peers.map((words) => words[words.findIndex((word) => word.endsWith(port)) + 1].replace(/:\d+$/, '')));
   }
 
   /** Ends every process inside and removes everything. Idempotent; also called when this process ends. */
