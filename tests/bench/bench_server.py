@@ -107,7 +107,10 @@ class Bedside:
     def metrics(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.figures, timeout=20)
         connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise ConnectionError("Bedside is starting")
+        lines = answer.read().decode().splitlines()
         return dict(line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
 
     def stop(self):
