@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace bedside::sim {
 
@@ -19,6 +20,7 @@ void Mail::receive(const Address& to, const std::string& from, std::uint64_t num
     return;
   }
   Letter& letter = letters_[number - 1];
+  if (letter.received && std::exchange(letter.may_repeat, false)) return;
   EXPECT_EQ(letter.from.room, to.room) << "message " << number << " changed its room";
   EXPECT_EQ(letter.from.person, from) << "message " << number << " has another sender";
   EXPECT_EQ(letter.to, to.person) << "message " << number << " went astray";
@@ -39,7 +41,9 @@ void Mail::excuse_receiver(const std::string& person) {
 }
 
 void Mail::excuse_sender(const std::string& person) {
-  for (const std::uint64_t number : from_[person]) letters_[number - 1].excused = true;
+  for (const std::uint64_t number : from_[person]) {
+    letters_[number - 1].excused = letters_[number - 1].may_repeat = true;
+  }
 }
 
 void Mail::excuse(std::uint64_t number) {

@@ -26,7 +26,9 @@ class Mail {
   // What was sent before may be missing from here on, or come (again): the receiver was told to
   // start afresh (`resync`, `existing-peers`), or is gone.
   void excuse_receiver(const std::string& person);
-  // The same, once: the sender started afresh or is gone; the message was refused.
+  // The same, once: the sender started afresh or is gone; the message was refused. A fresh start
+  // makes the server forget the sender's numbers, so a repeat that was on its way then is no repeat
+  // to it: the receiver has heard `peer-left` and `peer-joined` in between.
   void excuse_sender(const std::string& person);
   void excuse(std::uint64_t number);
   // Gone for good: nothing that is said to it from now on will arrive either.
@@ -43,6 +45,7 @@ class Mail {
     std::string to;
     bool received = false;
     bool excused = false;
+    bool may_repeat = false;
   };
   std::vector<Letter> letters_;  // number - 1
   std::map<std::pair<std::string, std::string>, std::uint64_t> newest_;
