@@ -133,19 +133,23 @@ TEST(ChecklistA, Line9_RepliesToStrangersAreLimitedPerPrefix) {
   };
   std::vector<std::string> one_host;
   std::vector<std::string> one_network;
+  std::vector<std::string> one_lan;
   std::vector<std::string> one_site;
   for (int i = 0; i < 6000; ++i) {
     const std::string n = std::to_string(i);
     one_host.push_back("192.0.2.7:" + std::to_string(2000 + i));
     one_network.push_back("192.0.2." + std::to_string(i % 250) + ":" + std::to_string(2000 + i));
-    one_site.push_back("[2600:1:2:300::" + n + "]:4000");
+    one_lan.push_back("[2600:1:2:300::" + n + "]:4000");
+    one_site.push_back("[2600:1:2:3" + std::to_string(10 + i % 90) + "::" + n + "]:4000");
   }
   World a;
   World b;
   World c;
+  World d;
   EXPECT_EQ(answered(a, one_host), limits::kNarrowSourceRate.burst) << "an IPv4 address";
   EXPECT_EQ(answered(b, one_network), limits::kWideSourceRate.burst) << "an IPv4 /24";
-  EXPECT_EQ(answered(c, one_site), limits::kNarrowSourceRate.burst) << "an IPv6 /64";
+  EXPECT_EQ(answered(c, one_lan), limits::kNarrowSourceRate.burst) << "an IPv6 /64";
+  EXPECT_EQ(answered(d, one_site), limits::kWideSourceRate.burst) << "an IPv6 /56";
   EXPECT_EQ(answered(a, {"198.18.0.1:1"}), 1U) << "the others do not feel it";
   a.advance(1s);
   EXPECT_EQ(answered(a, one_host), limits::kNarrowSourceRate.per_second);

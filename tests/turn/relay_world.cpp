@@ -51,7 +51,7 @@ tl::expected<RelayPort, PortError> FakePorts::open(PeerTransport transport, stun
   const auto rest = rests_until_.find(relayed);
   const bool taken = find(relayed) != nullptr;
   const bool resting = rest != rests_until_.end() && now.mono < rest->second;
-  if (taken || resting || reservations_.holds(family, port, now)) {
+  if (taken || resting || reservations.holds(family, port, now)) {
     return tl::make_unexpected(PortError::in_use);
   }
   std::uint32_t id = 0;
@@ -72,11 +72,11 @@ void FakePorts::close(RelayPortId id, const Now& now) {
 
 bool FakePorts::reserve(const Reservation& reservation, const Now& now) {
   const stun::Endpoint relayed{*external[Allocation::index(reservation.family)], reservation.port};
-  return find(relayed) == nullptr && reservations_.add(reservation, now);
+  return find(relayed) == nullptr && reservations.add(reservation, now);
 }
 
 std::optional<Reservation> FakePorts::claim(const ReservationToken& token, const Now& now) {
-  return reservations_.claim(token, now);
+  return reservations.claim(token, now);
 }
 
 std::optional<LiveRelay> FakePorts::locate(const stun::Endpoint& relayed) const noexcept {

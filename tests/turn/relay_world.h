@@ -53,12 +53,12 @@ class FakePorts final : public RelayPorts, public LiveRelayAddresses {
   std::array<std::optional<stun::IpAddress>, 2> external{address("198.41.0.4"),
                                                          address("2606:4700::4")};
   bool exhausted = false;
+  Reservations reservations{8};  // few, so that random programs meet the limit
 
  private:
   std::map<std::uint32_t, RelayPort> open_;
   std::set<std::uint32_t> listening_;  // of them, those for TCP
   std::map<stun::Endpoint, std::chrono::nanoseconds> rests_until_;
-  Reservations reservations_{8};
 };
 
 // The data connections the relay has asked to end, in order.
