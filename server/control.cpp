@@ -246,8 +246,9 @@ void Control::Impl::on_socket_message(net::HttpConnection& connection, std::stri
   const auto it = guests_.find(connection.id());
   if (it == guests_.end() || !it->second.socket) return;
   hub_.socket_message(connection.id(), text, now());
-  pump();
 }
+
+void Control::Impl::on_socket_burst_end(net::HttpConnection& /*connection*/) { pump(); }
 
 void Control::Impl::on_closed(net::HttpConnection& connection, std::uint16_t /*code*/) {
   auto gone = guests_.extract(connection.id());

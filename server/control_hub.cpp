@@ -139,9 +139,7 @@ void Control::Impl::perform(signaling::SocketReady& ready) {
   while (true) {
     const std::vector<std::string> texts = hub_.take(ready.socket, kFeedBytes);
     if (texts.empty()) return;
-    for (const std::string& text : texts) {
-      if (!it->second.connection->send_text(text)) return;  // its end follows; a resume replays
-    }
+    if (!it->second.connection->send_texts(texts)) return;  // its end follows; a resume replays
   }
 }
 

@@ -79,6 +79,7 @@ class Control::Impl final : private net::HttpHandler {
   void welcome(Arrival arrival);
   void on_request(net::HttpConnection& connection, net::HttpRequest request) override;
   void on_socket_message(net::HttpConnection& connection, std::string_view text) override;
+  void on_socket_burst_end(net::HttpConnection& connection) override;
   void on_closed(net::HttpConnection& connection, std::uint16_t code) override;
   void on_refused(net::HttpConnection& connection, net::HttpResponse& answer) override;
   void on_upgraded(net::HttpConnection& connection, net::HttpResponse& answer) override;

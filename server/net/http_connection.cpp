@@ -217,11 +217,14 @@ bool HttpConnection::upgrade(const HttpRequest& request) {
 void HttpConnection::read_socket(stun::Bytes bytes) {
   const Lifeline::Watch alive(lifeline_);
   const bool closing = socket_->close_sent();
+  bool told = false;
   socket_->feed(bytes);
   while (mode_ == Mode::websocket && socket_->has_event()) {
     const WebSocketEvent event = socket_->next_event();
     if (const auto* text = std::get_if<WebSocketText>(&event)) {
-      if (!closing) handler_.on_socket_message(*this, text->text);
+      if (closing) continue;
+      told = true;
+      handler_.on_socket_message(*this, text->text);
       if (alive.cut()) return;
     } else if (const auto* closed = std::get_if<WebSocketClosed>(&event)) {
       if (!closing) close_code_ = closed->code;
@@ -232,11 +235,18 @@ void HttpConnection::read_socket(stun::Bytes bytes) {
     }
   }
   if (mode_ == Mode::websocket) send_socket_output();
+  if (told) handler_.on_socket_burst_end(*this);
 }
 
 bool HttpConnection::send_text(std::string_view text) {
   if (mode_ != Mode::websocket || socket_->close_sent()) return false;
   socket_->send_text(text);
+  return send_socket_output();
+}
+
+bool HttpConnection::send_texts(std::span<const std::string> texts) {
+  if (mode_ != Mode::websocket || socket_->close_sent()) return false;
+  for (const std::string& text : texts) socket_->send_text(text);
   return send_socket_output();
 }
 

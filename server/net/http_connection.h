@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -36,6 +38,9 @@ class HttpHandler {
   virtual void on_request(HttpConnection& connection, HttpRequest request) = 0;
   // A text message of an upgraded connection.
   virtual void on_socket_message(HttpConnection& connection, std::string_view text) = 0;
+  // Those messages that came together have all been told: browsers send candidates in bursts, and
+  // what a burst causes is cheaper sent at once.
+  virtual void on_socket_burst_end(HttpConnection& /*connection*/) {}
   // The last call, exactly one: the peer is gone, or a close of ours is complete. An answer still
   // owed is owed no more. `code` is the WebSocket close code (1006 without a close frame), 0 when
   // the connection never was a WebSocket. The owner destroys the connection, in here or later.
@@ -83,6 +88,7 @@ class HttpConnection final : private Connection::Handler {
 
   // False when the socket is closing or does not keep up (then on_closed follows).
   bool send_text(std::string_view text);
+  bool send_texts(std::span<const std::string> texts);  // in one go
   // Sends the close frame; on_closed follows with the code when the peer answered or did not.
   void close_socket(std::uint16_t code, std::string_view reason);
 

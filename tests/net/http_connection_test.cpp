@@ -54,6 +54,10 @@ class Site final : public HttpHandler {
     if (text == "destroy") connection.reset();
     if (text == "echo") from.send_text("echoed");
   }
+  void on_socket_burst_end(HttpConnection& from) override {
+    ++bursts;
+    if (messages.front() == "burst") from.send_texts(std::vector<std::string>{"one", "two"});
+  }
   void on_closed(HttpConnection& /*from*/, std::uint16_t code) override {
     EXPECT_FALSE(closed) << "on_closed twice";
     closed = code;
@@ -64,6 +68,7 @@ class Site final : public HttpHandler {
   std::unique_ptr<HttpConnection> connection;
   std::vector<HttpRequest> requests;
   std::vector<std::string> messages;
+  int bursts = 0;
   std::optional<std::uint16_t> closed;
   bool upgraded = false;
 
@@ -256,6 +261,26 @@ TEST(HttpConnection, BecomesAWebSocket) {
   ASSERT_TRUE(site.until([&] { return client.ended(); }));
   client.close();
   EXPECT_TRUE(site.until([&] { return site.closed == 1000; }));
+}
+
+TEST(HttpConnection, TellsTheEndOfABurstAndSendsWhatItCausedAtOnce) {
+  Site site;
+  LoopbackClient client(site.endpoint());
+  client.send(kHandshake);
+  ASSERT_TRUE(site.until([&] { return client.has("\r\n\r\n"); }));
+  client.send(client_frame(tests::kText, "burst") + client_frame(tests::kPing, "p") +
+              client_frame(tests::kText, "more"));
+  ASSERT_TRUE(site.until([&] {
+    return client.has(tests::server_frame(tests::kPong, "p") +
+                      tests::server_frame(tests::kText, "one") +
+                      tests::server_frame(tests::kText, "two"));
+  }));
+  EXPECT_EQ(site.messages, (std::vector<std::string>{"burst", "more"}));
+  EXPECT_EQ(site.bursts, 1);
+  client.send(client_frame(tests::kPong, ""));
+  client.send(client_frame(tests::kText, "destroy"));
+  ASSERT_TRUE(site.until([&] { return site.connection == nullptr; }));
+  EXPECT_EQ(site.bursts, 1) << "a pong is no message, and who is gone is told nothing";
 }
 
 TEST(HttpConnection, RefusesABadHandshakeAndGoesOn) {
