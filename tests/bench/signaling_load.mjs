@@ -5,7 +5,7 @@
 // API: where Bedside's rooms are made and joined first; other servers need none. Does what the lines on its
 // standard input say, answers each with a line, and ends with it:
 //   attach SOCKETS      until there are so many; {"sockets":N}
-//   talk RATE SECONDS   so many messages a second in all; {"sent":N,"received":N}
+//   talk RATE SECONDS BURST   so many messages a second in all, BURST at once; {"sent":N,"received":N}
 
 import http from 'node:http';
 import https from 'node:https';
@@ -71,8 +71,8 @@ async function attach(number) {
   return { socket, peerId };
 }
 
-/** Everybody in turn, at an even rate. */
-async function talk(people, rate, seconds) {
+/** Everybody in turn, at an even rate, `burst` messages each time. */
+async function talk(people, rate, seconds, burst) {
   const texts = people.map((_, index) =>
     JSON.stringify({ type: 'ice-candidate', targetPeerId: people[index ^ 1].peerId, candidate: kCandidate }));
   received = 0;
@@ -81,9 +81,9 @@ async function talk(people, rate, seconds) {
   await new Promise((resolve) => {
     const tick = setInterval(() => {
       const elapsed = Math.min(performance.now() - begin, seconds * 1000);
-      for (; sent < elapsed * rate / 1000; sent += 1) {
-        const index = sent % people.length;
-        people[index].socket.send(texts[index]);
+      for (; sent < elapsed * rate / 1000; sent += burst) {
+        const index = (sent / burst) % people.length;
+        for (let i = 0; i < burst; i += 1) people[index].socket.send(texts[index]);
       }
       if (elapsed === seconds * 1000) { clearInterval(tick); resolve(); }
     }, kTick);
