@@ -8,7 +8,6 @@ export class LobbyView {
   #media;
   #metered = null;
   #stopMeter = null;
-  #asking = true;
 
   /**
    * @param {import('./media.js').LocalMedia} media
@@ -33,14 +32,8 @@ export class LobbyView {
       byId('name').removeAttribute('aria-invalid');
       this.showProblem('');
     });
-    media.addEventListener('change', () => this.#render());
-    this.#render();
-  }
-
-  /** The browser's question is answered, or could not be asked. */
-  asked() {
-    this.#asking = false;
-    this.#render();
+    media.addEventListener('change', () => this.render());
+    this.render();
   }
 
   setName(name) {
@@ -64,9 +57,10 @@ export class LobbyView {
     byId('preview-video').srcObject = null;
   }
 
-  #render() {
+  /** Call it when the screen is shown again; otherwise it follows the devices by itself. */
+  render() {
     if (byId('lobby').hidden) return;
-    const { camera, mic, cameraOn, state } = this.#media;
+    const { asking, camera, mic, cameraOn, state } = this.#media;
     const video = byId('preview-video');
     const shown = state.video ? camera : null;
     video.hidden = !shown;
@@ -75,8 +69,8 @@ export class LobbyView {
     }
     setText(byId('preview-note'), shown ? '' : this.#note(cameraOn));
     const trouble = lobbyWords(this.#media);
-    byId('device-problem').hidden = !trouble || this.#asking;
-    setText(byId('device-problem'), this.#asking ? '' : trouble);
+    byId('device-problem').hidden = !trouble || asking;
+    setText(byId('device-problem'), asking ? '' : trouble);
     setSwitch(byId('preview-mic'), state.audio, state.audio ? 'Mute' : 'Unmute');
     setSwitch(byId('preview-camera'), state.video, state.video ? 'Stop video' : 'Start video');
     byId('level-row').hidden = !state.audio;
@@ -84,7 +78,7 @@ export class LobbyView {
   }
 
   #note(cameraOn) {
-    if (this.#asking) {
+    if (this.#media.asking) {
       return 'Your browser asks whether this page may use your camera and microphone. '
         + 'Please choose “Allow”.';
     }

@@ -13,7 +13,7 @@ import { LocalMedia } from './media.js';
 import { forgetPlace, keepPlace, keptPlace } from './place.js';
 import { VisitView } from './visit-view.js';
 import { Visit } from './visit.js';
-import { deviceProblem, endWords, joinProblem } from './words.js';
+import { deviceProblem, endWords, joinProblem, missingDeviceWords } from './words.js';
 
 const kNameKey = 'bedside-name';
 
@@ -27,6 +27,8 @@ let visit = null;
 let joining = false;
 let inside = false;
 let ownName = '';
+/** What was said about missing devices; null: nothing is known of them yet. */
+let missing = null;
 let wakeLock = null;
 
 const lobby = new LobbyView(media, join);
@@ -71,13 +73,23 @@ function render() {
     showScreen('visit');
     view.open(visit, ownName);
     if (waited) announce('You have been let in.');
-    if (!media.camera && media.cameraOn) {
-      view.say(media.mic ? 'You are in without a camera: the others hear you but do not see you.'
-        : 'You are in without camera and microphone: you see and hear the others.');
-    }
   }
+  noteDevices();
   view.render();
   hosts.render(visit);
+}
+
+/** Said once, when the browser's question is answered; taken back when a device comes after all. */
+function noteDevices() {
+  if (!inside || media.asking) return;
+  const words = missingDeviceWords(media);
+  if (missing === null) {
+    missing = words;
+    if (words) view.say(words);
+  } else if (words !== missing) {
+    view.unsay(missing);
+    missing = '';
+  }
 }
 
 async function join(name, place = null) {
@@ -109,6 +121,7 @@ async function join(name, place = null) {
   });
   try {
     inside = false;
+    missing = null;
     await (place ? attempt.resume(place) : attempt.join());
     visit = attempt;
     sessionStorage.setItem(kNameKey, name);
@@ -119,6 +132,7 @@ async function join(name, place = null) {
     if (place) {
       if (!problem.passing) forgetPlace(roomId);
       showScreen('lobby');
+      lobby.render();
     } else {
       lobby.showProblem(joinProblem(problem));
     }
@@ -175,7 +189,6 @@ async function start() {
   if (!place) showScreen('lobby');
   startDeviceChoice(media);
   await media.openBoth();
-  lobby.asked();
   if (place) await join(place.name ?? name, place);
 }
 

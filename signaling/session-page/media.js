@@ -20,6 +20,8 @@ export class LocalMedia extends EventTarget {
   cameraOn = true;
   /** Why there is no camera or microphone: a DOMException name, or 'insecure', or null. */
   problem = { camera: null, mic: null };
+  /** The browser's first question is not answered yet: which devices there are is not known. */
+  asking = true;
 
   constructor() {
     super();
@@ -51,6 +53,7 @@ export class LocalMedia extends EventTarget {
   async openBoth() {
     if (!navigator.mediaDevices?.getUserMedia) {
       this.problem = { camera: 'insecure', mic: 'insecure' };
+      this.asking = false;
       this.#changed();
       return;
     }
@@ -67,6 +70,7 @@ export class LocalMedia extends EventTarget {
         await this.open('camera');
       }
     }
+    this.asking = false;
     this.#changed();
   }
 

@@ -10,6 +10,8 @@ import { openSocketLink } from './socket-link.js';
 const kSocketGrace = 3_000;      // ms until the poll stops waiting for the first WebSocket
 const kFirstMessage = 8_000;     // ms for the server's first message on an open WebSocket
 const kPollSeconds = 25;
+// With its jitter, so that everybody is back within 5 s of the server, however long it was away.
+const kLongestPollPause = 3_000;
 const kKeptMessages = 200;       // more unsent ones than this: the oldest go, negotiation repairs it
 // The message that completes an attach; replayed ones may come before it.
 const kOpeners = new Set(['existing-peers', 'resumed', 'resync', 'waiting']);
@@ -142,7 +144,7 @@ export class Signaling {
   // ---- long poll
 
   async #keepPolling() {
-    const pauses = new Backoff(500, 8_000);
+    const pauses = new Backoff(500, kLongestPollPause);
     while (!this.#closed) {
       if (this.#attached === 'socket' || !this.#pollAllowed) {
         await this.#pause('poll', 60_000);

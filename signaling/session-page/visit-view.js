@@ -69,6 +69,11 @@ export class VisitView {
     this.render();
   }
 
+  /** It is not so any more. */
+  unsay(text) {
+    if (text && this.#notice.text === text) this.say('');
+  }
+
   render() {
     if (!this.#visit) return;
     const people = this.#visit.roster.people;

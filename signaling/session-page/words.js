@@ -59,6 +59,20 @@ export function lobbyWords(media) {
   return '';
 }
 
+/**
+ * What somebody who is in is told about devices that the visit goes on without.
+ * @param {import('./media.js').LocalMedia} media
+ * @returns {string} '' when nothing that was wanted is missing
+ */
+export function missingDeviceWords({ camera, cameraOn, mic, micOn }) {
+  const noCamera = cameraOn && !camera;
+  const noMic = micOn && !mic;
+  if (noCamera && noMic) return 'You are in without camera and microphone: you see and hear the others.';
+  if (noCamera) return 'You are in without a camera: the others do not see you.';
+  if (noMic) return 'You are in without a microphone: the others do not hear you.';
+  return '';
+}
+
 /** What a host who declines tells the guest, unless they write something else. */
 export const kDeclineReason = 'The clinician is not ready yet. Please come back in a few minutes.';
 

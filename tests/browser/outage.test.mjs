@@ -5,6 +5,8 @@ import { after, before, test } from 'node:test';
 import { launchBrowser, Server, shoot, until } from './support.mjs';
 import { VisitPage } from './visit-page.mjs';
 
+const kBackWithin = 5_000;  // ms after the server answers again
+
 let server;
 let browser;
 before(async () => {
@@ -63,17 +65,22 @@ test('a killed and restarted server gets both people back, and their relayed vis
   await doctor.close();
 });
 
-test('a direct visit goes on while the server is away', async () => {
+test('a direct visit goes on while the server is away, and both are back within 5 seconds', async () => {
   const room = await server.createRoom('direct');
   const doctor = await (await VisitPage.open(browser, server, { room })).join('Dr. Amara Okafor');
-  const patient = await (await VisitPage.open(browser, server, { room })).join('Margaret Hill');
+  const patient = await (await VisitPage.open(browser, server, { room, query: '&signaling=poll' }))
+    .join('Margaret Hill');
   await doctor.mediaFlows();
   await server.kill('SIGKILL');
-  await doctor.reads('#banner-text', 'The line to our server is interrupted');
-  const [fact] = await doctor.mediaFlows();
-  assert.notEqual(fact.candidateType, 'relay');
+  for (const person of [doctor, patient]) {
+    await person.reads('#banner-text', 'The line to our server is interrupted');
+    const [fact] = await person.mediaFlows();
+    assert.notEqual(fact.candidateType, 'relay');
+  }
   await server.restart();
-  await until('the notice to go away', () => doctor.page.isHidden('#banner'));
+  await Promise.all([doctor, patient].map((person) =>
+    until('the notice to go away', () => person.page.isHidden('#banner'), kBackWithin)));
+  for (const person of [doctor, patient]) await person.reads('#people-count', '2 people');
   assert.equal(await doctor.page.evaluate(() => window.testConnections.length), 1, 'one connection all along');
   await patient.close();
   await doctor.close();

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { assertAccessible, launchBrowser, Server, shoot, until } from './support.mjs';
-import { blueScreen, noDevices, VisitPage } from './visit-page.mjs';
+import { blueScreen, lateDevices, noDevices, VisitPage } from './visit-page.mjs';
 
 const kPhone = { width: 360, height: 740 };
 
@@ -44,6 +44,18 @@ test('somebody without camera and microphone joins, sees the other one and is to
   await doctor.reads(doctor.tile('Margaret Hill'), 'Connected directly');
   await assertAccessible(patient.page, 'a visit without devices');
   await shoot(patient.page, 'visit-without-devices');
+});
+
+test('who joins before the browser may use the camera is not told that there is none', async () => {
+  const room = await server.createRoom('late-camera');
+  const doctor = await (await open({ room })).join('Dr. Amara Okafor');
+  const patient = await (await open({ room, scripts: [lateDevices], viewport: kPhone })).join('Margaret Hill');
+  await patient.reads('#people-count', '2 people');
+  assert.equal(await patient.page.isHidden('#banner'), true, await patient.text('#banner-text'));
+  await patient.page.evaluate(() => window.allowDevices());
+  await Promise.all([doctor.mediaFlows(), patient.mediaFlows()]);
+  assert.equal(await patient.page.isHidden('#banner'), true, await patient.text('#banner-text'));
+  await shoot(patient.page, 'late-camera');
 });
 
 test('the others see mute, stopped video and a shared screen, and their ends', async () => {

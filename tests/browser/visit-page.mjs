@@ -154,6 +154,16 @@ export function noDevices() {
   navigator.mediaDevices.enumerateDevices = () => Promise.resolve([]);
 }
 
+/** Runs in the page: a person who answers the browser's question late, by `window.allowDevices()`. */
+export function lateDevices() {
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  const answered = new Promise((resolve) => { window.allowDevices = resolve; });
+  navigator.mediaDevices.getUserMedia = async (wishes) => {
+    await answered;
+    return ask(wishes);
+  };
+}
+
 /** Runs in the page: a firewall that lets no WebSocket through. */
 export function noWebSocket() {
   window.socketAttempts = 0;
