@@ -1,0 +1,90 @@
+// A database of the first released schema, opened by the server of today.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "store/migrations.h"
+#include "store_fixture.h"
+
+namespace bedside::store {
+namespace {
+
+using testing::ElementsAre;
+using testing::Not;
+
+// As a server of version 1 left it when it was killed: a visit with two people in it, one that has
+// ended, and the log of it, which had no seal yet.
+void write_first_version(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::filesystem::create_directories(folder);
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+  std::ofstream(path).close();
+  std::filesystem::permissions(
+      path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  auto database = Database::open(path, Database::Mode::read_write, {});
+  ASSERT_TRUE(database) << database.error().text;
+  ASSERT_TRUE(migrate(*database, migrations().first(1)));
+  ASSERT_TRUE(database->run(R"sql(
+INSERT INTO rooms VALUES('a', '"a-42"', 1000, NULL, NULL), ('b', '7', 2000, 3000, 9000);
+INSERT INTO participants VALUES(1, 'p1', 'a', 'Grace', 'guest', x'0102', 1100, 61100, 1200);
+INSERT INTO participants VALUES(2, 'p2', 'a', 'Alan', 'guest', x'0304', 1300, 61300, NULL);
+INSERT INTO accounts VALUES('dr.smith', 'hash', 'admin', 500);
+INSERT INTO audit VALUES(1, 1000000, 'service.start', 'ok', NULL, NULL, NULL, CAST('{"seq":1,"type":"service.start"}' AS BLOB));
+INSERT INTO audit VALUES(2, 1000001, 'room.created', 'ok', NULL, NULL, 'a', CAST('{"seq":2,"type":"room.created"}' AS BLOB));
+)sql"));
+}
+
+class Upgrade : public testing::Test {
+ protected:
+  Upgrade() {
+    write_first_version(folder_.database());
+    std::filesystem::create_directories(folder_.path() + "/data/keys");
+  }
+  std::unique_ptr<Store> open() const {
+    Options options;
+    options.path = folder_.database();
+    options.keys = folder_.path() + "/data/keys";
+    options.build = "test";
+    return open_or_die(std::move(options));
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Upgrade, KeepsRoomsAndLetsThoseWhoWereInThemStay) {
+  const auto store = open();
+  const auto state = store->load();
+  ASSERT_TRUE(state) << state.error();
+  ASSERT_EQ(state->rooms.size(), 2U);
+  EXPECT_EQ(state->rooms[0].appointment_json, "\"a-42\"");
+  EXPECT_FALSE(state->rooms[0].ended_at || state->rooms[0].locked);
+  EXPECT_TRUE(state->rooms[1].ended_at);
+  ASSERT_EQ(state->participants.size(), 2U);
+  for (const ParticipantRow& person : state->participants) EXPECT_TRUE(person.admitted);
+  EXPECT_EQ(state->participants[0].display_name, "Grace");
+  EXPECT_EQ(state->participants[0].token_hash, (std::vector<std::uint8_t>{1, 2}));
+  EXPECT_TRUE(state->participants[0].attached_at);
+  EXPECT_FALSE(state->participants[1].attached_at);
+  EXPECT_TRUE(state->links.empty());
+  EXPECT_TRUE(state->tokens.empty());
+}
+
+TEST_F(Upgrade, KeepsTheLogAndSealsAllOfItAndWritesOn) {
+  const auto store = open();
+  ASSERT_TRUE(commit_and_wait(*store, commit_of("room.ended")).ok());
+  RawDatabase raw(folder_.database());
+  EXPECT_THAT(raw.types(),
+              ElementsAre("service.start", "room.created", "epoch.rotated", "room.ended"));
+  EXPECT_EQ(raw.value("SELECT body FROM audit WHERE seq = 2"),
+            R"({"seq":2,"type":"room.created"})");
+  EXPECT_EQ(raw.value("SELECT max(size) FROM audit_checkpoint"), "4") << "the old ones are sealed";
+  EXPECT_THAT(raw.run("DELETE FROM audit WHERE seq = 1"), Not(testing::IsEmpty()));
+  EXPECT_EQ(raw.value("PRAGMA user_version"), std::to_string(kSchemaVersion));
+  EXPECT_EQ(raw.value("SELECT name FROM accounts"), "dr.smith");
+  expect_gapless(folder_.database());
+}
+
+}  // namespace
+}  // namespace bedside::store
