@@ -225,6 +225,21 @@ struct AdminMapping {
                                   : add_by_operator(type::kAuditExported, "");
     made.detail = action.detail;
   }
+  void operator()(const BackupTried& action) {
+    AuditRecord& made =
+        add_by_operator(action.ok ? type::kBackupVerified : type::kBackupFailed, "");
+    if (!action.ok) {
+      made.outcome = Outcome::failed;
+      return;
+    }
+    made.detail.set("size", action.records).set("root", action.root).set("bytes", action.bytes);
+    made.detail.set("sha256", action.digest).set("rto_ms", action.restore.count());
+  }
+  void operator()(const LogRestored& action) {
+    AuditRecord& made = add_by_operator(type::kLogRestored, "");
+    made.detail.set("lost_from", action.lost_from).set("root", action.root);
+    made.detail.set("backup_made", action.backup_made.count());
+  }
   void operator()(const ServiceStarted& action) {
     AuditRecord& made = add(type::kServiceStart);
     made.actor.kind = "service";

@@ -83,6 +83,22 @@ struct AuditExported {
   std::optional<AuditStaff> by;  // nobody: somebody who may read the database and its keys anyway
   store::JsonObject detail;
 };
+// A backup that was made and restored to a scratch folder, or why not.
+struct BackupTried {
+  bool ok = false;
+  std::uint64_t records = 0;  // of the audit log in it
+  std::string root;           // hexadecimal
+  std::string digest;         // SHA-256 of the file
+  std::uint64_t bytes = 0;
+  std::chrono::milliseconds restore{};  // how long the scratch restore took
+};
+// The first record of a log that goes on from a backup; which records are lost is in the record
+// before it (store/seal.h).
+struct LogRestored {
+  std::uint64_t lost_from = 0;
+  std::chrono::seconds backup_made{};  // Unix time
+  std::string root;                    // of the records before lost_from, hexadecimal
+};
 struct ServiceStarted {
   std::string assets_digest;  // of the pages it serves
   std::size_t rooms = 0;      // restored
@@ -128,10 +144,11 @@ struct AnchorRefused {
 };
 // Rooms made or ended by staff are no variant of this: they come from the hub like all other rooms,
 // with the account in signaling::Caller.
-using AdminAction = std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed,
-                                 ServiceStarted, ServiceStopped, ConfigChanged, ApiTokenCreated,
-                                 ApiTokenRevoked, CertificateRenewed, CheckpointCosigned,
-                                 CheckpointRefused, AnchorCosigned, AnchorRefused, AuditExported>;
+using AdminAction =
+    std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed, ServiceStarted,
+                 ServiceStopped, ConfigChanged, ApiTokenCreated, ApiTokenRevoked,
+                 CertificateRenewed, CheckpointCosigned, CheckpointRefused, AnchorCosigned,
+                 AnchorRefused, AuditExported, BackupTried, LogRestored>;
 
 class AuditTrail {
  public:

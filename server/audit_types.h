@@ -39,6 +39,9 @@ inline constexpr std::string_view kAuditViewed = "audit.viewed";
 inline constexpr std::string_view kWitnessCosigned = "witness.cosigned";
 inline constexpr std::string_view kWitnessRefused = "witness.refused";
 inline constexpr std::string_view kAuditExported = "audit.exported";
+inline constexpr std::string_view kBackupVerified = "backup.verified";
+inline constexpr std::string_view kBackupFailed = "backup.failed";
+inline constexpr std::string_view kLogRestored = "log.restored";
 inline constexpr std::string_view kStorageRecovered = "storage.recovered";  // written by store/
 inline constexpr std::string_view kEpochRotated = "epoch.rotated";          // written by store/
 
@@ -67,6 +70,7 @@ inline constexpr std::array kAll = {kServiceStart,     kServiceStop,    kConfigC
                                     kLinkDropped,      kRoomKnock,      kRoomAdmit,
                                     kRoomDeny,         kRoomKick,       kTokenCreated,
                                     kTokenRevoked,     kTokenDenied,    kCertificateRenewed,
-                                    kWitnessCosigned,  kWitnessRefused, kAuditExported};
+                                    kWitnessCosigned,  kWitnessRefused, kAuditExported,
+                                    kBackupVerified,   kBackupFailed,   kLogRestored};
 
 }  // namespace bedside::server::audit_type

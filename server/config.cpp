@@ -324,6 +324,13 @@ void read_audit(Section audit, const std::filesystem::path& folder, AuditConfig&
   audit.refuse_unknown();
 }
 
+void read_backup(Section backup, const std::filesystem::path& folder, BackupConfig& out) {
+  backup.read("folder", out.folder, folder);
+  backup.read("public_key", out.public_key, folder);
+  backup.read("keep", out.keep, 1, 10'000);
+  backup.refuse_unknown();
+}
+
 void read_witness(Section witness, WitnessConfig& out) {
   witness.read_list<store::VerifierKey>(
       "logs", out.logs,
@@ -364,6 +371,7 @@ void read_root(Section root, const std::filesystem::path& folder, Config& config
                                 "an address or a block of addresses", "\"192.168.1.0/24\"");
   admin.refuse_unknown();
   read_audit(root.child("audit"), folder, config.audit);
+  read_backup(root.child("backup"), folder, config.backup);
   read_witness(root.child("witness"), config.witness);
   Section operator_section = root.child("operator");
   operator_section.read_as<std::optional<stun::Endpoint>>(

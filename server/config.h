@@ -105,6 +105,13 @@ struct AuditConfig {
   std::vector<WitnessOfUs> witnesses;
 };
 
+// Encrypted copies of the database (backup.h).
+struct BackupConfig {
+  std::filesystem::path folder;      // empty: none are made
+  std::filesystem::path public_key;  // PEM; its private half is kept elsewhere
+  unsigned keep = 30;                // newest ones; older ones are removed
+};
+
 // This server as the witness of other practices' logs.
 struct WitnessConfig {
   std::vector<store::VerifierKey> logs;
@@ -125,6 +132,7 @@ struct Config {
   SignalingConfig signaling;
   AdminConfig admin;
   AuditConfig audit;
+  BackupConfig backup;
   WitnessConfig witness;
   OperatorConfig operator_listener;
   bool demo = false;  // the configuration is demo_config(), not a file

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "server/backup_key.h"
 #include "server/config_text.h"
 #include "server/links.h"
 #include "server/net/tls.h"
@@ -86,6 +87,25 @@ void check_anchors(const Config& config, Findings& findings) {
       findings.error(section, section + " needs url and key",
                      "take both from `bedside witness key` of the other server");
     }
+  }
+}
+
+void check_backup(const BackupConfig& backup, const Config& config, Findings& findings) {
+  if (backup.folder.empty() && backup.public_key.empty()) return;
+  if (backup.folder.empty() || backup.public_key.empty()) {
+    return findings.error("backup", "[backup] needs both folder and public_key",
+                          "`bedside backup key` on another machine makes the key");
+  }
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(backup.folder, ignored)) {
+    findings.error("backup.folder", "the folder of backups is not there: " + backup.folder.string(),
+                   "make it, or mount the disk it is on");
+  } else if (backup.folder == config.data_dir) {
+    findings.warning("backup.folder", "backups lie in data_dir: what destroys it destroys them too",
+                     "write a folder on another disk or machine");
+  }
+  if (const auto key = BackupKey::load_public(backup.public_key); !key) {
+    findings.error("backup.public_key", key.error(), "write the path of the public half, in PEM");
   }
 }
 
@@ -311,6 +331,7 @@ void check_config(Config& config, Findings& findings) {
   check_credentials(config.turn, findings);
   check_operator(config, findings);
   check_anchors(config, findings);
+  check_backup(config.backup, config, findings);
 }
 
 bool open_to_all(const Config& config) {

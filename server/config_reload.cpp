@@ -89,6 +89,10 @@ std::vector<Entry> entries(const Config& config) {
        joined(config.audit.witnesses,
               [](const WitnessOfUs& witness) { return witness.url + "\n" + witness.key.text(); }),
        false},
+      // `bedside backup make` reads them itself, each time.
+      {"backup.folder", config.backup.folder.string(), true},
+      {"backup.public_key", config.backup.public_key.string(), true},
+      {"backup.keep", std::to_string(config.backup.keep), true},
       {"witness.logs",
        joined(config.witness.logs, [](const store::VerifierKey& key) { return key.text(); }),
        false},

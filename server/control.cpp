@@ -334,8 +334,8 @@ const std::vector<store::ApiTokenRow>& Control::tokens() const { return impl_->t
 void Control::create_token(const ApiTokenWish& wish, TokenMade done) {
   impl_->create_token(wish, std::move(done));
 }
-void Control::record_export(store::JsonObject detail, ExportRecorded done) {
-  impl_->record_export(std::move(detail), std::move(done));
+void Control::record(const AdminAction& action, Recorded done) {
+  impl_->record(action, std::move(done));
 }
 void Control::revoke_token(const std::string& token_id, Ended done) {
   impl_->revoke_token(token_id, std::move(done));

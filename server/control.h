@@ -21,6 +21,7 @@
 
 #include "server/admin_backend.h"
 #include "server/api_tokens.h"
+#include "server/audit_trail.h"
 #include "server/entry_limiter.h"
 #include "server/net/connection.h"
 #include "server/net/http_connection.h"
@@ -126,9 +127,10 @@ class Control final : public AdminBackend {
   void create_token(const ApiTokenWish& wish, TokenMade done);
   void revoke_token(const std::string& token_id, Ended done);
   const std::vector<store::ApiTokenRow>& tokens() const;
-  // An export by somebody on this machine: the number of its record, once that is durable.
-  using ExportRecorded = std::function<void(tl::expected<std::uint64_t, AdminRefusal>)>;
-  void record_export(store::JsonObject detail, ExportRecorded done);
+  // What somebody on this machine did without the server (an export, a backup): the number of its
+  // record, once that is durable.
+  using Recorded = std::function<void(tl::expected<std::uint64_t, AdminRefusal>)>;
+  void record(const AdminAction& action, Recorded done);
 
   void create_room(const RoomWish& wish, const AdminActor& by, const RequestContext& context,
                    Created done) override;

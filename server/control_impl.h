@@ -51,7 +51,7 @@ class Control::Impl final : private net::HttpHandler {
   const std::vector<store::ApiTokenRow>& tokens() const { return tokens_.all(); }
   void create_token(const ApiTokenWish& wish, TokenMade done);
   void revoke_token(const std::string& token_id, Ended done);
-  void record_export(store::JsonObject detail, ExportRecorded done);
+  void record(const AdminAction& action, Recorded done);
   RelayFigures relay() const {
     return seams_.relay_figures ? seams_.relay_figures() : RelayFigures{};
   }

@@ -96,11 +96,10 @@ void Control::Impl::create_token(const ApiTokenWish& wish, TokenMade done) {
   });
 }
 
-void Control::Impl::record_export(store::JsonObject detail, ExportRecorded done) {
-  store::Commit commit = seams_.trail.commit(
-      AdminAction{AuditExported{std::nullopt, std::move(detail)}}, AuditSource{});
+void Control::Impl::record(const AdminAction& action, Recorded done) {
   recorder_.record_at(
-      std::move(commit), [done = std::move(done)](const store::CommitResult& result) {
+      seams_.trail.commit(action, AuditSource{}),
+      [done = std::move(done)](const store::CommitResult& result) {
         if (result.ok()) return done(result.first_seq);
         done(tl::unexpected(AdminRefusal{503, "this cannot be recorded right now"}));
       });

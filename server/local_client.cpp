@@ -100,6 +100,21 @@ store::CommitResult commit_at(Stopped& stopped, const AdminAction& action) {
 
 bool commit(Stopped& stopped, const AdminAction& action) { return commit_at(stopped, action).ok(); }
 
+// The number of the record, durable: by the running server, or while none runs by ourselves.
+tl::expected<std::uint64_t, std::string> record(const Config& config, const char* path,
+                                                const std::string& body,
+                                                const AdminAction& action) {
+  const Asked asked = ask(
+      config, [&](httplib::Client& client) { return client.Post(path, body, "application/json"); });
+  if (asked) return asked->value("seq", std::uint64_t{0});
+  if (!asked.error().no_server) return tl::unexpected(asked.error().what);
+  auto stopped = open_stopped(config);
+  if (!stopped) return tl::unexpected(stopped.error());
+  const store::CommitResult result = commit_at(*stopped, action);
+  if (!result.ok()) return tl::unexpected(std::string("this cannot be recorded; free disk space"));
+  return result.first_seq;
+}
+
 std::string date_of(const LocalJson& milliseconds) {
   if (!milliseconds.is_number()) return "never";
   const std::time_t seconds = milliseconds.get<std::int64_t>() / 1000;
@@ -189,17 +204,16 @@ int token_revoke(const Config& config, const std::string& token_id) {
 
 tl::expected<std::uint64_t, std::string> record_export(const Config& config,
                                                        const store::JsonObject& detail) {
-  const Asked asked = ask(config, [&](httplib::Client& client) {
-    return client.Post("/audit/exported", detail.text(), "application/json");
-  });
-  if (asked) return asked->value("seq", std::uint64_t{0});
-  if (!asked.error().no_server) return tl::unexpected(asked.error().what);
-  auto stopped = open_stopped(config);
-  if (!stopped) return tl::unexpected(stopped.error());
-  const store::CommitResult result =
-      commit_at(*stopped, AdminAction{AuditExported{std::nullopt, detail}});
-  if (!result.ok()) return tl::unexpected(std::string("this cannot be recorded; free disk space"));
-  return result.first_seq;
+  return record(config, "/audit/exported", detail.text(),
+                AdminAction{AuditExported{std::nullopt, detail}});
+}
+
+tl::expected<std::uint64_t, std::string> record_backup(const Config& config,
+                                                       const BackupTried& tried) {
+  const LocalJson body{{"ok", tried.ok},       {"records", tried.records},
+                       {"root", tried.root},   {"digest", tried.digest},
+                       {"bytes", tried.bytes}, {"restoreMs", tried.restore.count()}};
+  return record(config, "/backups", body.dump(), AdminAction{tried});
 }
 
 int room_create(const Config& config, const std::string& appointment, const std::string& name) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "server/api_tokens.h"
+#include "server/audit_trail.h"
 #include "server/config.h"
 #include "store/canonical_json.h"
 
@@ -25,6 +26,9 @@ int token_revoke(const Config& config, const std::string& token_id);
 // The number of the record of an export of the audit log, durable; an error is a sentence.
 tl::expected<std::uint64_t, std::string> record_export(const Config& config,
                                                        const store::JsonObject& detail);
+// The same for a backup.
+tl::expected<std::uint64_t, std::string> record_backup(const Config& config,
+                                                       const BackupTried& tried);
 
 int room_create(const Config& config, const std::string& appointment, const std::string& name);
 int room_list(const Config& config);

@@ -87,6 +87,24 @@ LocalJson json_of(const CreatedRoom& room) {
   return body;
 }
 
+std::optional<BackupTried> backup_from(const LocalJson& body) {
+  constexpr std::size_t kHexOfHash = 64;
+  try {
+    BackupTried tried;
+    tried.ok = body.at("ok").get<bool>();
+    if (!tried.ok) return tried;
+    tried.records = body.at("records").get<std::uint64_t>();
+    tried.root = body.at("root").get<std::string>();
+    tried.digest = body.at("digest").get<std::string>();
+    tried.bytes = body.at("bytes").get<std::uint64_t>();
+    tried.restore = std::chrono::milliseconds(body.at("restoreMs").get<std::int64_t>());
+    if (tried.root.size() != kHexOfHash || tried.digest.size() != kHexOfHash) return std::nullopt;
+    return tried;
+  } catch (const LocalJson::exception&) {
+    return std::nullopt;
+  }
+}
+
 void write(const Reply& reply, httplib::Response& response) {
   response.status = reply.status;
   response.set_content(reply.body.dump(-1, ' ', false, LocalJson::error_handler_t::replace),
@@ -113,6 +131,13 @@ struct LocalSocket::Running {
         on_control([&] { ask([&](Reply reply) { promise.set_value(std::move(reply)); }); });
     if (!taken) return write({503, {{"error", "the server is busy; try again"}}}, response);
     write(promise.get_future().get(), response);
+  }
+  void record(const AdminAction& action, httplib::Response& response) {
+    serve(response, [&](const Answered& done) {
+      control.record(action, [done](tl::expected<std::uint64_t, AdminRefusal> seq) {
+        done(seq ? Reply{200, {{"seq", *seq}}} : refused(seq.error()));
+      });
+    });
   }
   void add_token_routes();
   void add_room_routes();
@@ -171,16 +196,19 @@ void LocalSocket::Running::add_room_routes() {
 }
 
 void LocalSocket::Running::add_audit_routes() {
-  server.Post(
-      "/audit/exported", [this](const httplib::Request& request, httplib::Response& response) {
-        const auto detail = store::read_json_object(request.body);
-        if (!detail) return write({400, {{"error", "the detail is not canonical"}}}, response);
-        serve(response, [&](const Answered& done) {
-          control.record_export(*detail, [done](tl::expected<std::uint64_t, AdminRefusal> seq) {
-            done(seq ? Reply{200, {{"seq", *seq}}} : refused(seq.error()));
-          });
-        });
-      });
+  server.Post("/audit/exported",
+              [this](const httplib::Request& request, httplib::Response& response) {
+                const auto detail = store::read_json_object(request.body);
+                if (!detail)
+                  return write({400, {{"error", "the detail is not canonical"}}}, response);
+                record(AdminAction{AuditExported{std::nullopt, *detail}}, response);
+              });
+  server.Post("/backups", [this](const httplib::Request& request, httplib::Response& response) {
+    const LocalJson body = LocalJson::parse(request.body, nullptr, false);
+    const auto tried = backup_from(body);
+    if (!tried) return write({400, {{"error", "this tells of no backup"}}}, response);
+    record(AdminAction{*tried}, response);
+  });
 }
 
 std::filesystem::path local_socket_path(const Config& config) {

@@ -1,9 +1,9 @@
 #pragma once
 
-// The way in for `bedside token`, `bedside room` and `bedside audit export`: HTTP on a Unix socket
-// in data_dir (0600, in a folder of 0700). Whoever may open it could as well read the database; so
-// it asks for no password. SQLite has one writer, the running server: that is why the commands come
-// here.
+// The way in for `bedside token`, `bedside room`, `bedside audit export` and `bedside backup`: HTTP
+// on a Unix socket in data_dir (0600, in a folder of 0700). Whoever may open it could as well read
+// the database; so it asks for no password. SQLite has one writer, the running server: that is why
+// the commands come here.
 //
 //   POST /tokens {name, scopes:[…], days}   → {token, id}      the only time the token is shown
 //   GET  /tokens                            → {tokens:[{id, name, scopes, createdAt, expiresAt}]}
@@ -12,6 +12,7 @@
 //   GET  /rooms                             → {rooms:[{roomId, createdAt, people}]}
 //   DELETE /rooms?roomId=
 //   POST /audit/exported {detail of the record}   → {seq}       once it is durable
+//   POST /backups {ok, records, root, digest, bytes, restoreMs} → {seq}  likewise
 //
 // Errors are {"error": sentence}. Two threads of cpp-httplib's stock server, which never meets the
 // network; each request waits for the control thread.

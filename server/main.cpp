@@ -12,6 +12,7 @@
 #include "server/anchors.h"
 #include "server/audit_command.h"
 #include "server/audit_export_command.h"
+#include "server/backup_command.h"
 #include "server/config.h"
 #include "server/demo.h"
 #include "server/local_client.h"
@@ -179,6 +180,50 @@ class LocalCommands {
         ->add_option("ROOM", room_, "the room's name")
         ->required();
     add_witness(app);
+    add_backup(app);
+  }
+
+  // While the server runs or not; restoring wants it stopped.
+  void add_backup(CLI::App& app) {
+    CLI::App* backup = command(app, "backup", "Encrypted backups of the database and its keys.");
+    action(backup, "make",
+           "Make one in [backup] folder, restore it to a scratch folder as a trial, and record it.",
+           bedside::server::backup_make);
+    CLI::App* key = backup->add_subcommand(
+        "key",
+        "Make a key pair. Do this on another machine: the server needs the public half only.");
+    key->add_option("--private", key_.private_file, "the private half to write, to be kept offline")
+        ->type_name("FILE")
+        ->required();
+    key->add_option("--public", key_.public_file, "the public half to write")
+        ->type_name("FILE")
+        ->required();
+    key->add_flag("--passphrase", key_.passphrase,
+                  "protect the private half; asks on the terminal");
+    key->callback([this] { alone_ = [this] { return bedside::server::backup_key(key_); }; });
+
+    CLI::App* restore = command(
+        app, "restore",
+        "Put a backup into data_dir while the server is stopped. The audit log goes on under a new "
+        "name and declares what was lost.");
+    restore->require_subcommand(0);
+    restore->add_option("--backup", restore_.backup, "the backup")->type_name("FILE")->required();
+    restore->add_option("--key", restore_.private_key, "the private half of its key pair")
+        ->type_name("FILE")
+        ->required();
+    restore
+        ->add_option(
+            "--anchor", restore_.anchors,
+            "a checkpoint of the lost log that was kept elsewhere; tells how much is lost; "
+            "may be given several times")
+        ->type_name("FILE");
+    restore->add_option("--genesis", restore_.genesis, "the first key as it was noted")
+        ->type_name("HEX");
+    restore->add_flag("--replace", restore_.replace,
+                      "move the database that is there aside; nothing is removed");
+    restore->callback([this] {
+      chosen_ = [this](const Config& config) { return bedside::server::restore(config, restore_); };
+    });
   }
 
   // Reads the configuration and the database; the server may run or not.
@@ -196,6 +241,7 @@ class LocalCommands {
 
   // The exit code, if one of these commands was given.
   std::optional<int> run() const {
+    if (alone_) return alone_();
     if (!chosen_) return std::nullopt;
     const auto config = read_config(config_file_);
     return config ? chosen_(*config) : 1;
@@ -221,6 +267,9 @@ class LocalCommands {
 
   std::string config_file_;
   bedside::server::ApiTokenWish wish_;
+  bedside::server::BackupKeyWish key_;
+  bedside::server::RestoreWish restore_;
+  std::function<int()> alone_;  // needs no configuration
   std::string id_;
   std::string room_;
   Run chosen_;

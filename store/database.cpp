@@ -214,6 +214,38 @@ tl::expected<std::string, SqlError> Database::text(std::string_view sql) const {
   return *row ? statement->text(0) : std::string();
 }
 
+tl::expected<void, SqlError> Database::copy_to(const std::string& path,
+                                               const CopyProgress& progress) const {
+  constexpr int kPagesAtOnce = 2'000;
+  Database target;
+  sqlite3* raw = nullptr;
+  const int opened =
+      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  target.handle_.reset(raw);
+  if (opened != SQLITE_OK) return tl::unexpected(target.error(opened));
+  sqlite3_extended_result_codes(raw, 1);
+  // A snapshot of our own: without it every commit in between would start the copy over.
+  const auto snapshot = prepare("SELECT count(*) FROM sqlite_schema");
+  const bool begun = sqlite3_exec(handle_.get(), "BEGIN", nullptr, nullptr, nullptr) == SQLITE_OK;
+  if (!snapshot || !begun) return tl::unexpected(error(sqlite3_errcode(handle_.get())));
+  sqlite3_step(snapshot->handle_.get());
+  int code = SQLITE_NOMEM;
+  if (sqlite3_backup* copy = sqlite3_backup_init(raw, "main", handle_.get(), "main")) {
+    do {
+      code = sqlite3_backup_step(copy, kPagesAtOnce);
+      const auto all = static_cast<std::uint64_t>(sqlite3_backup_pagecount(copy));
+      if (progress) {
+        progress(all - static_cast<std::uint64_t>(sqlite3_backup_remaining(copy)), all);
+      }
+    } while (code == SQLITE_OK);
+    code = sqlite3_backup_finish(copy);
+  }
+  sqlite3_reset(snapshot->handle_.get());
+  sqlite3_exec(handle_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return tl::unexpected(target.error(code));
+  return {};
+}
+
 bool Database::in_transaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
 std::int64_t Database::changed_rows() const { return sqlite3_changes64(handle_.get()); }
 

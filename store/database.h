@@ -4,6 +4,7 @@
 // SQLite's result codes are turned into the few kinds on which the callers decide.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -85,6 +86,11 @@ class Database {
 
   bool in_transaction() const;
   std::int64_t changed_rows() const;  // by the last statement
+
+  // All of it, as one snapshot, into the empty file `path`, while other connections go on writing.
+  // `progress` is told pages.
+  using CopyProgress = std::function<void(std::uint64_t done, std::uint64_t all)>;
+  tl::expected<void, SqlError> copy_to(const std::string& path, const CopyProgress& progress) const;
 
   enum class Checkpoint : std::uint8_t { passive, truncate };
   // Moves the WAL into the database as far as readers allow. Busy readers are no error.

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "server/backup_key.h"
 #include "server/config_text.h"
 #include "server/demo.h"
 #include "tests/server/scratch_folder.h"
@@ -137,6 +138,10 @@ anchor_webhook = "https://records.example.org/anchor"
 [[audit.witness]]
 url = "https://visit.example.net/witness"
 key = "localhost/witness+ea0160d3+BA2awDPSZu2kryyi/YB29BcoY+LjFnhzmxNJalAETMSm"
+[backup]
+folder = "backups"
+public_key = "backup.pem"
+keep = 7
 [witness]
 logs = ["sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"]
 [operator]
@@ -149,6 +154,9 @@ class EveryKey : public ::testing::Test {
     folder.write("secret", "a secret of good length\n", 0600);
     folder.write("phone.password", "pass word\n", 0600);
     std::filesystem::create_directory(folder.path() / "acme");
+    std::filesystem::create_directory(folder.path() / "backups");
+    ASSERT_TRUE(BackupKey::generate()->save(folder.path() / "private.pem",
+                                            folder.path() / "backup.pem", false));
     checked = parse_config(kEveryKey, folder.path() / "bedside.toml");
     ASSERT_TRUE(checked.ok()) << all(checked);
   }
@@ -186,6 +194,9 @@ TEST_F(EveryKey, OfTheOtherSectionsIsRead) {
   ASSERT_EQ(config.audit.witnesses.size(), 1U);
   EXPECT_EQ(config.audit.witnesses[0].url, "https://visit.example.net/witness");
   EXPECT_EQ(config.audit.witnesses[0].key.name, "localhost/witness");
+  EXPECT_EQ(config.backup.folder, folder.path() / "backups");
+  EXPECT_EQ(config.backup.public_key, folder.path() / "backup.pem");
+  EXPECT_EQ(config.backup.keep, 7U);
   ASSERT_EQ(config.witness.logs.size(), 1U);
   EXPECT_EQ(config.witness.logs[0].name, "sum.golang.org");
 }

@@ -1,0 +1,198 @@
+// A server is lost and comes back from its backup, as its operator would do it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+#include <sqlite3.h>
+
+#include <csignal>
+#include <filesystem>
+#include <string>
+
+#include "server/backup_key.h"
+#include "store/reader.h"
+#include "tests/server/bedside_process.h"
+
+namespace bedside::server {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class BackupTest : public ::testing::Test {
+ protected:
+  BackupTest() {
+    fs::create_directory(path("backups"));
+    EXPECT_EQ(run_bedside({"backup", "key", "--private", path("private.pem"), "--public",
+                           path("public.pem")})
+                  .exit_code,
+              0);
+    configure("");
+  }
+
+  void configure(const std::string& more) {
+    server_.configure(
+        "", "[backup]\nfolder = \"backups\"\npublic_key = \"public.pem\"\nkeep = 2\n" + more);
+  }
+  std::string path(const std::string& name) const {
+    return (server_.folder().path() / name).string();
+  }
+  Ended command(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.end(), {"--config", server_.config_file().string()});
+    return run_bedside(arguments);
+  }
+  Ended restore(std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments{"restore", "--backup", newest(), "--key",
+                                       path("private.pem")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return command(arguments);
+  }
+  int create_room(const std::string& id) const {
+    httplib::Client client("127.0.0.1", server_.http());
+    const auto answer = client.Post("/api/webrtc-signaling",
+                                    R"({"action":"create-room","appointmentId":")" + id + "\"}",
+                                    "application/json");
+    return answer ? answer->status : 0;
+  }
+  std::vector<std::string> backups() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(path("backups"))) {
+      names.push_back(entry.path().string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  std::string newest() const { return backups().back(); }
+  std::vector<store::AuditRow> records(const std::string& type) const {
+    store::AuditQuery query;
+    query.type_prefix = type;
+    return store::Reader::open((server_.data_dir() / "bedside.db").string())->audit(query).value();
+  }
+  // The word after "New key" in what `restore` says.
+  static std::string new_key(const std::string& said) {
+    return said.substr(said.find("New key") + 11, 64);
+  }
+
+  TestServer server_;
+};
+
+TEST_F(BackupTest, OfARunningServerIsProvenAndRecorded) {
+  server_.start();
+  ASSERT_EQ(create_room("4711"), 200);
+  const Ended made = command({"backup", "make"});
+  ASSERT_EQ(made.exit_code, 0) << made.errors;
+  EXPECT_THAT(made.output, AllOf(HasSubstr("audit records, root"), HasSubstr("as a trial")));
+  EXPECT_EQ(backups().size(), 1U);
+  EXPECT_EQ(fs::status(newest()).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  const std::string content =
+      server_.folder().read("backups/" + fs::path(newest()).filename().string());
+  EXPECT_THAT(content, Not(HasSubstr("appointment-4711")));
+  EXPECT_THAT(content, Not(HasSubstr("SQLite format")));
+  EXPECT_FALSE(fs::exists(server_.data_dir() / "backup-scratch"));
+  const auto rows = records("backup.");
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].type, "backup.verified");
+  EXPECT_THAT(rows[0].body, AllOf(HasSubstr("\"root\":\""), HasSubstr("\"rto_ms\":"),
+                                  HasSubstr("\"sha256\":\"")));
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+}
+
+TEST_F(BackupTest, BringsALostServerBack) {
+  server_.start();
+  ASSERT_EQ(create_room("4711"), 200);
+  ASSERT_EQ(command({"backup", "make"}).exit_code, 0);
+  ASSERT_EQ(create_room("after"), 200);
+  server_.stop(SIGKILL);
+  fs::remove_all(server_.data_dir());
+
+  const Ended restored = restore();
+  ASSERT_EQ(restored.exit_code, 0) << restored.errors;
+  EXPECT_THAT(restored.output, HasSubstr("nothing that was kept elsewhere tells"));
+  EXPECT_EQ(records("log.restored").size(), 1U);
+  server_.start();
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+  EXPECT_EQ(records("room.created").size(), 1U);
+  const Ended unconfirmed = command({"audit", "verify"});
+  EXPECT_EQ(unconfirmed.exit_code, 3);
+  EXPECT_THAT(unconfirmed.output, HasSubstr("PASS WITH A DECLARED GAP"));
+  const std::string key = new_key(restored.output);
+  EXPECT_EQ(command({"audit", "verify", "--restored-key", key}).exit_code, 0) << key;
+}
+
+TEST_F(BackupTest, DeclaresTheLossThatAnAnchorFileShows) {
+  configure("[audit]\nanchor_file = \"anchor\"\n");
+  server_.start();
+  ASSERT_EQ(command({"backup", "make"}).exit_code, 0);
+  ASSERT_EQ(create_room("after"), 200);
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);  // anchors what it has
+  fs::remove_all(server_.data_dir());
+  const Ended restored = restore();
+  ASSERT_EQ(restored.exit_code, 0) << restored.errors;
+  EXPECT_THAT(restored.output,
+              AllOf(HasSubstr("as was kept elsewhere"), HasSubstr("old anchor file")));
+  server_.start();  // with a new anchor file
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+  EXPECT_EQ(command({"audit", "verify", "--restored-key", new_key(restored.output)}).exit_code, 0);
+}
+
+TEST_F(BackupTest, NeverReplacesADatabaseUnasked) {
+  server_.start();
+  ASSERT_EQ(create_room("4711"), 200);
+  ASSERT_EQ(command({"backup", "make"}).exit_code, 0);
+  EXPECT_THAT(restore({"--replace"}).errors, HasSubstr("bedside.db")) << "the server runs";
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+  EXPECT_THAT(restore().errors, HasSubstr("--replace"));
+  EXPECT_THAT(restore({"--replace", "--genesis", std::string(64, '0')}).errors,
+              HasSubstr("not the one that was noted"));
+  EXPECT_EQ(records("log.restored").size(), 0U) << "nothing changed so far";
+  const Ended replaced = restore({"--replace"});
+  ASSERT_EQ(replaced.exit_code, 0) << replaced.errors;
+  EXPECT_THAT(replaced.output, HasSubstr("the old data to"));
+  EXPECT_EQ(records("log.restored").size(), 1U);
+  EXPECT_FALSE(fs::exists(server_.data_dir() / "restore-scratch"));
+}
+
+TEST_F(BackupTest, OfADamagedDatabaseIsNoneAndThatIsRecorded) {
+  server_.start();
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open((server_.data_dir() / "bedside.db").c_str(), &raw), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(raw,
+                         "DROP TRIGGER audit_is_not_changed;"
+                         "UPDATE audit SET outcome = 'denied' WHERE seq = 2;",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(raw);
+  server_.start();
+  const Ended made = command({"backup", "make"});
+  EXPECT_EQ(made.exit_code, 1);
+  EXPECT_THAT(made.errors, AllOf(HasSubstr("did not pass its trial"), HasSubstr("record 2")));
+  EXPECT_TRUE(backups().empty());
+  EXPECT_EQ(records("backup.failed").size(), 1U);
+  server_.stop(SIGTERM);
+}
+
+TEST_F(BackupTest, KeepsAsManyAsWereWished) {
+  server_.start();
+  for (int i = 0; i < 3; ++i) {
+    // Their names tell seconds; older ones, as if made before.
+    fs::copy_file(server_.config_file(),
+                  path("backups/bedside-2020-01-0" + std::to_string(i + 1) + "T000000Z.backup"));
+  }
+  const Ended made = command({"backup", "make"});
+  ASSERT_EQ(made.exit_code, 0) << made.errors;
+  EXPECT_THAT(made.output, HasSubstr("Removed    2 older ones"));
+  EXPECT_EQ(backups().size(), 2U);
+  EXPECT_THAT(backups().front(), HasSubstr("2020-01-03"));
+  server_.stop(SIGTERM);
+}
+
+TEST_F(BackupTest, SaysWhatIsMissing) {
+  server_.configure("", "");
+  EXPECT_THAT(command({"backup", "make"}).errors, HasSubstr("[backup] needs folder"));
+  EXPECT_EQ(run_bedside({"restore", "--backup", path("none"), "--key", path("none")}).exit_code, 1);
+}
+
+}  // namespace
+}  // namespace bedside::server
