@@ -73,6 +73,21 @@ TEST(LiveRelayTable, An_unused_reservation_ends_by_itself) {
   EXPECT_TRUE(table.take(Family::ipv4, 50001, kOwner, after(30s)));
 }
 
+TEST(LiveRelayTable, Holds_a_bounded_number_of_reservations) {
+  LiveRelayTable table(mapped());
+  const auto reserve = [&](std::size_t number, const turn::Now& now) {
+    const auto port = static_cast<std::uint16_t>(50'001 + 2 * number);
+    turn::ReservationToken token{};
+    stun::store_u16(token, 0, port);
+    return table.reserve({token, Family::ipv4, port, now.mono + 30s}, now);
+  };
+  for (std::size_t i = 0; i < turn::limits::kMaxReservations; ++i) {
+    ASSERT_TRUE(reserve(i, kStart)) << i;
+  }
+  EXPECT_FALSE(reserve(turn::limits::kMaxReservations, kStart));
+  EXPECT_TRUE(reserve(turn::limits::kMaxReservations, after(30s))) << "nobody came for the others";
+}
+
 TEST(LiveRelayTable, Names_the_shard_and_the_port_that_serve_an_address) {
   LiveRelayTable table(mapped());
   const stun::Endpoint relayed{stun::IpAddress::v4(203, 0, 113, 5), 65535};
