@@ -332,8 +332,8 @@ void AdminApi::Impl::end_room(const net::HttpRequest& request, const AdminSessio
   backend_.end_room(
       *room, as_actor(session), context,
       [respond = std::move(respond),
-       shown = view(session)](const tl::expected<void, AdminRefusal>& result) {
-        if (result) return respond(admin_done(shown));
+       shown = view(session)](const tl::expected<std::string, AdminRefusal>& result) {
+        if (result) return respond(admin_done(shown, *result));
         const AdminRefusal& refused = result.error();
         respond(admin_refusal(refused.status, code_of(refused.status), refused.error));
       });

@@ -85,6 +85,7 @@ struct CreatedRoom {
   std::string host_link;                // relative; empty in open mode
   bool existed = false;                 // the room was there already
   std::chrono::milliseconds expires{};  // of the links, wall clock; 0 in open mode
+  std::string receipt = {};             // of the record (store/receipt.h); empty when there is none
 };
 
 // The answer as protocol.md 1.1 words it, e.g. {404, "Room not found"}; 503 when it cannot be
@@ -97,7 +98,8 @@ struct AdminRefusal {
 class AdminBackend {
  public:
   using Created = std::function<void(tl::expected<CreatedRoom, AdminRefusal>)>;
-  using Ended = std::function<void(tl::expected<void, AdminRefusal>)>;
+  // With the receipt of the record, or an empty one.
+  using Ended = std::function<void(tl::expected<std::string, AdminRefusal>)>;
 
   AdminBackend() = default;
   AdminBackend(const AdminBackend&) = delete;

@@ -136,7 +136,11 @@ net::HttpResponse admin_entered(const SessionView& session) {
   return answer(200, body);
 }
 
-net::HttpResponse admin_done(const SessionView& session) { return answer(200, success(session)); }
+net::HttpResponse admin_done(const SessionView& session, std::string_view receipt) {
+  Json body = success(session);
+  if (!receipt.empty()) body["receipt"] = receipt;
+  return answer(200, body);
+}
 
 net::HttpResponse admin_left() { return answer(200, {{"success", true}}); }
 
@@ -159,6 +163,7 @@ net::HttpResponse admin_room_created(const CreatedRoom& room, const SessionView&
     body["expiresAt"] = room.expires.count();
   }
   body["existed"] = room.existed;
+  if (!room.receipt.empty()) body["receipt"] = room.receipt;
   return answer(200, body);
 }
 

@@ -62,7 +62,8 @@ net::HttpResponse admin_refusal(int status, std::string_view code, std::string_v
                                 std::chrono::seconds retry_after = {});
 net::HttpResponse admin_state(bool set_up_needed, const std::optional<SessionView>& session);
 net::HttpResponse admin_entered(const SessionView& session);
-net::HttpResponse admin_done(const SessionView& session);
+// `receipt`: of the record of what was done (store/receipt.h); may be empty.
+net::HttpResponse admin_done(const SessionView& session, std::string_view receipt = {});
 net::HttpResponse admin_left();
 net::HttpResponse admin_rooms(std::span<const AdminRoom> rooms, std::chrono::milliseconds now,
                               const SessionView& session, bool open_to_all = false);

@@ -6,13 +6,27 @@
 #include "server/audit_progress.h"
 #include "server/private_file.h"
 #include "store/audit_bundle.h"
+#include "store/receipt.h"
 #include "store/verify.h"
 
 namespace bedside::server {
 namespace {
 
-constexpr std::size_t kMaxAnchorFile = store::kMaxNote;
 constexpr int kUnconfirmedRestore = 3;
+
+bool read_all_files(const std::vector<std::string>& files, std::size_t most,
+                    std::vector<std::string>& texts) {
+  for (const std::string& file : files) {
+    auto text = read_file(file, most);
+    if (!text) {
+      std::fprintf(stderr, "bedside: %s; %s\n", text.error().what.c_str(),
+                   text.error().remedy.c_str());
+      return false;
+    }
+    texts.push_back(std::move(*text));
+  }
+  return true;
+}
 
 bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
   options.path = request.bundle.empty() ? request.database : request.bundle;
@@ -27,16 +41,8 @@ bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
       return false;
     }
   }
-  for (const std::string& file : request.anchors) {
-    auto text = read_file(file, kMaxAnchorFile);
-    if (!text) {
-      std::fprintf(stderr, "bedside: %s; %s\n", text.error().what.c_str(),
-                   text.error().remedy.c_str());
-      return false;
-    }
-    options.anchors.push_back(std::move(*text));
-  }
-  return true;
+  return read_all_files(request.anchors, store::kMaxNote, options.anchors) &&
+         read_all_files(request.receipts, store::kMaxReceipt, options.receipts);
 }
 
 void print_gap(const store::DeclaredGap& declared) {
@@ -55,6 +61,7 @@ void print_whole(const store::VerifyReport& report, bool pinned) {
               report.gaps.empty() ? "" : " WITH A DECLARED GAP", report.records, report.epochs,
               report.checkpoints);
   if (report.anchors > 0) std::printf(", %" PRIu64 " of them kept elsewhere", report.anchors);
+  if (report.receipts > 0) std::printf(", %" PRIu64 " receipts", report.receipts);
   if (report.lost_anchors > 0) {
     std::printf("\n%" PRIu64
                 " of those kept elsewhere are of records that a restore declares as lost",

@@ -13,6 +13,7 @@ struct AuditVerifyRequest {
   std::string bundle;                 // or an export
   std::string genesis;                // 64 hex digits, or empty
   std::vector<std::string> anchors;   // files that hold a checkpoint that was kept elsewhere
+  std::vector<std::string> receipts;  // files as the API gave them
   std::vector<std::string> restored;  // 64 hex digits each: keys noted at restores
 };
 

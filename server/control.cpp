@@ -197,7 +197,9 @@ void Control::Impl::signaling(const net::HttpRequest& request, const RequestCont
     return with_cors(std::move(refused));
   }
   ask_hub(std::move(*action), caller, context.request_id,
-          [with_cors](const signaling::Answer& answer) { with_cors(signaling_response(answer)); });
+          [with_cors](const signaling::Answer& answer, const std::string& receipt) {
+            with_cors(signaling_response(answer, receipt));
+          });
 }
 
 void Control::Impl::open_socket(Guest& guest, const net::HttpRequest& request,

@@ -9,9 +9,11 @@
 namespace bedside::server {
 namespace {
 
-signaling::Caller caller_of(const AdminActor& by, const RequestContext& context) {
+// `request`: names it in the audit log.
+signaling::Caller caller_of(const AdminActor& by, const RequestContext& context,
+                            std::uint64_t request) {
   signaling::Caller caller;
-  caller.request_id = context.request_id;
+  caller.request_id = request;
   caller.listener = context.listener;
   if (!context.listener.empty()) caller.address = context.client.address.to_string();
   caller.actor_kind = "user";
@@ -85,13 +87,15 @@ void Control::Impl::create_room(const RoomWish& wish, const AdminActor& by,
   }
   const std::string id = std::get<signaling::CreateRoom>(*action).room;
   const bool existed = hub_.room(id).has_value();
-  ask_hub(std::move(*action), caller_of(by, context), ++next_request_,
-          [id, existed, done = std::move(done)](const signaling::Answer& answer) {
+  ask_hub(std::move(*action), caller_of(by, context, number_of(context)), ++next_request_,
+          [id, existed, done = std::move(done)](const signaling::Answer& answer,
+                                                const std::string& receipt) {
             if (answer.status != 200) {
               return done(tl::unexpected(refusal_of(answer.status, answer.body)));
             }
             const auto made = nlohmann::json::parse(answer.body, nullptr, false);
-            CreatedRoom room{id, link_of(made, "link"), link_of(made, "hostLink"), existed, {}};
+            CreatedRoom room{id,     link_of(made, "link"), link_of(made, "hostLink"), existed, {},
+                             receipt};
             if (!room.host_link.empty()) {
               room.expires = std::chrono::milliseconds(made.value("expiresAt", std::int64_t{0}));
             }
@@ -101,12 +105,13 @@ void Control::Impl::create_room(const RoomWish& wish, const AdminActor& by,
 
 void Control::Impl::end_room(const std::string& room, const AdminActor& by,
                              const RequestContext& context, Ended done) {
-  ask_hub(signaling::EndRoom{room, signaling::EndReason::admin}, caller_of(by, context),
-          ++next_request_, [done = std::move(done)](const signaling::Answer& answer) {
+  ask_hub(signaling::EndRoom{room, signaling::EndReason::admin},
+          caller_of(by, context, number_of(context)), ++next_request_,
+          [done = std::move(done)](const signaling::Answer& answer, const std::string& receipt) {
             if (answer.status != 200) {
               return done(tl::unexpected(refusal_of(answer.status, answer.body)));
             }
-            done({});
+            done(receipt);
           });
 }
 

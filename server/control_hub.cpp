@@ -29,6 +29,17 @@ Abuse kind_of(signaling::Misuse::Kind kind) {
   return Abuse::malformed;
 }
 
+// Rooms made and ended by programs and staff: what a records system may want to prove later.
+bool gets_receipt(const signaling::CommitNeeded& needed) {
+  const std::string& kind = needed.caller.actor_kind;
+  return (kind == "api" || kind == "user") &&
+         std::any_of(needed.changes.begin(), needed.changes.end(), [](const auto& change) {
+           return std::holds_alternative<signaling::RoomCreated>(change) ||
+                  std::holds_alternative<signaling::LinkIssued>(change) ||
+                  std::holds_alternative<signaling::RoomEnded>(change);
+         });
+}
+
 signaling::ParticipantRecord record_of(const store::ParticipantRow& row) {
   signaling::ParticipantRecord record;
   record.id = row.participant_id;
@@ -89,7 +100,7 @@ void Control::Impl::restore(const store::LoadedState& state) {
 
 void Control::Impl::ask_hub(signaling::Action action, const signaling::Caller& caller,
                             std::uint64_t request, OnAnswer on_answer) {
-  answers_[request] = std::move(on_answer);
+  answers_[request] = {std::move(on_answer), caller.request_id};
   hub_.request(request, std::move(action), caller, now());
   pump();
 }
@@ -113,24 +124,32 @@ void Control::Impl::pump() {
 void Control::Impl::perform(signaling::CommitNeeded& needed) {
   store::Commit commit = seams_.trail.commit(needed);
   commit.keep = needed.keep;
+  commit.receipt = gets_receipt(needed);
   ++undecided_commits_;
   // `keep`: it has happened, and must be recorded even when the store is too busy right now.
   std::optional<store::Commit> again;
   if (needed.keep) again = commit;
-  recorder_.record(std::move(commit), [this, id = needed.id, again = std::move(again)](
-                                          store::CommitStatus status) mutable {
+  recorder_.record_at(std::move(commit), [this, id = needed.id, again = std::move(again),
+                                          request = needed.caller.request_id](
+                                             const store::CommitResult& result) mutable {
     if (undecided_commits_ > 0) --undecided_commits_;
-    if (status != store::CommitStatus::committed) watch_store();
-    if (status == store::CommitStatus::full && again) keep_for_later(std::move(*again));
-    hub_.committed(id, status == store::CommitStatus::committed, now());
+    if (!result.ok()) watch_store();
+    if (result.status == store::CommitStatus::full && again) keep_for_later(std::move(*again));
+    const bool has_receipt = !result.receipt.empty();
+    if (has_receipt) receipt_ = {request, result.receipt};
+    hub_.committed(id, result.ok(), now());
     pump();
+    if (has_receipt) receipt_ = {};
     finish_drain_when_empty();
   });
 }
 
 void Control::Impl::perform(signaling::Answer& answer) {
   auto waiting = answers_.extract(answer.request);
-  if (!waiting.empty()) waiting.mapped()(answer);
+  if (waiting.empty()) return;
+  const Asked& asked = waiting.mapped();
+  const bool own = asked.caller_request != 0 && asked.caller_request == receipt_.caller_request;
+  asked.answered(answer, own ? receipt_.text : std::string());
 }
 
 void Control::Impl::perform(signaling::SocketReady& ready) {

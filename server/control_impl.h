@@ -62,8 +62,13 @@ class Control::Impl final : private net::HttpHandler {
 
  private:
   using ConnectionId = net::HttpConnection::Id;
-  using OnAnswer = std::function<void(const signaling::Answer&)>;
+  // `receipt`: of the record of what the request changed, as text; mostly empty.
+  using OnAnswer = std::function<void(const signaling::Answer&, const std::string& receipt)>;
 
+  struct Asked {
+    OnAnswer answered;
+    std::uint64_t caller_request = 0;
+  };
   struct Arrival {
     net::DetachedConnection connection;
     std::string listener;
@@ -107,6 +112,10 @@ class Control::Impl final : private net::HttpHandler {
 
   // ---- control_hub.cpp
   signaling::Now now() const;
+  // What comes from the local socket has no number of its own.
+  std::uint64_t number_of(const RequestContext& context) {
+    return context.request_id != 0 ? context.request_id : ++next_request_;
+  }
   void ask_hub(signaling::Action action, const signaling::Caller& caller, std::uint64_t request,
                OnAnswer on_answer);
   // Carries out what the hub wants until it wants nothing more.
@@ -138,7 +147,12 @@ class Control::Impl final : private net::HttpHandler {
   VisitIndex visits_;
   bool pumping_ = false;
   std::size_t undecided_commits_ = 0;
-  std::unordered_map<signaling::RequestId, OnAnswer> answers_;
+  std::unordered_map<signaling::RequestId, Asked> answers_;
+  // While the hub carries out a commit: what its request gets with its answer.
+  struct Fresh {
+    std::uint64_t caller_request = 0;
+    std::string text;
+  } receipt_;
   std::deque<std::string> to_revoke_;     // a relay thread was too busy to be told
   std::deque<store::Commit> unrecorded_;  // what has happened but could not be submitted
   bool relays_accept_ = true;

@@ -117,7 +117,7 @@ void Control::Impl::revoke_token(const std::string& token_id, Ended done) {
           return done(tl::unexpected(AdminRefusal{503, "this cannot be recorded right now"}));
         }
         tokens_.remove(token_id);
-        done({});
+        done(std::string());
       });
 }
 

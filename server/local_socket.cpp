@@ -78,8 +78,14 @@ LocalJson list_of(const std::vector<AdminRoom>& rooms) {
   return {{"rooms", std::move(list)}};
 }
 
+LocalJson receipt_of(const std::string& receipt) {
+  return receipt.empty() ? LocalJson::object() : LocalJson{{"receipt", receipt}};
+}
+
 LocalJson json_of(const CreatedRoom& room) {
-  LocalJson body{{"roomId", room.room}, {"link", room.link}};
+  LocalJson body = receipt_of(room.receipt);
+  body["roomId"] = room.room;
+  body["link"] = room.link;
   if (!room.host_link.empty()) {
     body["hostLink"] = room.host_link;
     body["expiresAt"] = room.expires.count();
@@ -161,7 +167,7 @@ void LocalSocket::Running::add_token_routes() {
   server.Delete("/tokens", [this](const httplib::Request& request, httplib::Response& response) {
     serve(response, [&](const Answered& done) {
       control.revoke_token(request.get_param_value("id"),
-                           [done](tl::expected<void, AdminRefusal> gone) {
+                           [done](tl::expected<std::string, AdminRefusal> gone) {
                              done(gone ? Reply{} : refused(gone.error()));
                            });
     });
@@ -188,8 +194,8 @@ void LocalSocket::Running::add_room_routes() {
   server.Delete("/rooms", [this](const httplib::Request& request, httplib::Response& response) {
     serve(response, [&](const Answered& done) {
       control.end_room(request.get_param_value("roomId"), local_actor(), RequestContext{},
-                       [done](tl::expected<void, AdminRefusal> ended) {
-                         done(ended ? Reply{} : refused(ended.error()));
+                       [done](tl::expected<std::string, AdminRefusal> ended) {
+                         done(ended ? Reply{200, receipt_of(*ended)} : refused(ended.error()));
                        });
     });
   });

@@ -116,6 +116,10 @@ void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& 
       ->add_option("--anchor", commands.request.anchors,
                    "a checkpoint that was kept elsewhere; may be given several times")
       ->type_name("FILE");
+  commands.verify
+      ->add_option("--receipt", commands.request.receipts,
+                   "a receipt that the API gave for a change; may be given several times")
+      ->type_name("FILE");
 }
 
 void add_audit_export(CLI::App& app, std::string& config_file, AuditCommands& commands) {

@@ -1,5 +1,6 @@
 #include "server/public_api.h"
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
@@ -40,8 +41,13 @@ tl::expected<signaling::Action, net::HttpResponse> read_signaling_request(
   return tl::unexpected(std::move(refused));
 }
 
-net::HttpResponse signaling_response(const signaling::Answer& answer) {
-  net::HttpResponse response = net::HttpResponse::json(answer.status, answer.body);
+net::HttpResponse signaling_response(const signaling::Answer& answer, std::string_view receipt) {
+  std::string body = answer.body;
+  if (!receipt.empty() && answer.status == 200 && body.ends_with('}')) {
+    body.back() = ',';
+    body += "\"receipt\":" + nlohmann::json(receipt).dump() + "}";
+  }
+  net::HttpResponse response = net::HttpResponse::json(answer.status, std::move(body));
   if (answer.retry_after) response.set("Retry-After", std::to_string(answer.retry_after->count()));
   return response;
 }

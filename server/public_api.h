@@ -17,7 +17,9 @@ namespace bedside::server {
 tl::expected<signaling::Action, net::HttpResponse> read_signaling_request(
     const net::HttpRequest& request);
 
-net::HttpResponse signaling_response(const signaling::Answer& answer);
+// `receipt` (store/receipt.h) becomes a field of the answer; may be empty.
+net::HttpResponse signaling_response(const signaling::Answer& answer,
+                                     std::string_view receipt = {});
 
 net::HttpResponse signaling_refusal(int status, std::string_view error);
 

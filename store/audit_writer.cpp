@@ -64,7 +64,8 @@ tl::expected<AuditWriter, SqlError> AuditWriter::prepare(const Database& databas
 tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record,
                                                  std::chrono::microseconds wall,
                                                  std::chrono::microseconds boot, bool late) {
-  const std::string body = audit_body(record, Stamp{next_seq_, wall, boot, boot_id_, build_, late});
+  newest_body_ = audit_body(record, Stamp{next_seq_, wall, boot, boot_id_, build_, late});
+  const std::string& body = newest_body_;
   if (body.size() > kMaxAuditBody) {
     return tl::unexpected(SqlError{SqlError::Kind::too_big, "audit record too large"});
   }

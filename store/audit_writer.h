@@ -34,6 +34,9 @@ class AuditWriter {
   tl::expected<void, SqlError> sign(std::chrono::microseconds wall);
   void committed();
 
+  // Of the record appended last.
+  const std::string& newest_body() const { return newest_body_; }
+
   Seal* seal() { return seal_ ? &*seal_ : nullptr; }
   const Seal* seal() const { return seal_ ? &*seal_ : nullptr; }
 
@@ -48,6 +51,7 @@ class AuditWriter {
   std::string build_;
   std::string boot_id_;
   std::uint64_t next_seq_ = 1;
+  std::string newest_body_;
   std::optional<Seal> seal_;
   Statement insert_;
   Statement insert_private_;

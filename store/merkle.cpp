@@ -90,6 +90,13 @@ Hash MerkleEdge::root() const {
   return root;
 }
 
+std::optional<Hash> MerkleEdge::part(int level, std::uint64_t index) const {
+  for (const Subtree& each : parts_) {
+    if (each.level == level && each.index == index) return each.root;
+  }
+  return std::nullopt;
+}
+
 void MerkleEdge::append(const Hash& leaf, std::vector<Subtree>& completed) {
   add(0, leaf, &completed);
 }

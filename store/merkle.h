@@ -48,6 +48,8 @@ class MerkleEdge {
  public:
   std::uint64_t size() const { return size_; }
   Hash root() const;
+  // Of one of the complete subtrees it consists of; nothing for any other.
+  std::optional<Hash> part(int level, std::uint64_t index) const;
 
   // Appends a leaf. Subtrees of a stored level that are complete now are appended to `completed`.
   void append(const Hash& leaf, std::vector<Subtree>& completed);

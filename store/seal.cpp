@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "store/canonical_reader.h"
+#include "store/receipt.h"
 
 namespace bedside::store {
 namespace {
@@ -158,10 +159,43 @@ tl::expected<void, std::string> Seal::restore_epoch(const Database& database) {
 void Seal::rewind(Mark mark) {
   edge_ = std::move(mark.edge);
   completed_.resize(mark.completed);
+  if (!settled_) leaves_.resize(edge_.size() - before_.size());
   pending_.reset();
 }
 
-void Seal::append(std::string_view body) { edge_.append(leaf_hash(body), completed_); }
+void Seal::append(std::string_view body) {
+  if (settled_) {
+    before_ = edge_;
+    leaves_.clear();
+    settled_ = false;
+  }
+  leaves_.push_back(leaf_hash(body));
+  edge_.append(leaves_.back(), completed_);
+}
+
+// The left siblings on the path of a new leaf are parts of the edge that was there before; all
+// others are made of new leaves and such parts.
+std::optional<Hash> Seal::node(int level, std::uint64_t index) const {
+  if (const auto old = before_.part(level, index)) return old;
+  const std::uint64_t first = index << level;
+  if (level == 0) {
+    const std::uint64_t place = first - before_.size();
+    if (first < before_.size() || place >= leaves_.size()) return std::nullopt;
+    return leaves_[place];
+  }
+  const auto left = node(level - 1, 2 * index);
+  const auto right = left ? node(level - 1, 2 * index + 1) : std::nullopt;
+  if (!right) return std::nullopt;
+  return node_hash(*left, *right);
+}
+
+std::optional<std::string> Seal::receipt(std::uint64_t seq, std::string body) const {
+  if (!settled_ || seq <= before_.size()) return std::nullopt;
+  auto proof = inclusion_proof(
+      seq - 1, signed_size_, [this](int level, std::uint64_t index) { return node(level, index); });
+  if (!proof) return std::nullopt;
+  return Receipt{std::move(body), seq - 1, std::move(*proof), newest_}.text();
+}
 
 bool Seal::to_be_kept(const Checkpoint& checkpoint) const {
   return next_.has_value() || checkpoint.size - kept_size_ >= kKeptCheckpointRecords ||
@@ -200,6 +234,7 @@ void Seal::committed() {
   }
   pending_.reset();
   completed_.clear();
+  settled_ = true;
 }
 
 bool Seal::epoch_due(std::chrono::microseconds wall) const {

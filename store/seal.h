@@ -77,6 +77,9 @@ class Seal {
   // record was appended. Then, and only after COMMIT: committed().
   tl::expected<void, SqlError> sign(std::chrono::microseconds wall);
   void committed();
+  // What may be kept of a record of the transaction that was committed last: its receipt as text
+  // (receipt.h).
+  std::optional<std::string> receipt(std::uint64_t seq, std::string body) const;
 
   // True: the present epoch has lasted long enough, or there is none yet.
   bool epoch_due(std::chrono::microseconds wall) const;
@@ -103,12 +106,16 @@ class Seal {
   tl::expected<void, std::string> restore_epoch(const Database& database);
   tl::expected<void, std::string> check_newest(const Database& database);
   bool to_be_kept(const Checkpoint& checkpoint) const;
+  std::optional<Hash> node(int level, std::uint64_t index) const;
 
   EpochKeys keys_;
   std::optional<Restored> restored_;  // until the epoch after the restore has begun
   std::uint64_t last_epoch_ = 0;      // announced
   std::string origin_;
   MerkleEdge edge_;
+  MerkleEdge before_;         // the tree before the present transaction, or the last one
+  std::vector<Hash> leaves_;  // which appended these
+  bool settled_ = true;       // no record was appended since the last commit
   std::uint64_t signed_size_ = 0;
   std::string newest_;
   std::uint64_t kept_size_ = 0;

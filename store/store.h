@@ -37,6 +37,7 @@ struct CommitResult {
   CommitStatus status = CommitStatus::failed;
   std::uint64_t first_seq = 0;  // of this commit's records; 0 when it wrote none
   std::uint64_t last_seq = 0;
+  std::string receipt{};  // of its first record (receipt.h), when it was asked for
   bool ok() const { return status == CommitStatus::committed; }
 };
 
@@ -47,6 +48,8 @@ struct Commit {
   // accepted beyond the queue's ordinary limit and, when the disk is full, deferred instead of
   // refused.
   bool keep = false;
+  // The result shall have a receipt: costs a few hashes, no reading.
+  bool receipt = false;
 };
 
 using Completion = std::function<void(const CommitResult&)>;

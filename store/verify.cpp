@@ -7,6 +7,7 @@
 #include "store/canonical_reader.h"
 #include "store/database.h"
 #include "store/epoch_chain.h"
+#include "store/receipt.h"
 #include "store/seal.h"
 
 namespace bedside::store {
@@ -235,6 +236,16 @@ bool load_notes(const Database& database, const VerifyOptions& options, LogCheck
     }
     if (!*more) break;
     if (!add(notes->text(1), static_cast<std::uint64_t>(notes->integer(0)), false)) return false;
+  }
+  // With its record, a receipt promises the whole log up to its checkpoint: it is an anchor too.
+  for (const std::string& text : options.receipts) {
+    auto promise = check_receipt(text);
+    if (!promise) {
+      report.problem = "a receipt has no value: " + promise.error();
+      return false;
+    }
+    check.expect(promise->checkpoint.size, std::move(promise->note), true);
+    ++report.receipts;
   }
   return std::all_of(options.anchors.begin(), options.anchors.end(),
                      [&](const std::string& anchor) { return add(anchor, std::nullopt, true); });

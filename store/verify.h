@@ -26,6 +26,8 @@ struct VerifyOptions {
   // Checkpoints that were kept elsewhere, as notes: the log must contain each of them, apart from
   // those of records that a restore declares as lost.
   std::vector<std::string> anchors;
+  // Receipts as the API gave them (receipt.h): the log must contain each of these records.
+  std::vector<std::string> receipts;
   // Called now and then with the records seen and the number of all.
   std::function<void(std::uint64_t done, std::uint64_t all)> progress;
 };
@@ -42,6 +44,7 @@ struct VerifyReport {
   std::uint64_t epochs = 0;
   std::uint64_t checkpoints = 0;  // whose root and signature were checked
   std::uint64_t anchors = 0;
+  std::uint64_t receipts = 0;
   std::uint64_t lost_anchors = 0;  // kept elsewhere, of records that a restore declares as lost
   std::vector<DeclaredGap> gaps;
   std::string origin;

@@ -9,6 +9,7 @@
 #include "store/digest.h"
 #include "store/epoch_chain.h"
 #include "store/log_proofs.h"
+#include "store/receipt.h"
 #include "store/seal.h"
 
 namespace bedside::store {
@@ -48,6 +49,7 @@ class BundleCheck {
   bool epoch(const CanonicalObject& line);
   bool checkpoints();
   bool anchors();
+  bool receipts();
   bool included(const CanonicalObject& line, std::string_view body, std::uint64_t seq) const;
   bool exported();
   bool digests();
@@ -196,6 +198,27 @@ bool BundleCheck::anchors() {
   return true;
 }
 
+// An export has the keys of the whole log, and so what it takes to judge a receipt of any record.
+bool BundleCheck::receipts() {
+  for (const std::string& text : options_.receipts) {
+    const auto promise = check_receipt(text);
+    if (!promise) return wrong(0, "a receipt has no value: " + promise.error());
+    const Checkpoint& given = promise->checkpoint;
+    if (epochs_.lost(given) == EpochChain::Lost::declared) {
+      ++report_.lost_anchors;
+      continue;
+    }
+    const auto why = epochs_.objection(promise->note, given);
+    if (why) return wrong(0, "the checkpoint of a receipt " + *why);
+    const bool other = std::any_of(known_.begin(), known_.end(), [&](const Checkpoint& each) {
+      return each.size == given.size && each.root != given.root;
+    });
+    if (other) return wrong(0, "the checkpoint of a receipt is of other records");
+    ++report_.receipts;
+  }
+  return true;
+}
+
 bool BundleCheck::exported() {
   std::uint64_t lines = 0;
   const bool read = every_line(bundle_file::kExport, [&](const auto& line) {
@@ -322,7 +345,7 @@ bool BundleCheck::records() {
 
 bool BundleCheck::run() {
   return open_files() && newest_checkpoint() && epochs() && checkpoints() && anchors() &&
-         exported() && records() && digests();
+         receipts() && exported() && records() && digests();
 }
 
 }  // namespace

@@ -158,6 +158,7 @@ tl::expected<void, SqlError> Writer::write_item(Item& item) {
   for (const AuditRecord& record : item.commit->records) {
     auto done = audit_.append(record, item.at.wall, item.at.boot, item.late);
     if (!done) return done;
+    if (item.commit->receipt && item.body.empty()) item.body = audit_.newest_body();
   }
   item.result.status = CommitStatus::committed;
   if (!item.commit->records.empty()) {
@@ -171,7 +172,10 @@ Writer::Ending Writer::write(std::span<Item> batch) {
   const AuditWriter::Mark first = audit_.mark();
   const auto give_up = [&](const SqlError& error) {
     audit_.rewind(first);
-    for (Item& item : batch) item.result = {};  // nothing of it happened
+    for (Item& item : batch) {  // nothing of it happened
+      item.result = {};
+      item.body.clear();
+    }
     return fail(error);
   };
   if (auto begun = database_->run("BEGIN IMMEDIATE"); !begun) return give_up(begun.error());
@@ -192,7 +196,17 @@ Writer::Ending Writer::write(std::span<Item> batch) {
   if (auto sealed = audit_.sign(batch.back().at.wall); !sealed) return give_up(sealed.error());
   if (auto committed = database_->run("COMMIT"); !committed) return give_up(committed.error());
   audit_.committed();
+  give_receipts(batch);
   return Ending::done;
+}
+
+void Writer::give_receipts(std::span<Item> batch) {
+  if (audit_.seal() == nullptr) return;
+  for (Item& item : batch) {
+    if (!item.result.ok() || item.body.empty()) continue;
+    item.result.receipt =
+        audit_.seal()->receipt(item.result.first_seq, std::move(item.body)).value_or("");
+  }
 }
 
 Writer::Ending Writer::begin_epoch_if_due(const Clock& now) {

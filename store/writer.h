@@ -25,6 +25,7 @@ class Writer {
     Clock at;           // when it was submitted
     bool late = false;  // it was deferred
     CommitResult result{};
+    std::string body = {};  // of the record that is receipted
   };
 
   enum class Ending : std::uint8_t {
@@ -53,6 +54,7 @@ class Writer {
  private:
   Writer(FileLock lock, std::unique_ptr<Database> database);
   tl::expected<void, SqlError> write_item(Item& item);
+  void give_receipts(std::span<Item> batch);
   Ending fail(const SqlError& error);
   Ending checkpoint(Database::Checkpoint how);
 

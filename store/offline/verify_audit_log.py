@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Checks a Bedside audit log without any of Bedside's code: Python's standard library and `openssl`.
 
-  verify_audit_log.py DATABASE|EXPORT.tar [--genesis HEX] [--anchor FILE]... [--restored-key HEX]...
+  verify_audit_log.py DATABASE|EXPORT.tar [--genesis HEX] [--anchor FILE]... [--receipt FILE]...
+                      [--restored-key HEX]...
 
 A database is opened read-only. --genesis is the first key as it was noted off the host, --anchor a
-checkpoint that was kept elsewhere, --restored-key a key that was noted when a backup was restored.
+checkpoint that was kept elsewhere, --receipt what the API gave for a change, --restored-key a key that was noted when a backup was restored.
 Exit 0: the log is whole. 1: it is not; the first bad record is named. 2: it could not be read. 3: it
 is whole, but a backup was restored and nobody gave the key that was noted then. With --many instead of a file, lines "FILE [HEX|- [ANCHOR]]" are read
 from standard input and each gets one line."""
@@ -173,6 +174,26 @@ class Note:
         return any(name == self.origin and given == key_id and len(signature) == 64 and
                    signature_holds(key, self.text.encode(), signature)
                    for name, given, signature in self.signatures)
+
+
+def read_receipt(text):
+    """The checkpoint, as a note, that covers the record of a receipt (C2SP tlog-proof)."""
+    head, gap, note = text.partition("\n\n")
+    match = re.fullmatch(r"c2sp\.org/tlog-proof@v1\nextra ([A-Za-z0-9+/=]+)\n"
+                         r"index (0|[1-9][0-9]*)((?:\n[A-Za-z0-9+/]{43}=)*)", head)
+    try:
+        if not match or not gap:
+            raise ValueError
+        body, index = base64.b64decode(match.group(1), validate=True), int(match.group(2))
+        proof = read_proof(match.group(3)[1:].replace("\n", " "))
+        checkpoint = Note(note)
+        value = read_body(0, body)
+    except (ValueError, binascii.Error, Wrong):
+        raise Wrong(0, "a receipt has no value: it is not readable") from None
+    if value.get("seq") != index + 1 or index >= checkpoint.size or checkpoint.root != \
+            root_by_inclusion(leaf_hash(body), index, checkpoint.size, proof):
+        raise Wrong(0, "a receipt has no value: its checkpoint does not cover its record")
+    return note
 
 
 # ---- keys: each vouched for by the one before, or the first one after a restore ----
@@ -522,6 +543,17 @@ class Export:
             if same[0].root != anchor.root or self.keys.objection(anchor):
                 raise Wrong(anchor.size, "the checkpoint kept elsewhere is of other records")
 
+    def check_receipts(self, receipts):
+        for text in receipts:
+            note = Note(text)
+            if self.keys.is_lost(note):
+                self.lost += 1
+                continue
+            if why := self.keys.objection(note):
+                raise Wrong(0, "the checkpoint of a receipt " + why)
+            if any(each.size == note.size and each.root != note.root for each in self.notes):
+                raise Wrong(0, "the checkpoint of a receipt is of other records")
+
     def check_exported(self):
         lines = list(self.objects("export.json"))
         if len(lines) != 1:
@@ -597,7 +629,7 @@ class Export:
                 if digest.hexdigest() != self.detail["files"].get(name):
                     raise Wrong(0, shown(name, "this file is not as it was exported"))
 
-    def verify(self):
+    def verify(self, receipts):
         try:
             self.note = Note(b"".join(self.content("checkpoint")).decode())
         except (ValueError, UnicodeDecodeError, binascii.Error):
@@ -607,6 +639,7 @@ class Export:
         if not self.keys:
             raise Wrong(0, "no epoch was announced")
         self.check_checkpoints()
+        self.check_receipts(receipts)
         self.check_exported()
         self.check_records()
         self.check_digests()
@@ -666,18 +699,22 @@ def verify_database(path, genesis, anchors, restored):
                      f"checkpoints{kept}", log.tree.root())
 
 
-def verify(path, genesis, anchor_files, restored=()):
+def verify(path, genesis, anchor_files, restored=(), receipt_files=()):
     """What to print, and the exit code."""
     try:
         anchors = []
         for file_name in anchor_files:
             with open(file_name, encoding="utf-8", newline="") as file:
                 anchors.append(file.read())
+        receipts = []
+        for file_name in receipt_files:
+            with open(file_name, encoding="utf-8", newline="") as file:
+                receipts.append(read_receipt(file.read()))
         with open(path, "rb") as file:
             is_database = file.read(16) == b"SQLite format 3\0"
-        if is_database:
-            return verify_database(path, genesis, anchors, restored)
-        return Export(path, genesis, anchors, restored).verify()
+        if is_database:  # what a receipt promises, the whole log has to keep
+            return verify_database(path, genesis, anchors + receipts, restored)
+        return Export(path, genesis, anchors, restored).verify(receipts)
     except Wrong as wrong:
         return (f"FAIL at record {wrong.seq}: {wrong}" if wrong.seq else f"FAIL: {wrong}"), 1
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
@@ -700,13 +737,14 @@ def main():
     parser.add_argument("--anchor", action="append", default=[])
     parser.add_argument("--restored-key", type=lambda text: unhex(text, 32), action="append",
                         default=[])
+    parser.add_argument("--receipt", action="append", default=[])
     parser.add_argument("--many", action="store_true")
     asked = parser.parse_args()
     if asked.many:
         return verify_many()
     if asked.file is None:
         parser.error("which file?")
-    said, code = verify(asked.file, asked.genesis, asked.anchor, asked.restored_key)
+    said, code = verify(asked.file, asked.genesis, asked.anchor, asked.restored_key, asked.receipt)
     print(said, file=sys.stderr if code == 2 else sys.stdout)
     return code
 

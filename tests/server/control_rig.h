@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -49,8 +50,9 @@ inline AdvertisedRelay test_relay() {
 class ControlRig {
  public:
   // With `tls` there is a second listener, "https"; it outlives the rig.
-  explicit ControlRig(ControlOptions options = {}, const net::TlsContext* tls = nullptr)
-      : options_(std::move(options)), tls_(tls) {
+  explicit ControlRig(ControlOptions options = {}, const net::TlsContext* tls = nullptr,
+                      bool sealed = false)
+      : options_(std::move(options)), tls_(tls), sealed_(sealed) {
     start();
   }
   ~ControlRig() { stop(); }
@@ -65,6 +67,10 @@ class ControlRig {
     store::Options store_options;
     store_options.path = (folder_.path() / "bedside.db").string();
     store_options.build = "test";
+    if (sealed_) {
+      store_options.keys = (folder_.path() / "keys").string();
+      std::filesystem::create_directories(store_options.keys);
+    }
     auto opened = store::Store::open(std::move(store_options));
     ASSERT_TRUE(opened) << opened.error().text;
     store_ = std::move(*opened);
@@ -166,6 +172,7 @@ class ControlRig {
 
   ControlOptions options_;
   const net::TlsContext* tls_;
+  bool sealed_ = false;
   ScratchFolder folder_;
   turn::Credentials credentials_ = test_credentials();
   AuditTrail trail_{kKey, kKey};

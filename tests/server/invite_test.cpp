@@ -8,6 +8,8 @@
 
 #include "server/api_tokens.h"
 #include "store/reader.h"
+#include "store/receipt.h"
+#include "store/verify.h"
 #include "tests/server/control_rig.h"
 
 namespace bedside::server {
@@ -26,7 +28,7 @@ ControlOptions by_invitation() {
 
 class InviteServer : public ControlRig, public testing::Test {
  protected:
-  InviteServer() : ControlRig(by_invitation()) {}
+  explicit InviteServer(bool sealed = false) : ControlRig(by_invitation(), nullptr, sealed) {}
 
   NewApiToken make_token(std::vector<std::string> scopes, unsigned days = 0) {
     NewApiToken result;
@@ -99,7 +101,7 @@ TEST_F(InviteServer, ARevokedTokenIsGoneAtOnceAndAfterARestart) {
   const NewApiToken revoked = make_token({"rooms.read"});
   std::promise<void> done;
   on_control([&] {
-    control().revoke_token(revoked.row.token_id, [&](tl::expected<void, AdminRefusal> gone) {
+    control().revoke_token(revoked.row.token_id, [&](tl::expected<std::string, AdminRefusal> gone) {
       EXPECT_TRUE(gone);
       done.set_value();
     });
@@ -248,6 +250,51 @@ TEST(ApiTokens, Expire) {
   EXPECT_NE(tokens.find(made->secret, day - std::chrono::milliseconds{1}), nullptr);
   EXPECT_EQ(tokens.find(made->secret, day), nullptr);
   EXPECT_EQ(tokens.find(made->secret + "x", std::chrono::milliseconds{0}), nullptr);
+}
+
+class SealedInviteServer : public InviteServer {
+ protected:
+  SealedInviteServer() : InviteServer(true) {}
+
+  store::AuditRow record_of(const std::string& receipt) {
+    const auto promise = store::check_receipt(receipt);
+    EXPECT_TRUE(promise) << promise.error();
+    store::VerifyOptions options;
+    options.path = database();
+    options.receipts = {receipt};
+    EXPECT_EQ(store::verify_log(options)->problem, "");
+    const auto seq = store::Receipt::parse(receipt)->index + 1;
+    for (store::AuditRow& row : audit()) {
+      if (row.seq == seq) return row;
+    }
+    return {};
+  }
+};
+
+TEST_F(SealedInviteServer, GivesProgramsAReceiptOfWhatTheyChange) {
+  const NewApiToken token = make_token({"rooms.create", "rooms.read", "rooms.end"});
+  const Json made = create_by(token.secret, "r");
+  EXPECT_EQ(record_of(made["receipt"]).type, "room.created");
+  EXPECT_EQ(record_of(create_by(token.secret, "r")["receipt"]).type, "link.issued");
+  const std::string get = "/api/webrtc-signaling?roomId=r";
+  EXPECT_FALSE(Json::parse(http().Get(get, bearer(token.secret))->body).contains("receipt"));
+  EXPECT_FALSE(join_with("r", made["link"], "Ben").contains("receipt"));
+  const Json ended = Json::parse(http().Delete(get, bearer(token.secret))->body);
+  EXPECT_EQ(record_of(ended["receipt"]).type, "room.ended");
+}
+
+TEST_F(SealedInviteServer, GivesStaffAReceiptOfWhatTheyChange) {
+  const AdminActor staff{"anna", "admin", "s"};
+  std::promise<CreatedRoom> made;
+  on_control([&] {
+    control().create_room({"1", "r"}, staff, {}, [&](auto room) { made.set_value(*room); });
+  });
+  EXPECT_EQ(record_of(made.get_future().get().receipt).type, "room.created");
+  std::promise<std::string> ended;
+  on_control([&] {
+    control().end_room("r", staff, {}, [&](auto receipt) { ended.set_value(*receipt); });
+  });
+  EXPECT_EQ(record_of(ended.get_future().get()).type, "room.ended");
 }
 
 }  // namespace
