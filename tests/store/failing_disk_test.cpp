@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <vector>
 
 #include "faulty_vfs.h"
@@ -29,7 +31,13 @@ struct Life {
   bool full_at_the_end = false;
 };
 
-constexpr int kCommits = 6;
+// `./run io-faults` strikes at each of the first 500 calls; the short version at each of a life of
+// six commits.
+std::uint64_t struck_calls() {
+  const char* text = std::getenv("BEDSIDE_IO_CALLS");
+  return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
+}
+const int kCommits = std::max(6, static_cast<int>(struck_calls()));
 
 // One life of a store whose disk fails at the nth chance.
 Life live(const std::string& path, Fault fault, std::uint64_t nth, bool for_good) {
@@ -45,7 +53,7 @@ Life live(const std::string& path, Fault fault, std::uint64_t nth, bool for_good
     vfs.fail(fault, nth, for_good);
     for (int i = 0; i < kCommits; ++i) run.results.push_back(commit_and_wait(*store, numbered(i)));
     if (fatal_calls > 0) run.taken_after_fatal = store->submit(numbered(kCommits), {});
-    if (fault == Fault::full) {
+    if (fault == Fault::full || fault == Fault::short_write) {
       run.struck = !vfs.armed();
       vfs.heal();  // space returns
       run.results.push_back(commit_and_wait(*store, numbered(kCommits)));
@@ -53,7 +61,7 @@ Life live(const std::string& path, Fault fault, std::uint64_t nth, bool for_good
     }
     store->close();
   }
-  if (fault != Fault::full) run.struck = !vfs.armed();
+  if (fault != Fault::full && fault != Fault::short_write) run.struck = !vfs.armed();
   run.fatal_calls = fatal_calls;
   return run;
 }
@@ -78,13 +86,15 @@ void expect_promises_kept(const std::string& path, const Life& run) {
   expect_gapless(path);
 }
 
-TEST(FailingDisk, FullAtAnyWriteIsAnsweredAndSurvivedWithoutRestart) {
+class NoSpace : public testing::TestWithParam<Fault> {};
+
+TEST_P(NoSpace, AtAnyWriteIsAnsweredAndSurvivedWithoutRestart) {
   for (const bool for_good : {false, true}) {
     std::uint64_t nth = 1;
-    for (;; ++nth) {
+    for (; struck_calls() == 0 || nth <= struck_calls(); ++nth) {
       SCOPED_TRACE("full at write " + std::to_string(nth) + (for_good ? " and later" : ""));
       const TemporaryFolder folder;
-      const Life run = live(folder.database(), Fault::full, nth, for_good);
+      const Life run = live(folder.database(), GetParam(), nth, for_good);
       if (!run.struck) break;
       EXPECT_EQ(run.fatal_calls, 0);
       EXPECT_TRUE(run.results.back().ok());
@@ -95,15 +105,20 @@ TEST(FailingDisk, FullAtAnyWriteIsAnsweredAndSurvivedWithoutRestart) {
       expect_promises_kept(folder.database(), run);
       if (testing::Test::HasFailure()) return;
     }
-    EXPECT_GT(nth, 20U);  // it did strike in many places
+    EXPECT_GT(nth, std::max<std::uint64_t>(20, struck_calls()));  // it did strike in many places
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(EveryWrite, NoSpace, testing::Values(Fault::full, Fault::short_write),
+                         [](const auto& param) {
+                           return param.param == Fault::full ? "none" : "half";
+                         });
 
 class FatalFault : public testing::TestWithParam<Fault> {};
 
 TEST_P(FatalFault, EndsTheStoreAndKeepsWhatWasAcknowledged) {
   std::uint64_t nth = 1;
-  for (;; ++nth) {
+  for (; struck_calls() == 0 || nth <= struck_calls(); ++nth) {
     SCOPED_TRACE("failing call " + std::to_string(nth));
     const TemporaryFolder folder;
     const Life run = live(folder.database(), GetParam(), nth, false);
@@ -118,7 +133,7 @@ TEST_P(FatalFault, EndsTheStoreAndKeepsWhatWasAcknowledged) {
     expect_promises_kept(folder.database(), run);
     if (testing::Test::HasFailure()) return;
   }
-  EXPECT_GT(nth, 5U);
+  EXPECT_GT(nth, std::max<std::uint64_t>(5, struck_calls()));
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryCall, FatalFault,

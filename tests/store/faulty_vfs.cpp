@@ -15,13 +15,14 @@ namespace bedside::store {
 struct FaultyVfs::File : sqlite3_file {
   FaultyVfs* vfs = nullptr;
   bool counted = false;  // a database or its WAL
+  std::uint64_t serial = 0;
   std::string path;
   sqlite3_file* real() {
     return static_cast<sqlite3_file*>(
         static_cast<void*>(static_cast<std::byte*>(static_cast<void*>(this)) + kSize));
   }
   static File& of(sqlite3_file* file) { return *static_cast<File*>(file); }
-  static constexpr std::size_t kSize = 64;
+  static constexpr std::size_t kSize = 128;
 };
 
 void apply(std::vector<std::uint8_t>& content, const FaultyVfs::Write& write) {
@@ -74,6 +75,7 @@ int FaultyVfs::open(sqlite3_vfs* v, const char* path, sqlite3_file* raw, int fla
     const std::lock_guard lock(self->mutex_);
     std::error_code none;
     const auto size = std::filesystem::file_size(file->path, none);
+    file->serial = ++self->opened_;
     self->sizes_[file->path] = none ? 0 : static_cast<std::int64_t>(size);
   }
   return code;
@@ -102,6 +104,12 @@ void FaultyVfs::cut_power_at(std::uint64_t nth, std::function<void(const Image&)
   at_cut_ = std::move(at_cut);
 }
 
+std::size_t FaultyVfs::writers_of(const std::string& path) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = writers_.find(path);
+  return found == writers_.end() ? 0 : found->second.size();
+}
+
 bool FaultyVfs::armed() const {
   const std::lock_guard lock(mutex_);
   return fault_ != Fault::none && countdown_ > 0;
@@ -114,8 +122,9 @@ bool FaultyVfs::hit(bool sync) {
   return true;
 }
 
-void FaultyVfs::change() {
+void FaultyVfs::change(const File& file) {
   ++changes_;
+  writers_[file.path].insert(file.serial);
   if (changes_ == cut_at_ && at_cut_) at_cut_(image_);
 }
 
@@ -130,9 +139,15 @@ bool FaultyVfs::over_capacity(const std::string& path, std::int64_t size) {
 
 int FaultyVfs::write(File& file, const void* data, int size, std::int64_t offset) {
   const std::lock_guard lock(mutex_);
-  change();
+  change(file);
   const Fault planned = fault_;
-  if (hit(false)) return planned == Fault::full ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+  if (hit(false)) {
+    // The unix VFS, too, says FULL when the kernel took a part and then nothing more.
+    if (planned == Fault::short_write) {
+      file.real()->pMethods->xWrite(file.real(), data, size / 2, offset);
+    }
+    return planned == Fault::write_error ? SQLITE_IOERR_WRITE : SQLITE_FULL;
+  }
   if (over_capacity(file.path, offset + size)) return SQLITE_FULL;
   sizes_[file.path] = std::max(sizes_[file.path], offset + size);
   const auto* first = static_cast<const std::uint8_t*>(data);
@@ -142,7 +157,7 @@ int FaultyVfs::write(File& file, const void* data, int size, std::int64_t offset
 
 int FaultyVfs::truncate(File& file, std::int64_t size) {
   const std::lock_guard lock(mutex_);
-  change();
+  change(file);
   if (fault_ == Fault::write_error && hit(false)) return SQLITE_IOERR_TRUNCATE;
   sizes_[file.path] = size;
   image_[file.path].pending.push_back({size, {}});
@@ -151,7 +166,7 @@ int FaultyVfs::truncate(File& file, std::int64_t size) {
 
 int FaultyVfs::sync(File& file, int) {
   const std::lock_guard lock(mutex_);
-  change();
+  change(file);
   if (hit(true)) return SQLITE_IOERR_FSYNC;
   FileImage& image = image_[file.path];
   for (const Write& write : image.pending) apply(image.durable, write);

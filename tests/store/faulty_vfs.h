@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace bedside::store {
 // counted: it does not survive a power cut and is rebuilt.
 class FaultyVfs {
  public:
-  enum class Fault : std::uint8_t { none, full, write_error, sync_error };
+  // short_write: half of it is written, then there is no space.
+  enum class Fault : std::uint8_t { none, full, short_write, write_error, sync_error };
 
   FaultyVfs();
   ~FaultyVfs();
@@ -27,8 +29,8 @@ class FaultyVfs {
 
   const std::string& name() const { return name_; }
 
-  // From now on, the calls that this fault can hit (writes, truncations unless it is `full`, or
-  // syncs) are counted; the nth (from 1) fails, and with `for_good` every later one.
+  // From now on, the calls that this fault can hit (writes, with write_error truncations, or syncs)
+  // are counted; the nth (from 1) fails, and with `for_good` every later one.
   void fail(Fault fault, std::uint64_t nth, bool for_good);
   bool armed() const;  // a fault is set and has not struck yet
   void heal() { fail(Fault::none, 0, false); }
@@ -36,6 +38,8 @@ class FaultyVfs {
   void set_capacity(std::uint64_t bytes);
 
   std::uint64_t changes() const;  // writes, truncations and syncs so far
+  // How many connections changed this file (a database or its WAL) or synced it so far.
+  std::size_t writers_of(const std::string& path) const;
 
   // What is on stable storage (`durable`), and what was written but not synced, in order.
   struct Write {
@@ -58,7 +62,7 @@ class FaultyVfs {
   int write(File& file, const void* data, int size, std::int64_t offset);
   int truncate(File& file, std::int64_t size);
   int sync(File& file, int flags);
-  void change();
+  void change(const File& file);
   bool over_capacity(const std::string& path, std::int64_t size);
 
   static sqlite3_io_methods methods();
@@ -81,6 +85,8 @@ class FaultyVfs {
   std::uint64_t cut_at_ = 0;
   std::function<void(const Image&)> at_cut_;
   Image image_;
+  std::uint64_t opened_ = 0;
+  std::map<std::string, std::set<std::uint64_t>> writers_;
 };
 
 void apply(std::vector<std::uint8_t>& content, const FaultyVfs::Write& write);

@@ -1,11 +1,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <random>
 
 #include "faulty_vfs.h"
+#include "store/verify.h"
 #include "store_fixture.h"
 
 namespace bedside::store {
@@ -53,8 +55,39 @@ class PowerCut {
 struct Cut {
   FaultyVfs::Image image;
   std::vector<std::uint64_t> acknowledged;  // numbers acknowledged before the cut
+  std::map<std::string, std::string> keys;  // the key files, whose own syncs are real ones
   bool happened = false;
 };
+
+std::string make_keys_folder(const std::string& database) {
+  const auto data = std::filesystem::path(database).parent_path();
+  std::filesystem::create_directories(data / "keys");
+  for (const auto& folder : {data, data / "keys"}) {
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+  }
+  return (data / "keys").string();
+}
+
+std::map<std::string, std::string> files_in(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::ifstream in(entry.path(), std::ios::binary);
+    files[entry.path().filename().string()] = {std::istreambuf_iterator<char>(in), {}};
+  }
+  return files;
+}
+
+void write_file(const std::filesystem::path& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary) << content;
+  std::filesystem::permissions(
+      path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
+// `./run power-cuts` does 100,000.
+int power_cuts() {
+  const char* text = std::getenv("BEDSIDE_POWER_CUTS");
+  return text == nullptr ? 60 : std::atoi(text);
+}
 
 // A life of 60 commits with a checkpoint at the end; the power fails before change number `nth`.
 Cut live_until(const std::string& path, std::uint64_t nth, std::mt19937& random,
@@ -62,11 +95,13 @@ Cut live_until(const std::string& path, std::uint64_t nth, std::mt19937& random,
   FaultyVfs vfs;
   Cut cut;
   std::vector<std::uint64_t> acknowledged;  // store thread
+  const std::string keys = make_keys_folder(path);
   vfs.cut_power_at(nth, [&](const FaultyVfs::Image& image) {
-    cut = Cut{image, acknowledged, true};
+    cut = Cut{image, acknowledged, files_in(keys), true};
   });
   Options options;
   options.path = path;
+  options.keys = keys;
   options.vfs = vfs.name();
   {
     const auto store = open_or_die(std::move(options));
@@ -96,23 +131,24 @@ TEST(PowerLoss, LosesNoAcknowledgedCommit) {
   }
   ASSERT_GT(changes, 50U);
   int with_acknowledged = 0;
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < power_cuts(); ++round) {
     const std::uint64_t nth = 1 + random() % changes;
     SCOPED_TRACE("seed " + std::to_string(seed) + ", cut before change " + std::to_string(nth));
     const TemporaryFolder before;
     const Cut cut = live_until(before.database(), nth, random, nullptr);
     if (!cut.happened) continue;  // grouping differs from run to run, so it can be shorter
     const TemporaryFolder after;
-    const std::string folder = std::filesystem::path(after.database()).parent_path().string();
-    std::filesystem::create_directories(folder);
-    std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+    const std::filesystem::path keys = make_keys_folder(after.database());
+    for (const auto& [name, content] : cut.keys) write_file(keys / name, content);
     for (const auto& [path, file] : cut.image) {
       const auto bytes = power.survivor(file);
-      std::ofstream out(folder + "/" + std::filesystem::path(path).filename().string(),
-                        std::ios::binary);
-      for (const std::uint8_t byte : bytes) out.put(static_cast<char>(byte));
+      write_file(keys.parent_path() / std::filesystem::path(path).filename(),
+                 {bytes.begin(), bytes.end()});
     }
-    const auto store = open_or_die(after.database());
+    Options options;
+    options.path = after.database();
+    options.keys = keys.string();
+    const auto store = open_or_die(std::move(options));
     const Reader reader = reader_or_die(after.database());
     for (const std::uint64_t i : cut.acknowledged) {
       ASSERT_TRUE(reader.setting(std::to_string(i)).value().has_value()) << i;
@@ -120,12 +156,17 @@ TEST(PowerLoss, LosesNoAcknowledgedCommit) {
     EXPECT_TRUE(commit_and_wait(*store, commit_of("after")).ok());
     store->close();
     expect_gapless(after.database());
+    VerifyOptions check;
+    check.path = after.database();
+    EXPECT_EQ(verify_log(check).value().problem, "");
     RawDatabase raw(after.database());
     EXPECT_EQ(raw.value("SELECT count(*) FROM audit WHERE type = 'x'"),
               raw.value("SELECT count(*) FROM settings"));
     with_acknowledged += cut.acknowledged.empty() ? 0 : 1;
   }
   EXPECT_GT(with_acknowledged, 5);
+  std::cout << power_cuts() << " power cuts, " << with_acknowledged
+            << " of them after something was acknowledged\n";
 }
 
 }  // namespace
