@@ -1,7 +1,7 @@
 """The bugs that `./run mutations` plants, one at a time: what is broken, in which file, which text
 becomes which, and the test binaries that must notice. A text must occur exactly once."""
 
-STUN, TURN, RELAY, NET = "stun", "turn", "relay", "net"
+STUN, TURN, RELAY, NET, EDGE = "stun", "turn", "relay", "net", "edge"
 
 
 class Bug:
@@ -140,4 +140,53 @@ BUGS = [
     Bug("any DTLS cookie will do", "server/net/dtls.cpp",
         "if (CRYPTO_memcmp(given, good.data(), good.size()) == 0) return 1;",
         "if (CRYPTO_memcmp(given, good.data(), good.size()) >= 0) return 1;", NET),
+    # --- the front door: limits of the protocol ---
+    Bug("a head may have one byte more", "server/net/http_reader.cpp",
+        "if (text_.size() >= limits_.head)", "if (text_.size() > limits_.head)", EDGE),
+    Bug("a body may have one byte more", "server/net/http_reader.cpp",
+        "if (body_length_ > limits_.body) {", "if (body_length_ > limits_.body + 1) {", EDGE),
+    Bug("a request may take for ever", "server/net/http_connection.cpp",
+        "return timer_.enter(phase, timeouts_.request);", "return timer_.leave();", EDGE),
+    Bug("a WebSocket that misses pings stays", "server/net/http_connection.cpp",
+        "if (pings_unanswered_ >= timeouts_.missed_pings) {", "if (pings_unanswered_ > 1000) {", EDGE),
+    Bug("a WebSocket message may have one byte more", "server/net/websocket.h",
+        "kMaxWebSocketMessage = std::size_t{64} * 1024;", "kMaxWebSocketMessage = std::size_t{64} * 1024 + 1;", EDGE),
+    Bug("frames need no mask", "server/net/websocket.cpp",
+        "if ((head_[0] & kReserved) != 0 || !masked)", "if ((head_[0] & kReserved) != 0)", EDGE),
+    Bug("a length may be written longer than needed", "server/net/websocket.cpp",
+        "if (payload_left_ < least || ", "if (", EDGE),
+    Bug("JSON may be one level deeper", "signaling/message.cpp",
+        "if (depth > kMaxJsonDepth) return true;", "if (depth > kMaxJsonDepth + 1) return true;", EDGE),
+    Bug("an outbox holds one message more", "signaling/limits.h",
+        "kOutboxMessages = 256;", "kOutboxMessages = 257;", EDGE),
+    Bug("an outbox holds twice as many bytes", "signaling/limits.h",
+        "kOutboxBytes = std::size_t{512} * 1024;", "kOutboxBytes = std::size_t{1024} * 1024;", EDGE),
+    Bug("a participant may say 31 messages a second", "signaling/limits.h",
+        "kMessagesPerSecond = 30.0;", "kMessagesPerSecond = 31.0;", EDGE),
+    Bug("a burst has 121 messages", "signaling/limits.h", "kMessageBurst = 120.0;", "kMessageBurst = 121.0;", EDGE),
+    Bug("any origin is welcome", "server/security_headers.cpp",
+        "return listed ? OriginVerdict::allowed : OriginVerdict::refused;", "return OriginVerdict::allowed;", EDGE),
+    Bug("a network may enter as often as it likes", "server/control_rights.cpp",
+        "return known || entries_.admit(", "return true || entries_.admit(", EDGE),
+    Bug("API tokens are counted like strangers", "server/control_rights.cpp",
+        "return known || entries_.admit(", "return entries_.admit(", EDGE),
+    # --- headers of every answer ---
+    Bug("what cannot be read is answered without headers", "server/control.cpp",
+        "  on_upgraded(connection, answer);\n", "", EDGE),
+    Bug("no answer asks for https", "server/security_headers.cpp",
+        "if (context.tls && policy.strict_transport) {", "if (false) {", EDGE),
+    Bug("everybody may read the API's answers", "server/security_headers.cpp",
+        'response.set("Access-Control-Allow-Origin", origin);', 'response.set("Access-Control-Allow-Origin", "*");', EDGE),
+    # --- bytes that two readers read differently ---
+    Bug("lines may end with LF alone", "server/net/http_reader.cpp",
+        "if (c == '\\n' && before != '\\r') return refuse(", "if (false) return refuse(", EDGE),
+    Bug("Transfer-Encoding is overlooked", "server/net/http_reader.cpp",
+        'if (request_.header("transfer-encoding")) {', "if (false) {", EDGE),
+    Bug("a second Content-Length is overlooked", "server/net/http_reader.cpp", '"content-length",\n', '"content-length-2",\n', EDGE),
+    Bug("control characters are let through", "server/net/http_reader.cpp",
+        'if (is_forbidden(c)) return refuse(', "if (false) return refuse(", EDGE),
+    Bug("half a close code is a code", "server/net/websocket.cpp",
+        "if (payload.size() == 1) return fail(kProtocolError);", "if (payload.size() == 1) return end(kNoCode);", EDGE),
+    Bug("the reason of a close may be anything", "server/net/websocket.cpp",
+        "if (!is_utf8(payload.substr(2))) return fail(kNotUtf8);", "", EDGE),
 ]
