@@ -8,6 +8,7 @@ const kEvents = {
   'room.created': 'Room created',
   'room.ended': 'Visit ended',
   'room.expired': 'Room removed after its time',
+  'link.opened': 'Visit link used',
   'room.join': 'Somebody joined a room',
   'room.knock': 'Waits to be let in',
   'room.admit': 'Let in by a host',

@@ -76,6 +76,7 @@ constexpr std::array kCodings = {
     FhirCoding{"room.locked", "110113", kAlert, "110129", "Security Configuration", 'U'},
     FhirCoding{"room.", "110100", kActivity, "", "", 'E'},
     FhirCoding{"link.issued", "110113", kAlert, "110137", "User Security Attributes Changed", 'C'},
+    FhirCoding{"link.opened", "110113", kAlert, "110126", "Node Authentication", 'E'},
     FhirCoding{"link.", "110113", kAlert, "110137", "User Security Attributes Changed", 'D'},
     FhirCoding{"cred.", "110113", kAlert, "110126", "Node Authentication", 'E'},
     FhirCoding{"media.", "110100", kActivity, "", "", 'E'},

@@ -9,6 +9,12 @@
 namespace bedside::server {
 namespace {
 
+// Names a link in the log: the beginning of its secret's hash, from which nobody finds the secret.
+std::string link_id(const signaling::TokenHash& secret_hash) {
+  constexpr std::size_t kIdBytes = 8;
+  return store::to_hex(std::span(secret_hash).first(kIdBytes));
+}
+
 namespace type = audit_type;
 using store::AuditRecord;
 using store::Outcome;
@@ -71,14 +77,14 @@ struct HubMapping {
                            std::string(word(change.role)),
                            {change.secret_hash.begin(), change.secret_hash.end()},
                            change.expires_wall}});
-    add(type::kLinkIssued, change.room)
-        .detail.set("role", word(change.role))
-        .set("expires_ms", change.expires_wall.count());
+    AuditRecord& made = add(type::kLinkIssued, change.room);
+    made.object = link_id(change.secret_hash);
+    made.detail.set("role", word(change.role)).set("expires_ms", change.expires_wall.count());
   }
   void operator()(const signaling::LinkDropped& change) {
     commit.changes.emplace_back(
         store::LinkDropped{change.room, {change.secret_hash.begin(), change.secret_hash.end()}});
-    add(type::kLinkDropped, change.room);
+    add(type::kLinkDropped, change.room).object = link_id(change.secret_hash);
   }
   void operator()(const signaling::RoomEnded& change) {
     commit.changes.emplace_back(
@@ -100,6 +106,11 @@ struct HubMapping {
     row.lease_until = change.lease_wall;
     row.admitted = change.admitted;
     commit.changes.emplace_back(store::ParticipantJoined{std::move(row)});
+    if (change.link) {
+      AuditRecord& opened = add(type::kLinkOpened, change.room, change.participant);
+      opened.object = link_id(*change.link);
+      opened.detail.set("role", word(change.role));
+    }
     add(type::kRoomJoin, change.room, change.participant).actor.role = word(change.role);
   }
   void operator()(const signaling::ParticipantAttached& change) {

@@ -17,6 +17,7 @@ inline constexpr std::string_view kRoomEnded = "room.ended";
 inline constexpr std::string_view kRoomExpired = "room.expired";
 inline constexpr std::string_view kRoomLocked = "room.locked";
 inline constexpr std::string_view kLinkIssued = "link.issued";
+inline constexpr std::string_view kLinkOpened = "link.opened";
 inline constexpr std::string_view kLinkDropped = "link.dropped";
 inline constexpr std::string_view kRoomKnock = "room.knock";
 inline constexpr std::string_view kRoomAdmit = "room.admit";
@@ -57,20 +58,21 @@ inline constexpr std::string_view kTurnAuth = "abuse.turn_auth";
 inline constexpr std::string_view kTurnQuota = "abuse.turn_quota";
 
 // For the filter of the audit page.
-inline constexpr std::array kAll = {kServiceStart,     kServiceStop,    kConfigChanged,
-                                    kRoomCreated,      kRoomEnded,      kRoomExpired,
-                                    kRoomJoin,         kRoomAttach,     kRoomLeave,
-                                    kCredentialIssued, kAllocationOpen, kAllocationClose,
-                                    kPeerDenied,       kLogin,          kLogout,
-                                    kPasswordSet,      kUserCreated,    kAuditViewed,
-                                    kStorageRecovered, kEpochRotated,   kMalformed,
-                                    kRateLimited,      kWrongToken,     kOriginRejected,
-                                    kCsrfRejected,     kLoginThrottled, kTurnAuth,
-                                    kTurnQuota,        kRoomLocked,     kLinkIssued,
-                                    kLinkDropped,      kRoomKnock,      kRoomAdmit,
-                                    kRoomDeny,         kRoomKick,       kTokenCreated,
-                                    kTokenRevoked,     kTokenDenied,    kCertificateRenewed,
-                                    kWitnessCosigned,  kWitnessRefused, kAuditExported,
-                                    kBackupVerified,   kBackupFailed,   kLogRestored};
+inline constexpr std::array kAll = {kServiceStart,       kServiceStop,     kConfigChanged,
+                                    kRoomCreated,        kRoomEnded,       kRoomExpired,
+                                    kRoomJoin,           kRoomAttach,      kRoomLeave,
+                                    kCredentialIssued,   kAllocationOpen,  kAllocationClose,
+                                    kPeerDenied,         kLogin,           kLogout,
+                                    kPasswordSet,        kUserCreated,     kAuditViewed,
+                                    kStorageRecovered,   kEpochRotated,    kMalformed,
+                                    kRateLimited,        kWrongToken,      kOriginRejected,
+                                    kCsrfRejected,       kLoginThrottled,  kTurnAuth,
+                                    kTurnQuota,          kRoomLocked,      kLinkIssued,
+                                    kLinkDropped,        kLinkOpened,      kRoomKnock,
+                                    kRoomAdmit,          kRoomDeny,        kRoomKick,
+                                    kTokenCreated,       kTokenRevoked,    kTokenDenied,
+                                    kCertificateRenewed, kWitnessCosigned, kWitnessRefused,
+                                    kAuditExported,      kBackupVerified,  kBackupFailed,
+                                    kLogRestored};
 
 }  // namespace bedside::server::audit_type

@@ -103,6 +103,7 @@ struct ParticipantJoined {
   std::chrono::milliseconds joined_wall;
   std::chrono::milliseconds lease_wall;  // until then it counts without an attach
   bool admitted = true;                  // false: waits until a host admits
+  std::optional<TokenHash> link{};       // whose secret let them in; none: nobody needs one
 };
 
 struct ParticipantAttached {

@@ -194,8 +194,12 @@ class Room {
   void on(const Command& command, const RenewIce& renew, const Now& now);
   void apply_join(const ParticipantJoined& joined, const IceGrant* ice, const Now& now);
   // Refuses the join, or says with which role and whether it waits.
-  std::optional<Role> may_join(const Command& command, const JoinRoom& join, const Now& now);
-  std::optional<Role> role_of_link(std::string_view secret, const Now& now) const;
+  struct Entry {
+    Role role = Role::guest;
+    std::optional<TokenHash> link;  // in invite mode
+  };
+  std::optional<Entry> may_join(const Command& command, const JoinRoom& join, const Now& now);
+  const LinkRecord* link_of(std::string_view secret, const Now& now) const;
   void keep_alive(std::vector<Change>& changes, const Now& now) const;
   void note_kept(const std::vector<Change>& changes);
   void end_room(const Command& command, EndReason reason, bool keep, Decided decided,

@@ -106,26 +106,28 @@ bool Room::waiting_room() const {
 }
 
 // All links are compared, whichever fits: the time tells nothing.
-std::optional<Role> Room::role_of_link(std::string_view secret, const Now& now) const {
+const LinkRecord* Room::link_of(std::string_view secret, const Now& now) const {
   const TokenHash hash = services_.issuer.hash(secret);
-  std::optional<Role> role;
+  const LinkRecord* found = nullptr;
   for (const LinkRecord& link : links_) {
-    if (equal(link.secret_hash, hash) && link.expires_wall > now.wall) role = link.role;
+    if (equal(link.secret_hash, hash) && link.expires_wall > now.wall) found = &link;
   }
-  return role;
+  return found;
 }
 
-std::optional<Role> Room::may_join(const Command& command, const JoinRoom& join, const Now& now) {
-  Role role = Role::guest;
+std::optional<Room::Entry> Room::may_join(const Command& command, const JoinRoom& join,
+                                          const Now& now) {
+  Entry entry;
   if (services_.access == Access::invite) {
-    const auto opened = role_of_link(join.token, now);
-    if (!opened) {
+    const LinkRecord* opened = link_of(join.token, now);
+    if (opened == nullptr) {
       services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::wrong_token, command.caller});
       refuse(command.request, 403, kLinkNotValid);
       return std::nullopt;
     }
-    role = *opened;
+    entry = {opened->role, opened->secret_hash};
   }
+  const Role role = entry.role;
   const bool waits = waiting_room() && role == Role::guest;
   const std::size_t max = services_.limits.max_participants;
   if (!exists_) {
@@ -140,23 +142,24 @@ std::optional<Role> Room::may_join(const Command& command, const JoinRoom& join,
   } else if (waits && waiting_count() >= kMaxWaiting) {
     refuse(command.request, 409, "Too many people are waiting for this visit");
   } else {
-    return role;
+    return entry;
   }
   return std::nullopt;
 }
 
 void Room::on(const Command& command, const JoinRoom& join, const Now& now) {
-  const auto role = may_join(command, join, now);
-  if (!role) return;
+  const auto entry = may_join(command, join, now);
+  if (!entry) return;
   const std::string token = services_.issuer.token();
   ParticipantJoined joined{id_,
                            services_.issuer.participant_id(),
                            join.name,
-                           *role,
+                           entry->role,
                            services_.issuer.hash(token),
                            now.wall,
                            now.wall + kJoinLease,
-                           !(waiting_room() && *role == Role::guest)};
+                           !(waiting_room() && entry->role == Role::guest),
+                           entry->link};
   std::vector<Change> changes{joined};
   std::optional<IceGrant> ice;
   if (joined.admitted) {

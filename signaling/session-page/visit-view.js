@@ -2,7 +2,7 @@
 
 import { announce, byId, make, setSwitch, setText } from './dom.js';
 import { Tile } from './tile.js';
-import { connectionWords, personCount } from './words.js';
+import { aloneWords, connectionWords, personCount } from './words.js';
 
 const kBannerTime = 15_000;  // ms a passing notice stays
 
@@ -125,6 +125,9 @@ export class VisitView {
       screen: Boolean(screen),
     });
     byId('alone').hidden = people.length > 0;
+    const [title, text] = aloneWords(this.#visit.knocks.size);
+    setText(byId('alone-title'), title);
+    setText(byId('alone-text'), text);
     // With one or two others our own picture floats; with more it takes its place in the grid.
     const floating = people.length < 3;
     stage.dataset.count = String(people.length + (floating ? 0 : 1));
@@ -161,7 +164,7 @@ export class VisitView {
 
   #statusLine(people) {
     if (!this.#visit.present) return 'Joining…';
-    if (people.length === 0) return 'Waiting for the others';
+    if (people.length === 0) return this.#visit.knocks.size > 0 ? 'Somebody is waiting for you' : 'Waiting for the others';
     if (people.length === 1) return this.#words(people[0]);
     const connected = people.filter(({ id }) => this.#visit.peer(id)?.state === 'connected').length;
     if (connected === people.length) return 'Everybody is connected';

@@ -73,6 +73,19 @@ export function missingDeviceWords({ camera, cameraOn, mic, micOn }) {
   return '';
 }
 
+/**
+ * What is in the middle of the screen of somebody who is alone in the visit.
+ * @param {number} waiting people who wait for this host to let them in
+ * @returns {[string, string]} a title and what to do
+ */
+export function aloneWords(waiting) {
+  if (waiting > 0) {
+    return ['You are the only one in the visit', 'Let in who is waiting, when you are ready.'];
+  }
+  return ['Nobody else is here yet',
+    'Please stay on this page. The others appear here by themselves as soon as they join.'];
+}
+
 /** What a host who declines tells the guest, unless they write something else. */
 export const kDeclineReason = 'The clinician is not ready yet. Please come back in a few minutes.';
 

@@ -43,6 +43,7 @@ test('a guest waits until the host admits, then both see each other', async () =
   await assertAccessible(guest.page, 'the waiting room');
   await assertAccessible(host.page, 'a knock');
   await shoot(guest.page, 'waiting-room');
+  await host.reads('#alone-title', 'You are the only one in the visit');
   await shoot(host.page, 'host-knock');
   assert.deepEqual(await guest.facts(), [], 'no connection before the admission');
   await host.page.click('text="Admit"');

@@ -213,8 +213,8 @@ TEST_F(InviteServer, RecordsWhoDidWhatWithoutNamesAndReasons) {
       EXPECT_EQ(row.actor, "participant:" + doctor["participantId"].get<std::string>());
     }
   }
-  for (const char* type : {"token.created", "room.created", "link.issued", "room.join",
-                           "room.knock", "room.deny", "room.locked"}) {
+  for (const char* type : {"token.created", "room.created", "link.issued", "link.opened",
+                           "room.join", "room.knock", "room.deny", "room.locked"}) {
     EXPECT_THAT(types, Contains(type));
   }
 }
@@ -223,10 +223,31 @@ TEST_F(InviteServer, AGetOfALinkConsumesNothing) {
   const Json room = create_by(make_token({"rooms.create"}).secret, "r");
   const std::string link = room["link"];
   const std::string page = link.substr(0, link.find('#'));
-  static_cast<void>(http().Get(page));
-  static_cast<void>(http().Head(page));
+  EXPECT_EQ(http().Get(page)->status, 200);
+  EXPECT_EQ(http().Head(page)->status, 200);
   EXPECT_EQ(join_with("r", link, "Margaret")["success"], true);
   EXPECT_EQ(join_with("r", link, "Margaret")["success"], true) << "a second device";
+}
+
+TEST_F(InviteServer, TheLogTellsWhichLinkWasUsed) {
+  const Json room = create_by(make_token({"rooms.create"}).secret, "r");
+  EXPECT_EQ(join_with("r", room["hostLink"], "Dr. Amara Okafor")["success"], true);
+  std::vector<std::string> issued, opened;
+  for (const store::AuditRow& row : audit()) {
+    const auto body = Json::parse(row.body);
+    if (row.type == "link.issued") {
+      issued.push_back(body["detail"]["role"].get<std::string>() + " " +
+                       body["object"].get<std::string>());
+    }
+    if (row.type != "link.opened") continue;
+    opened.push_back(body["detail"]["role"].get<std::string>() + " " +
+                     body["object"].get<std::string>());
+    EXPECT_EQ(body["actor"]["kind"], "participant");
+  }
+  EXPECT_EQ(issued.size(), 2U);
+  ASSERT_EQ(opened.size(), 1U);
+  EXPECT_THAT(issued, Contains(opened[0]));
+  EXPECT_EQ(opened[0].rfind("host ", 0), 0U);
 }
 
 TEST(ApiTokens, AreMadeWithAPurposeAndScopesThatExist) {
