@@ -282,8 +282,8 @@ bool BundleCheck::matches(const CanonicalObject& body) const {
 bool BundleCheck::opens(std::uint64_t seq, const CanonicalObject& body) {
   while (disclosed_ && !disclosed_line_.empty()) {
     const auto line = CanonicalObject::parse(disclosed_line_);
-    const auto about = line ? line->integer("seq") : std::nullopt;
-    if (about && static_cast<std::uint64_t>(*about) > seq) return true;
+    const std::int64_t about = line ? line->integer("seq").value_or(-1) : -1;
+    if (about > static_cast<std::int64_t>(seq)) return true;
     const std::string field = line ? line->text("field").value_or("") : "";
     const std::string salt_text = line ? line->text("salt").value_or("") : "";
     std::vector<std::uint8_t> salt(salt_text.size() / 2);
@@ -292,7 +292,7 @@ bool BundleCheck::opens(std::uint64_t seq, const CanonicalObject& body) {
     std::optional<std::string> commitment = body.text(field);
     if (where && !commitment) commitment = where->text(field);
     if (detail && !commitment) commitment = detail->text(field);
-    if (!about || static_cast<std::uint64_t>(*about) != seq || !line->text("value") ||
+    if (about != static_cast<std::int64_t>(seq) || !line->text("value") ||
         !from_hex(salt_text, salt) ||
         to_hex(
             Sha256().add(std::span<const std::uint8_t>(salt)).add(*line->text("value")).finish()) !=
