@@ -20,8 +20,8 @@ std::string numbered_peer(std::size_t i) {
 
 // Bob is the neighbour: another user at another address, who is in the middle of a call.
 struct BusyNeighbour : Client {
-  BusyNeighbour(World& world, ClientTransport transport = ClientTransport::udp, bool tcp = false)
-      : Client(world, "192.0.2.8:4000", "bob", "bob-password", transport) {
+  BusyNeighbour(World& place, ClientTransport transport = ClientTransport::udp, bool tcp = false)
+      : Client(place, "192.0.2.8:4000", "bob", "bob-password", transport) {
     const Reply made =
         tcp ? ask(Method::allocate, family(Attribute::requested_transport, 6)) : allocate();
     EXPECT_TRUE(made.ok()) << made.code();
