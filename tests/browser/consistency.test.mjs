@@ -2,10 +2,13 @@
 // says, word by word.
 import assert from 'node:assert/strict';
 import { createHash, webcrypto } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
 globalThis.crypto ??= webcrypto;
-const { onlyGrew } = await import('../../admin-ui/consistency.js');
+// As a module whatever this version of Node takes a file named .js for.
+const source = await readFile(new URL('../../admin-ui/consistency.js', import.meta.url), 'base64');
+const { onlyGrew } = await import(`data:text/javascript;base64,${source}`);
 
 const sha256 = (...parts) => new Uint8Array(createHash('sha256').update(Buffer.concat(parts)).digest());
 const leaf = (i) => sha256(Buffer.from([0]), Buffer.from(`record ${i}`));
