@@ -46,12 +46,16 @@ export function missing() {
       return `${command} is not installed (package ${pack})`;
     }
   }
+  const probe = `${kPrefix}${process.pid}-probe`;
   try {
-    const probe = `${kPrefix}${process.pid}-probe`;
     run('ip', ['netns', 'add', probe]);
-    removeNamespace(probe);
+    // In some containers a namespace can be made, but not entered, wired or filtered.
+    run('ip', ['-n', probe, 'link', 'add', 'probe-0', 'type', 'veth', 'peer', 'name', 'probe-1']);
+    run('ip', ['netns', 'exec', probe, 'nft', 'add', 'table', 'inet', 'probe']);
   } catch (error) {
-    return `this machine makes no network namespaces: ${String(error.stderr ?? error).trim()}`;
+    return `this machine has no network namespaces that could be used: ${String(error.stderr ?? error).trim()}`;
+  } finally {
+    removeNamespace(probe);
   }
   return null;
 }
