@@ -212,6 +212,10 @@ export class Network {
       fs.writeFileSync(`/etc/netns/${name}/hosts`, `127.0.0.1 localhost\n${lines.join('')}`);
       fs.writeFileSync(`/etc/netns/${name}/resolv.conf`, '');
       run('ip', ['netns', 'add', name]);
+      // The lab is IPv4's. An IPv6 address that settles a second later would be a changed network to
+      // Chromium, which then drops what it is loading.
+      run('ip', ['netns', 'exec', name, 'sh', '-c',
+        'for family in all default; do echo 1 > /proc/sys/net/ipv6/conf/$family/disable_ipv6 || true; done']);
       run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
     }
     const router = this.namespace('router');
