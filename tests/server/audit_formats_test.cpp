@@ -100,7 +100,9 @@ void expect_audit_event(const json& event) {
     expect_coding(agent.at("type").at("coding").at(0), "agent.type");
     EXPECT_TRUE(agent.at("requestor").is_boolean());
     EXPECT_TRUE(agent.at("who").at("identifier").at("value").is_string());
-    if (agent.contains("network")) EXPECT_EQ(agent.at("network").at("type"), "2");
+    if (agent.contains("network")) {
+      EXPECT_EQ(agent.at("network").at("type"), "2");
+    }
   }
   EXPECT_TRUE(event.at("source").at("observer").at("identifier").at("value").is_string());
   for (const json& type : event.at("source").at("type")) expect_coding(type, "source.type");

@@ -58,9 +58,9 @@ class Witness {
  public:
   explicit Witness(const stun::Endpoint& at) : socket_(net::UdpSocket::bind(at).value()) {}
   stun::Endpoint local() const { return socket_.local(); }
-  bool hears_something_within(int milliseconds) const {
+  bool hears_something_within(int patience_ms) const {
     pollfd descriptor{socket_.fd(), POLLIN, 0};
-    return ::poll(&descriptor, 1, milliseconds) > 0;
+    return ::poll(&descriptor, 1, patience_ms) > 0;
   }
 
  private:

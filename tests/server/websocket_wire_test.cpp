@@ -241,7 +241,9 @@ class WebSocketWire : public testing::TestWithParam<Over> {
       closed = static_cast<std::uint16_t>(static_cast<unsigned char>(frame.payload[0]) * 256 +
                                           static_cast<unsigned char>(frame.payload[1]));
     }
-    if (tested.texts >= 0) EXPECT_EQ(texts, tested.texts);
+    if (tested.texts >= 0) {
+      EXPECT_EQ(texts, tested.texts);
+    }
     EXPECT_EQ(pong, tested.pong);
     EXPECT_EQ(closed, tested.closed);
   }
