@@ -17,6 +17,15 @@ std::string utc_instant(std::int64_t microseconds) {
   return text;
 }
 
+std::string utc_stamp(std::chrono::seconds unix_time) {
+  const std::time_t seconds = unix_time.count();
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H%M%SZ", &utc);
+  return text;
+}
+
 std::optional<std::chrono::microseconds> parse_instant(std::string_view text) {
   const std::string whole(text);
   const bool day = whole.size() == 10;

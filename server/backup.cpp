@@ -1,15 +1,13 @@
 #include "server/backup.h"
 
-#include <fcntl.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 #include <fstream>
 #include <utility>
 #include <vector>
 
+#include "server/audit_instant.h"
 #include "server/backup_content.h"
 #include "server/backup_key.h"
 #include "server/private_file.h"
@@ -40,7 +38,7 @@ class Scratch {
     std::error_code ignored;
     fs::remove_all(folder, ignored);  // left behind by one that was killed
     if (auto made = make_private_folder(folder); !made) {
-      return Failure(made.error().what + "\n    → " + made.error().remedy);
+      return Failure(sentence(made.error()));
     }
     return Scratch(std::move(folder));
   }
@@ -73,26 +71,13 @@ class Draft {
     fs::rename(file_, name, error);
     if (error) return Failure(name.string() + ": " + error.message());
     file_.clear();
-    const int folder = ::open(name.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder >= 0) {
-      ::fsync(folder);
-      ::close(folder);
-    }
+    sync_folder(name.parent_path());
     return {};
   }
 
  private:
   fs::path file_;
 };
-
-std::string stamp_of(std::chrono::seconds unix_time) {
-  const std::time_t seconds = unix_time.count();
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H%M%SZ", &utc);
-  return text;
-}
 
 tl::expected<void, std::string> check_room(const fs::path& folder, std::uint64_t needed) {
   struct statvfs facts {};
@@ -228,7 +213,7 @@ tl::expected<BackupMade, std::string> make_backup(const Config& config, const Ba
   if (!manifest) return Failure(manifest.error());
 
   step("Encrypting");
-  const fs::path name = wish.folder / (std::string(kBackupPrefix) + stamp_of(manifest->made) +
+  const fs::path name = wish.folder / (std::string(kBackupPrefix) + utc_stamp(manifest->made) +
                                        std::string(kBackupSuffix));
   Draft draft(name.string() + kUnproven);
   auto sink = store::FileSink::create(draft.path().string());

@@ -114,7 +114,7 @@ tl::expected<std::map<std::string, std::string>, std::string> read_backup_keys(
     const std::string name = it->path().filename().string();
     if (!is_key_name(name) || name.starts_with(kEpochKeyPrefix)) continue;
     auto content = read_file(it->path(), kMaxKeyFile);
-    if (!content) return tl::unexpected(content.error().what + "\n    → " + content.error().remedy);
+    if (!content) return tl::unexpected(sentence(content.error()));
     keys.emplace(name, std::move(*content));
   }
   if (error) return tl::unexpected(keys_dir.string() + ": " + error.message());
@@ -162,11 +162,11 @@ tl::expected<BackupManifest, std::string> unpack(BoxReader& box,
   auto manifest = BackupManifest::parse(std::string_view(waiting).substr(0, end + 1));
   if (!manifest) return no_content();
   if (auto made = make_private_folder(folder / "keys"); !made) {
-    return tl::unexpected(made.error().what + "\n    → " + made.error().remedy);
+    return tl::unexpected(sentence(made.error()));
   }
   for (const auto& [name, content] : manifest->keys) {
     const auto written = write_file_atomically(folder / "keys" / name, content, kKeyFileMode);
-    if (!written) return tl::unexpected(written.error().what + "\n    → " + written.error().remedy);
+    if (!written) return tl::unexpected(sentence(written.error()));
   }
   auto sink = store::FileSink::create((folder / "bedside.db").string());
   if (!sink) return tl::unexpected(sink.error());

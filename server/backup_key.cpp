@@ -47,7 +47,7 @@ tl::expected<void, std::string> check(EVP_PKEY* key, const std::filesystem::path
 
 tl::expected<std::string, std::string> pem_of(const std::filesystem::path& file) {
   auto text = read_file(file, kMaxPem);
-  if (!text) return tl::unexpected(text.error().what + "\n    → " + text.error().remedy);
+  if (!text) return tl::unexpected(sentence(text.error()));
   return std::move(*text);
 }
 

@@ -17,8 +17,6 @@
 namespace bedside::server {
 namespace {
 
-std::string sentence(const FileError& error) { return error.what + "\n    → " + error.remedy; }
-
 std::chrono::seconds wall_now() {
   return std::chrono::duration_cast<std::chrono::seconds>(
       std::chrono::system_clock::now().time_since_epoch());

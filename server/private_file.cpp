@@ -61,13 +61,14 @@ bool write_all(int fd, std::string_view content) {
   return true;
 }
 
-// A rename is durable only when the folder is.
+}  // namespace
+
+std::string sentence(const FileError& error) { return error.what + "\n    → " + error.remedy; }
+
 void sync_folder(const std::filesystem::path& folder) {
   const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (descriptor.valid()) ::fsync(descriptor.get());
 }
-
-}  // namespace
 
 tl::expected<void, FileError> make_private_folder(const std::filesystem::path& folder) {
   std::error_code error;

@@ -18,6 +18,8 @@ struct FileError {
   std::string what;    // "/etc/bedside/turn.secret: permission denied for user id 993"
   std::string remedy;  // "chown it to that user or …"
 };
+// Both, as commands print them.
+std::string sentence(const FileError& error);
 
 // Makes the folder (and its parents) with 0700 when absent; an existing one must be a folder that
 // this user can write into.
@@ -35,6 +37,9 @@ tl::expected<std::string, FileError> read_file(const std::filesystem::path& file
 // A secret typed by a person: the first line of the file, without the line's end. Empty is an
 // error.
 tl::expected<std::string, FileError> read_secret(const std::filesystem::path& file);
+
+// A rename is durable only when its folder is. A failure is not told: nothing could be undone then.
+void sync_folder(const std::filesystem::path& folder);
 
 // Anybody but the owner may read or write it.
 bool open_to_others(const std::filesystem::path& file);

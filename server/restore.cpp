@@ -1,15 +1,14 @@
 #include "server/restore.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 #include <future>
 #include <utility>
 
 #include "server/anchor_places.h"
+#include "server/audit_instant.h"
 #include "server/audit_trail.h"
 #include "server/backup_box.h"
 #include "server/backup_content.h"
@@ -31,17 +30,6 @@ constexpr std::size_t kMaxAnchors = std::size_t{16} * 1024 * 1024;
 
 using Failure = tl::unexpected<std::string>;
 
-Failure failure(const FileError& error) { return Failure(error.what + "\n    → " + error.remedy); }
-
-std::string instant_text(std::chrono::seconds unix_time) {
-  const std::time_t seconds = unix_time.count();
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H%M%SZ", &utc);
-  return text;
-}
-
 std::chrono::seconds unix_now() {
   return std::chrono::duration_cast<std::chrono::seconds>(
       std::chrono::system_clock::now().time_since_epoch());
@@ -60,7 +48,7 @@ class LossCheck {
   }
   tl::expected<void, std::string> file(const fs::path& path) {
     const auto text = read_file(path, kMaxAnchors);
-    if (!text) return failure(text.error());
+    if (!text) return Failure(sentence(text.error()));
     note(*text);  // a single checkpoint
     for (const std::string& each : notes_in(*text)) note(each);
     return {};
@@ -125,7 +113,7 @@ tl::expected<void, std::string> Restore::check_place() {
   }
   std::error_code ignored;
   fs::remove_all(scratch_, ignored);
-  if (auto made = make_private_folder(scratch_); !made) return failure(made.error());
+  if (auto made = make_private_folder(scratch_); !made) return Failure(sentence(made.error()));
   return {};
 }
 
@@ -223,14 +211,14 @@ tl::expected<void, std::string> Restore::declare() {
 }
 
 tl::expected<void, std::string> Restore::move_into_place() {
-  const std::string suffix = "replaced-" + instant_text(unix_now());
+  const std::string suffix = "replaced-" + utc_stamp(unix_now());
   const auto aside = config_.data_dir / suffix;
   std::error_code error;
   const auto move = [&](const fs::path& from, const fs::path& to) {
     if (!error && fs::exists(fs::symlink_status(from))) fs::rename(from, to, error);
   };
   if (is_there() || fs::exists(config_.keys_dir())) {
-    if (auto made = make_private_folder(aside); !made) return failure(made.error());
+    if (auto made = make_private_folder(aside); !made) return Failure(sentence(made.error()));
     done_.replaced = aside;
     for (const char* name : {"bedside.db", "bedside.db-wal", "bedside.db-shm", "keys"}) {
       move(config_.data_dir / name, aside / name);
@@ -246,11 +234,7 @@ tl::expected<void, std::string> Restore::move_into_place() {
     return Failure("moving the restored files into place failed: " + error.message() +
                    "\n    → nothing is lost: see " + aside.string() + ", then run this again");
   }
-  const int folder = ::open(config_.data_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    ::fsync(folder);
-    ::close(folder);
-  }
+  sync_folder(config_.data_dir);
   return {};
 }
 
