@@ -19,7 +19,7 @@ export function watchSession(callback) { onSession = callback; }
 let onCertificate = () => {};
 export function watchCertificate(callback) { onCertificate = callback; }
 
-async function request(method, path, { body, automatic = false, file = false } = {}) {
+async function request(method, path, { body, automatic = false, file = false, patienceMs = kPatienceMs } = {}) {
   const headers = { 'X-Bedside-Admin': '1' };
   // What the page does by itself must not keep a forgotten session alive.
   if (automatic) headers['X-Bedside-Refresh'] = 'automatic';
@@ -29,7 +29,7 @@ async function request(method, path, { body, automatic = false, file = false } =
   try {
     response = await fetch(`/admin/api/${path}`, {
       method, headers, body: method === 'POST' ? JSON.stringify(body ?? {}) : undefined,
-      cache: 'no-store', credentials: 'same-origin', redirect: 'error', signal: AbortSignal.timeout(kPatienceMs),
+      cache: 'no-store', credentials: 'same-origin', redirect: 'error', signal: AbortSignal.timeout(patienceMs),
     });
     const isFile = file && response.ok;
     answer = isFile ? { success: true, blob: await response.blob() } : await response.json();
@@ -59,4 +59,4 @@ export async function download(path, name) {
 }
 
 export const get = (path, options) => request('GET', path, options);
-export const post = (path, body) => request('POST', path, { body });
+export const post = (path, body, options) => request('POST', path, { body, ...options });

@@ -1,4 +1,4 @@
-// The two ways in: making the first account with the one-time code, and logging in.
+// The ways in: making an account with a one-time code (the first, or one somebody was invited to), and logging in.
 
 import { post } from './api.js';
 import { el, field, passwordField } from './dom.js';
@@ -82,13 +82,14 @@ export function loginDoor({ notice, onlogin }) {
   return door('Log in', notice && el('p', { class: 'note ok', role: 'status' }, notice), loginForm({ onlogin }));
 }
 
-export function setUpDoor({ code, ondone }) {
+// `name`: of an invitation, which is for nobody else.
+export function setUpDoor({ code, name = '', ondone }) {
   const key = field({
     label: 'Set-up code', name: 'code', value: code, autocomplete: 'off', autocapitalize: 'characters', spellcheck: 'false', required: true, class: 'mono',
     hint: code ? 'Taken from your link.' : 'Bedside printed it when it started. It works once.',
   });
   const account = field({
-    label: 'Your account name', name: 'name', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', maxlength: 64, required: true,
+    label: 'Your account name', name: 'name', value: name, readonly: name !== '', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', maxlength: 64, required: true,
     hint: 'It stands in the audit log beside what you do.',
   });
   const password = passwordField({
@@ -103,15 +104,15 @@ export function setUpDoor({ code, ondone }) {
     return missing > 0 ? `${plural(missing, 'more character')} needed.` : null;
   };
   again.check = () => (again.input.value === password.input.value ? null : 'This is not the same password.');
-  (code ? account : key).input.autofocus = true;
+  (name ? password : code ? account : key).input.autofocus = true;
   const form = sendingForm({
     fields: [key, account, password, again], button: 'Create the account', busy: 'Creating…',
     send: async () => {
-      const name = account.input.value.trim();
-      const answer = await post('setup', { code: key.input.value, name, password: password.input.value });
+      const answer = await post('setup', { code: key.input.value, name: account.input.value.trim(), password: password.input.value });
       ondone(answer.account);
     },
     explain: (error) => (error.kind === 'wait' ? waitText(error) : error.message),
   });
+  if (name) return door('Your account', el('p', {}, 'You were invited to administer Bedside. Choose a password that only you know.'), form);
   return door('Set up Bedside', el('p', {}, 'Make the first administrator account. There is none yet.'), form);
 }

@@ -5,7 +5,9 @@ import { auditScreen } from './audit.js';
 import { CertificateAlarm } from './certificate.js';
 import { door, loginDoor, setUpDoor } from './doors.js';
 import { el } from './dom.js';
+import { peopleScreen } from './people.js';
 import { relayScreen } from './relay.js';
+import { retentionScreen } from './retention.js';
 import { roomsScreen } from './rooms.js';
 import { Session } from './session.js';
 
@@ -13,14 +15,17 @@ const kScreens = [
   { id: 'rooms', title: 'Rooms now', make: roomsScreen },
   { id: 'audit', title: 'Audit log', make: auditScreen },
   { id: 'relay', title: 'Relay', make: relayScreen },
+  { id: 'people', title: 'People', make: peopleScreen },
+  { id: 'retention', title: 'Retention', make: retentionScreen },
 ];
 
-// The set-up code comes in the link's fragment, which no server and no log sees; it leaves the address bar
-// and the history at once.
+// The set-up code, or an invitation's code and name, comes in the link's fragment, which no server and no log
+// sees; it leaves the address bar and the history at once.
 function takeSetUpCode() {
-  const code = new URLSearchParams(location.hash.slice(1)).get('code') ?? '';
+  const given = new URLSearchParams(location.hash.slice(1));
+  const code = given.get('code') ?? '';
   if (code) history.replaceState(null, '', location.pathname);
-  return code;
+  return { code, name: given.get('name') ?? '' };
 }
 
 const app = document.getElementById('app');
@@ -31,14 +36,15 @@ function show(node, title) {
   node.querySelector('[autofocus]')?.focus();
 }
 
-async function arrive(code, notice) {
+async function arrive({ code, name }, notice) {
   let state;
   try {
     state = await get('state');
   } catch (error) {
-    const again = el('button', { type: 'button', onclick: () => arrive(code) }, 'Try again');
+    const again = el('button', { type: 'button', onclick: () => arrive({ code, name }) }, 'Try again');
     return show(door('No answer', el('p', {}, error.message), again), 'No answer');
   }
+  if (code && name && !state.setUpNeeded) return show(setUpDoor({ code, name, ondone: enter }), 'Your account');
   if (state.session) return enter(state.session.account);
   if (state.setUpNeeded) {
     return show(setUpDoor({ code, ondone: enter }), 'Set up');

@@ -7,6 +7,8 @@
 #include <span>
 #include <utility>
 
+#include "server/invitation.h"
+
 namespace bedside::server {
 namespace {
 
@@ -32,10 +34,8 @@ net::HttpResponse busy() {
                        kBusyRetry);
 }
 
-net::HttpResponse not_recorded() {
-  return admin_refusal(503, "not-recorded",
-                       "This cannot be recorded in the audit log right now, so it was not done. "
-                       "Please check the server's disk.");
+net::HttpResponse wrong_credentials() {
+  return admin_refusal(401, "wrong-credentials", "The name or the password is not right.");
 }
 
 net::HttpResponse set_up_done() {
@@ -64,6 +64,18 @@ std::chrono::seconds whole_seconds(std::chrono::milliseconds wait) {
   return std::chrono::ceil<std::chrono::seconds>(wait);
 }
 
+std::chrono::milliseconds wall_clock_now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+}
+
+std::string_view wrong_code(bool has_account) {
+  return has_account ? "This code is not good: it was used, it has ended, or it is for another "
+                       "name. Ask for a new one."
+                     : "This set-up code is not right. It was printed when Bedside started; a "
+                       "restart prints a new one.";
+}
+
 void wipe(std::string& secret) { OPENSSL_cleanse(secret.data(), secret.size()); }
 
 }  // namespace
@@ -89,6 +101,7 @@ struct AdminAccounts::Attempt {
   std::string cookies;
   RequestContext context;
   Respond respond;
+  bool invited = false;
 };
 
 struct AdminAccounts::Checked {
@@ -121,17 +134,46 @@ std::string AdminAccounts::open_set_up() {
 
 void AdminAccounts::set_up(SetUpRequest request, const std::string& cookies,
                            const RequestContext& context, Respond respond) {
-  if (has_account_ || !code_) return respond(set_up_done());
   Attempt attempt{std::string(kSetUpKey), request.name, cookies, context, std::move(respond)};
   if (!admit(attempt)) return;
-  if (!code_->matches(request.code)) {
-    return refuse_after_record(
-        attempt, LoginTried{},
-        admin_refusal(401, "wrong-code",
-                      "This set-up code is not right. It was printed when Bedside "
-                      "started; a restart prints a new one."));
+  if (has_account_ || !code_ || !code_->matches(request.code)) {
+    return accept_invitation(std::move(request), std::move(attempt));
   }
   throttle_.succeeded(context.client.address, kSetUpKey);
+  make_account(attempt, std::move(request));
+}
+
+// The code is for one name, so both have to be right.
+void AdminAccounts::accept_invitation(SetUpRequest request, Attempt attempt) {
+  attempt.invited = true;
+  const auto work = [database = database_, name = request.name, code = request.code] {
+    const auto reader = store::Reader::open(database);
+    const auto rows = reader ? reader->invitations() : tl::unexpected(std::string());
+    if (!rows) return Invited::unreadable;
+    const bool good = std::any_of(rows->begin(), rows->end(), [&](const auto& row) {
+      return row.name == name && opens(row, code, wall_clock_now());
+    });
+    return good ? Invited::yes : Invited::no;
+  };
+  auto done = [this, attempt, request = std::move(request)](Invited found) mutable {
+    const stun::IpAddress& source = attempt.context.client.address;
+    if (found == Invited::unreadable) {
+      throttle_.taken_back(source, kSetUpKey);
+      return attempt.respond(busy());
+    }
+    if (found == Invited::no) {
+      return refuse_after_record(attempt, LoginTried{},
+                                 admin_refusal(401, "wrong-code", wrong_code(has_account_)));
+    }
+    throttle_.succeeded(source, kSetUpKey);
+    make_account(attempt, std::move(request));
+  };
+  if (workers_.run(work, std::move(done))) return;
+  throttle_.taken_back(attempt.context.client.address, kSetUpKey);
+  attempt.respond(busy());
+}
+
+void AdminAccounts::make_account(const Attempt& attempt, SetUpRequest request) {
   if (!is_account_name(request.name)) {
     return attempt.respond(admin_refusal(
         400, "account-name", "The account name needs 1 to 64 letters, digits or . _ - @"));
@@ -174,7 +216,7 @@ void AdminAccounts::log_in(LoginRequest request, const std::string& cookies,
       if (row && *row) {
         found.known = true;
         found.role = (*row)->role;
-        line = (*row)->password_hash;
+        if (!(*row)->disabled_at) line = (*row)->password_hash;
       }
     }
     found.match = verify_password(password, line);
@@ -235,7 +277,7 @@ void AdminAccounts::refuse_after_record(const Attempt& attempt, LoginTried tried
   recorder_.record(
       trail_.commit(AdminAction{std::move(tried)}, audit_source(attempt.context)),
       [respond = attempt.respond, response = std::move(response)](store::CommitStatus status) {
-        respond(status == store::CommitStatus::committed ? response : not_recorded());
+        respond(status == store::CommitStatus::committed ? response : admin_not_recorded());
       });
 }
 
@@ -251,26 +293,27 @@ void AdminAccounts::checked(const Attempt& attempt, const Checked& found) {
   tried.account_known = found.known;
   if (found.known) tried.staff = {attempt.name, found.role, {}};
   if (!found.known || found.match != PasswordMatch::yes) {
-    return refuse_after_record(
-        attempt, std::move(tried),
-        admin_refusal(401, "wrong-credentials", "The name or the password is not right."));
+    return refuse_after_record(attempt, std::move(tried), wrong_credentials());
   }
   throttle_.succeeded(attempt.context.client.address, attempt.key);
-  enter(attempt, found.role, {});
+  // Somebody may have disabled the account while its password was checked.
+  store::Commit commit;
+  commit.changes.emplace_back(store::AccountEntered{attempt.name});
+  enter(attempt, found.role, std::move(commit));
 }
 
 void AdminAccounts::hashed(const Attempt& attempt,
                            const tl::expected<std::string, PasswordError>& line) {
   --checks_;
   if (!line) return attempt.respond(busy());
-  if (has_account_) return attempt.respond(set_up_done());
+  if (has_account_ && !attempt.invited) return attempt.respond(set_up_done());
   UserCreated created;
-  created.change.only_first = true;
+  created.change.only_first = !attempt.invited;
+  created.change.invited = attempt.invited;
   created.change.account.name = attempt.name;
   created.change.account.password_hash = *line;
   created.change.account.role = kRole;
-  created.change.account.created_at = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::system_clock::now().time_since_epoch());
+  created.change.account.created_at = wall_clock_now();
   store::Commit commit =
       trail_.commit(AdminAction{std::move(created)}, audit_source(attempt.context));
   enter(attempt, std::string(kRole), std::move(commit));
@@ -281,7 +324,7 @@ void AdminAccounts::hashed(const Attempt& attempt,
 void AdminAccounts::enter(const Attempt& attempt, std::string role, store::Commit commit) {
   AdminSessions::Secret secret{};
   if (!fill_secret(secret)) return attempt.respond(busy());
-  const bool first = !commit.changes.empty();
+  const bool first = !commit.records.empty();
   const AuditSource source = audit_source(attempt.context);
   const auto append = [&](const AdminAction& action) {
     for (store::AuditRecord& record : trail_.commit(action, source).records) {
@@ -298,10 +341,16 @@ void AdminAccounts::enter(const Attempt& attempt, std::string role, store::Commi
   recorder_.record(std::move(commit), [this, first, secret, tls, role = std::move(role),
                                        attempt](store::CommitStatus status) mutable {
     if (first && status == store::CommitStatus::conflict) {
-      has_account_ = true;
+      has_account_ = has_account_ || !attempt.invited;
       return attempt.respond(set_up_done());
     }
-    if (status != store::CommitStatus::committed) return attempt.respond(not_recorded());
+    if (status == store::CommitStatus::conflict) {
+      LoginTried late;
+      late.staff = {attempt.name, role, {}};
+      late.account_known = true;
+      return refuse_after_record(attempt, std::move(late), wrong_credentials());
+    }
+    if (status != store::CommitStatus::committed) return attempt.respond(admin_not_recorded());
     if (first) {
       has_account_ = true;
       code_.reset();

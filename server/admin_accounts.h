@@ -1,7 +1,7 @@
 #pragma once
 
-// Making the first account and logging in: the order of throttle, password check on a worker,
-// record and answer.
+// Making an account (the first, or an invited one) and logging in: the order of throttle, password
+// check on a worker, record and answer.
 //
 // Control thread only, except the password checks.
 
@@ -35,7 +35,8 @@ class AdminAccounts {
   bool set_up_needed() const { return !has_account_; }
   std::string open_set_up();
 
-  // `cookies`: the request's Cookie header, whose session a new one replaces.
+  // With the set-up code while there is no account, later with the code of an invitation to that
+  // name. `cookies`: the request's Cookie header, whose session a new one replaces.
   void set_up(SetUpRequest request, const std::string& cookies, const RequestContext& context,
               Respond respond);
   void log_in(LoginRequest request, const std::string& cookies, const RequestContext& context,
@@ -44,7 +45,10 @@ class AdminAccounts {
  private:
   struct Attempt;  // what an attempt needs until its answer
   struct Checked;  // what a worker found out
+  enum class Invited : std::uint8_t { unreadable, no, yes };
 
+  void accept_invitation(SetUpRequest request, Attempt attempt);
+  void make_account(const Attempt& attempt, SetUpRequest request);
   bool admit(const Attempt& attempt);
   bool take_check();
   void refuse_locked(const Attempt& attempt, std::chrono::seconds wait);

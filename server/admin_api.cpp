@@ -10,6 +10,8 @@
 #include "server/admin_audit_list.h"
 #include "server/admin_checkpoint.h"
 #include "server/admin_json.h"
+#include "server/admin_people.h"
+#include "server/admin_retention.h"
 #include "server/audit_trail.h"
 #include "server/recorder.h"
 #include "server/worker_pool.h"
@@ -32,7 +34,16 @@ enum class Action : std::uint8_t {
   audit,
   audit_export,
   checkpoint,
-  relay
+  relay,
+  people,
+  invite,
+  disable,
+  retention,
+  set_hold,
+  clear_hold,
+  propose,
+  withdraw,
+  approve
 };
 
 struct Endpoint {
@@ -40,20 +51,33 @@ struct Endpoint {
   std::string_view method;
   Action action;
   bool needs_session;
+  std::string_view record;  // the types that a success leaves in the audit log, in order
 };
 
+constexpr std::string_view kNothing;           // it grants and changes nothing
+constexpr std::string_view kByHub = "by hub";  // as for the same wish from elsewhere
+
 constexpr std::array kEndpoints = {
-    Endpoint{"state", "GET", Action::state, false},
-    Endpoint{"setup", "POST", Action::set_up, false},
-    Endpoint{"login", "POST", Action::login, false},
-    Endpoint{"logout", "POST", Action::logout, false},
-    Endpoint{"rooms", "GET", Action::rooms, true},
-    Endpoint{"rooms/create", "POST", Action::create_room, true},
-    Endpoint{"rooms/end", "POST", Action::end_room, true},
-    Endpoint{"audit", "GET", Action::audit, true},
-    Endpoint{"audit/export", "POST", Action::audit_export, true},
-    Endpoint{"audit/checkpoint", "GET", Action::checkpoint, true},
-    Endpoint{"relay", "GET", Action::relay, true},
+    Endpoint{"state", "GET", Action::state, false, kNothing},
+    Endpoint{"setup", "POST", Action::set_up, false, "user.created auth.login"},
+    Endpoint{"login", "POST", Action::login, false, "auth.login"},
+    Endpoint{"logout", "POST", Action::logout, false, "auth.logout"},
+    Endpoint{"rooms", "GET", Action::rooms, true, kNothing},
+    Endpoint{"rooms/create", "POST", Action::create_room, true, kByHub},
+    Endpoint{"rooms/end", "POST", Action::end_room, true, kByHub},
+    Endpoint{"audit", "GET", Action::audit, true, "audit.viewed"},
+    Endpoint{"audit/export", "POST", Action::audit_export, true, "audit.exported"},
+    Endpoint{"audit/checkpoint", "GET", Action::checkpoint, true, kNothing},
+    Endpoint{"relay", "GET", Action::relay, true, kNothing},
+    Endpoint{"people", "GET", Action::people, true, kNothing},
+    Endpoint{"people/invite", "POST", Action::invite, true, "user.invited"},
+    Endpoint{"people/disable", "POST", Action::disable, true, "user.disabled"},
+    Endpoint{"retention", "GET", Action::retention, true, kNothing},
+    Endpoint{"retention/hold", "POST", Action::set_hold, true, "audit.hold_set"},
+    Endpoint{"retention/clear", "POST", Action::clear_hold, true, "audit.hold_cleared"},
+    Endpoint{"retention/propose", "POST", Action::propose, true, "audit.purge_proposed"},
+    Endpoint{"retention/withdraw", "POST", Action::withdraw, true, "audit.purge_withdrawn"},
+    Endpoint{"retention/approve", "POST", Action::approve, true, "audit.exported audit.purged"},
 };
 
 net::HttpResponse not_found() { return admin_refusal(404, "not-found", "Not found"); }
@@ -133,7 +157,22 @@ class AdminApi::Impl {
             options_, [this] { return now(); }, sessions_, trail, recorder_, workers),
         audit_list_(options_.database, trail, recorder_, workers),
         audit_export_(options_.database, trail, recorder_, workers),
-        checkpoint_(options_.database, backend, workers) {}
+        checkpoint_(options_.database, backend, workers),
+        people_(options_.database, sessions_, trail, recorder_, workers),
+        retention_({options_.database, static_cast<int>(options_.keep_years), options_.backup,
+                    options_.scratch},
+                   trail, recorder_, workers) {}
+
+  void account_disabled(const std::string& account) { sessions_.end_all(account); }
+
+  std::vector<store::Commit> take_timeouts() {
+    std::vector<store::Commit> commits;
+    for (const AdminSessions::Over& over : sessions_.take_over(now())) {
+      const SessionTimedOut ended{audit_staff(over.session), over.reason};
+      commits.push_back(trail_.commit(AdminAction{ended}, AuditSource{}));
+    }
+    return commits;
+  }
 
   std::string open_set_up() { return accounts_.open_set_up(); }
 
@@ -178,6 +217,7 @@ class AdminApi::Impl {
                       const AdminSession* session, const RequestContext& context, Respond respond);
   void in_session(Action action, const net::HttpRequest& request, const AdminSession& session,
                   const RequestContext& context, Respond respond);
+  void retain(Action action, std::string_view body, const AdminRetention::Asked& asked);
   void log_out(const std::string& cookies, const RequestContext& context, Respond respond);
   void create_room(const net::HttpRequest& request, const AdminSession& session,
                    const RequestContext& context, Respond respond);
@@ -193,6 +233,8 @@ class AdminApi::Impl {
   AdminAuditList audit_list_;
   AdminAuditExport audit_export_;
   AdminCheckpoint checkpoint_;
+  AdminPeople people_;
+  AdminRetention retention_;
 };
 
 void AdminApi::Impl::handle(const net::HttpRequest& request, const RequestContext& context,
@@ -271,6 +313,20 @@ void AdminApi::Impl::in_session(Action action, const net::HttpRequest& request,
       return audit_export_.download(request, audit_staff(session), context, respond);
     case Action::checkpoint:
       return checkpoint_.show(request, view(session), respond);
+    case Action::people:
+      return people_.show(view(session), respond);
+    case Action::invite:
+      return people_.invite(request.body, audit_staff(session), view(session), context, respond);
+    case Action::disable:
+      return people_.disable(request.body, audit_staff(session), view(session), context, respond);
+    case Action::retention:
+    case Action::set_hold:
+    case Action::clear_hold:
+    case Action::propose:
+    case Action::withdraw:
+    case Action::approve:
+      return retain(action, request.body,
+                    {audit_staff(session), audit_source(context), view(session), respond});
     case Action::create_room:
       return create_room(request, session, context, std::move(respond));
     case Action::end_room:
@@ -282,6 +338,24 @@ void AdminApi::Impl::in_session(Action action, const net::HttpRequest& request,
       break;  // answered before a session is looked at
   }
   respond(not_found());
+}
+
+void AdminApi::Impl::retain(Action action, std::string_view body,
+                            const AdminRetention::Asked& asked) {
+  switch (action) {
+    case Action::set_hold:
+      return retention_.set_hold(body, asked);
+    case Action::clear_hold:
+      return retention_.clear_hold(body, asked);
+    case Action::propose:
+      return retention_.propose(asked);
+    case Action::withdraw:
+      return retention_.withdraw(asked);
+    case Action::approve:
+      return retention_.approve(body, asked);
+    default:
+      return retention_.show(asked);
+  }
 }
 
 // The session ends at once, whatever becomes of the record.
@@ -347,6 +421,10 @@ AdminApi::~AdminApi() = default;
 
 std::string AdminApi::open_set_up() { return impl_->open_set_up(); }
 
+void AdminApi::account_disabled(const std::string& account) { impl_->account_disabled(account); }
+
+std::vector<store::Commit> AdminApi::take_timeouts() { return impl_->take_timeouts(); }
+
 bool AdminApi::visible_to(const stun::IpAddress& client) const { return impl_->visible_to(client); }
 
 std::optional<AdminActor> AdminApi::actor_of(const net::HttpRequest& request,
@@ -357,6 +435,14 @@ std::optional<AdminActor> AdminApi::actor_of(const net::HttpRequest& request,
 void AdminApi::handle(const net::HttpRequest& request, const RequestContext& context,
                       Respond respond) {
   impl_->handle(request, context, std::move(respond));
+}
+
+std::vector<AdminRoute> admin_routes() {
+  std::vector<AdminRoute> routes;
+  for (const Endpoint& each : kEndpoints) {
+    routes.push_back({each.name, each.method, each.needs_session, each.record});
+  }
+  return routes;
 }
 
 }  // namespace bedside::server

@@ -4,13 +4,19 @@
 // method, content type, origin and the custom header are checked before any handler runs.
 //
 //   GET  state         needs set-up? logged in? how long still?
-//   POST setup         {code, name, password}: the first account, only while there is none
+//   POST setup         {code, name, password}: the first account, or one that was invited
 //   POST login         {name, password}      POST logout
 //   GET  rooms         who is in a visit now
 //   POST rooms/create  {appointmentId, roomName?}     POST rooms/end  {roomId}
 //   GET  audit         ?from&to&type&room&outcome&before&limit: newest first, `before` is the key
 //   POST audit/export  ?from&to&room&person&format&disclose: a tar archive (store/README.md)
 //   GET  relay         live figures
+//   GET  people        who may log in, who is invited
+//   POST people/invite {name}: a link that is good once     POST people/disable {name}
+//   GET  retention     what could be purged, what is proposed, holds, purges
+//   POST retention/propose   retention/withdraw   retention/approve {through}
+//   POST retention/hold {room?, person?, from?, to?, reason, reference?}
+//   POST retention/clear {id, reason, reference?}
 //
 // Every answer is {"success":true, …} or {"success":false, "code":"…", "error":"…"}. What is
 // recorded in the audit log is recorded before the answer leaves; when that is impossible the
@@ -20,10 +26,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/admin_backend.h"
@@ -37,7 +45,8 @@
 
 namespace bedside::store {
 class Store;
-}
+struct Commit;
+}  // namespace bedside::store
 
 namespace bedside::server {
 
@@ -49,6 +58,9 @@ struct AdminApiOptions {
   std::vector<AddressBlock> allow_from;  // empty: every address
   bool has_account = false;              // the store had an account at start
   bool open_to_all = false;              // the page warns: strangers can make and enter rooms
+  unsigned keep_years = 10;              // younger records are not purged
+  BackupConfig backup;                   // archives of what is purged: where, and to whose key
+  std::filesystem::path scratch;         // for a plain copy of an archive while it is made
   ScryptCost cost;
   SessionLimits sessions;
   ThrottleRules throttle;
@@ -61,6 +73,17 @@ inline constexpr std::size_t kMaxPasswordChecks = 8;
 // Account names: letters, digits and . _ - @, because they are written into audit records.
 inline constexpr std::size_t kMaxAccountName = 64;
 inline constexpr std::size_t kDefaultAuditPage = 50;
+
+// One of the endpoints above.
+struct AdminRoute {
+  std::string_view name;
+  std::string_view method;
+  bool needs_session = true;
+  // The types of the records of a success, with a space between; empty: none; "by hub": those of
+  // the room's change.
+  std::string_view record;
+};
+std::vector<AdminRoute> admin_routes();
 
 class AdminApi {
  public:
@@ -83,6 +106,12 @@ class AdminApi {
   // only.
   std::optional<AdminActor> actor_of(const net::HttpRequest& request,
                                      const RequestContext& context);
+
+  // Somebody disabled it without this API: its sessions end.
+  void account_disabled(const std::string& account);
+
+  // Records of sessions that ended by themselves; about every second.
+  std::vector<store::Commit> take_timeouts();
 
   // `request.path` starts with "/admin/api/". Answers through `respond`, at once or later.
   void handle(const net::HttpRequest& request, const RequestContext& context, Respond respond);

@@ -1,6 +1,9 @@
 #include "server/admin_audit_export.h"
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "server/admin_audit_list.h"
@@ -27,13 +30,27 @@ class MemorySink final : public store::ByteSink {
   std::string content_;
 };
 
+// "ip,display"; false: there is no such field.
+bool split_fields(std::string_view list, std::vector<std::string>& fields) {
+  while (!list.empty()) {
+    const std::string_view field = list.substr(0, list.find(','));
+    if (std::find(std::begin(kPersonalFields), std::end(kPersonalFields), field) ==
+        std::end(kPersonalFields)) {
+      return false;
+    }
+    fields.emplace_back(field);
+    list.remove_prefix(std::min(list.size(), field.size() + 1));
+  }
+  return true;
+}
+
 std::optional<AuditExportWish> wish_from(const net::HttpRequest& request, const AuditTrail& trail) {
   const AuditQuestion question = parse_audit_question(request, trail);
   const auto format = export_format_from(request.query_value("format").value_or("ndjson"));
   const std::string disclose = request.query_value("disclose").value_or("");
   AuditExportWish wish;
   wish.filter.person = request.query_value("person").value_or("");
-  const bool known = disclose.empty() || disclose == kPersonalFields[0];
+  const bool known = split_fields(disclose, wish.disclosed);
   if (!question.complaint.empty() || !format || !known ||
       wish.filter.person.size() > kMaxPersonChars) {
     return std::nullopt;
@@ -42,7 +59,6 @@ std::optional<AuditExportWish> wish_from(const net::HttpRequest& request, const 
   wish.filter.to = question.query.to;
   wish.filter.room = question.query.room;
   wish.format = *format;
-  if (!disclose.empty()) wish.disclosed.push_back(disclose);
   return wish;
 }
 
@@ -115,9 +131,8 @@ void AdminAuditExport::record(Job job) {
   recorder_.record_at(std::move(commit), [this,
                                           job = std::move(job)](const store::CommitResult& result) {
     if (result.ok()) return write(job, result.first_seq);
-    refuse(job, 503, "not-recorded",
-           "The export cannot be recorded right now, so nothing leaves. Please check the server's "
-           "disk.");
+    busy_ = false;
+    job.respond(admin_not_recorded("The export cannot be recorded right now, so nothing leaves."));
   });
 }
 

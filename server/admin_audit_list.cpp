@@ -12,7 +12,6 @@ namespace bedside::server {
 namespace {
 
 constexpr std::size_t kPseudonymChars = 32;  // 128 bits in hexadecimal
-constexpr std::size_t kMaxTypeChars = 64;
 constexpr std::size_t kMaxRoomChars = 255;
 constexpr std::int64_t kMaxMilliseconds = 253'402'300'800'000;  // the year 10000
 
@@ -23,9 +22,10 @@ std::optional<std::uint64_t> whole_number(std::string_view text, std::uint64_t m
   return value;
 }
 
+// The beginning of a type that exists: the filter is recorded, and people type anything.
 bool is_type(std::string_view text) {
-  return text.size() <= kMaxTypeChars &&
-         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._") == std::string_view::npos;
+  return std::any_of(audit_type::kAll.begin(), audit_type::kAll.end(),
+                     [&](std::string_view type) { return type.starts_with(text); });
 }
 
 bool is_pseudonym(std::string_view text) {
@@ -146,9 +146,8 @@ void AdminAuditList::show(const net::HttpRequest& request, const AuditStaff& sta
           if (status == store::CommitStatus::committed) {
             return respond(admin_audit(page.rows, page.next, audit_type::kAll, session));
           }
-          respond(admin_refusal(503, "not-recorded",
-                                "The look at the log cannot be recorded right now, so nothing is "
-                                "shown. Please check the server's disk."));
+          respond(admin_not_recorded(
+              "The look at the log cannot be recorded right now, so nothing is shown."));
         });
   };
   if (!workers_.run(work, done)) respond(busy());

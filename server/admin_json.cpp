@@ -2,27 +2,16 @@
 
 #include <nlohmann/json.hpp>
 
+#include "server/admin_answer.h"
+
 namespace bedside::server {
 namespace {
 
 using Json = nlohmann::json;
 
-net::HttpResponse answer(int status, const Json& body) {
-  // Bytes that are not UTF-8 are replaced instead of thrown about.
-  return net::HttpResponse::json(status, body.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
+net::HttpResponse answer(int status, const Json& body) { return admin_answer(status, body); }
 
-Json success(const SessionView& session) {
-  Json body = {{"success", true},
-               {"session", {{"account", session.account}, {"secondsLeft", session.left.count()}}}};
-  if (session.certificate) {
-    body["certificate"] = {
-        {"expires", std::chrono::milliseconds(session.certificate->expires).count()},
-        {"secondsLeft", session.certificate->left.count()},
-        {"problem", session.certificate->problem}};
-  }
-  return body;
-}
+Json success(const SessionView& session) { return admin_success(session); }
 
 std::optional<Json> object(std::string_view body) {
   Json parsed = Json::parse(body, nullptr, false);
@@ -75,6 +64,23 @@ Json room_json(const AdminRoom& room) {
 
 }  // namespace
 
+net::HttpResponse admin_answer(int status, const nlohmann::json& body) {
+  // Bytes that are not UTF-8 are replaced instead of thrown about.
+  return net::HttpResponse::json(status, body.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+nlohmann::json admin_success(const SessionView& session) {
+  Json body = {{"success", true},
+               {"session", {{"account", session.account}, {"secondsLeft", session.left.count()}}}};
+  if (session.certificate) {
+    body["certificate"] = {
+        {"expires", std::chrono::milliseconds(session.certificate->expires).count()},
+        {"secondsLeft", session.certificate->left.count()},
+        {"problem", session.certificate->problem}};
+  }
+  return body;
+}
+
 std::optional<SetUpRequest> parse_set_up(std::string_view body) {
   const auto json = object(body);
   if (!json) return std::nullopt;
@@ -122,6 +128,12 @@ net::HttpResponse admin_refusal(int status, std::string_view code, std::string_v
       answer(status, {{"success", false}, {"code", code}, {"error", error}});
   if (retry_after.count() > 0) response.set("Retry-After", std::to_string(retry_after.count()));
   return response;
+}
+
+net::HttpResponse admin_not_recorded(std::string_view what) {
+  constexpr std::chrono::seconds kRetryAfter{10};
+  return admin_refusal(503, "not-recorded", std::string(what) + " Please check the server's disk.",
+                       kRetryAfter);
 }
 
 net::HttpResponse admin_state(bool set_up_needed, const std::optional<SessionView>& session) {

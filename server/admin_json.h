@@ -1,7 +1,8 @@
 #pragma once
 
-// The words of the admin API: what requests say and what answers look like. The only admin file
-// that knows JSON. Pure functions; any thread.
+// The words of the admin API: what requests say and what answers look like; admin_retention_json.h
+// has those about accounts and retention. Other admin files know no JSON. Pure functions; any
+// thread.
 
 #include <chrono>
 #include <cstdint>
@@ -60,6 +61,10 @@ struct SessionView {
 // `code` is for the page, `error` for people. retry_after > 0 becomes a header.
 net::HttpResponse admin_refusal(int status, std::string_view code, std::string_view error,
                                 std::chrono::seconds retry_after = {});
+// What cannot be recorded does not happen: 503 with Retry-After. `what`: a sentence that says so.
+net::HttpResponse admin_not_recorded(
+    std::string_view what =
+        "This cannot be recorded in the audit log right now, so it was not done.");
 net::HttpResponse admin_state(bool set_up_needed, const std::optional<SessionView>& session);
 net::HttpResponse admin_entered(const SessionView& session);
 // `receipt`: of the record of what was done (store/receipt.h); may be empty.

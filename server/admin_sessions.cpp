@@ -58,11 +58,7 @@ const AdminSession* AdminSessions::find(std::string_view cookie_header, bool tls
     if (found != nullptr) return;
     const auto it = sessions_.find(digest_of(value));
     if (it == sessions_.end()) return;
-    if (expired(it->second, now)) {
-      sessions_.erase(it);
-    } else {
-      found = &it->second;
-    }
+    if (!expired(it->second, now)) found = &it->second;
   });
   if (found != nullptr && use == Use::person) found->last_used = now;
   return found;
@@ -77,6 +73,10 @@ AdminSession AdminSessions::end(std::string_view cookie_header, bool tls) {
     sessions_.erase(it);
   });
   return ended;
+}
+
+void AdminSessions::end_all(std::string_view account) {
+  std::erase_if(sessions_, [&](const auto& row) { return row.second.account == account; });
 }
 
 std::chrono::milliseconds AdminSessions::time_left(const AdminSession& session, Time now) const {
@@ -114,12 +114,28 @@ bool AdminSessions::expired(const AdminSession& session, Time now) const {
   return now - session.last_used >= limits_.idle || now - session.started >= limits_.absolute;
 }
 
+void AdminSessions::sweep(Time now) {
+  std::erase_if(sessions_, [&](auto& row) {
+    if (!expired(row.second, now)) return false;
+    const bool idle = now - row.second.last_used >= limits_.idle;
+    over_.push_back({std::move(row.second), idle ? TimeoutReason::idle : TimeoutReason::absolute});
+    return true;
+  });
+}
+
+std::vector<AdminSessions::Over> AdminSessions::take_over(Time now) {
+  sweep(now);
+  return std::exchange(over_, {});
+}
+
 void AdminSessions::make_room(Time now) {
-  std::erase_if(sessions_, [&](const auto& row) { return expired(row.second, now); });
+  sweep(now);
   while (!sessions_.empty() && sessions_.size() >= limits_.sessions) {
-    sessions_.erase(std::min_element(sessions_.begin(), sessions_.end(), [](auto& a, auto& b) {
+    const auto oldest = std::min_element(sessions_.begin(), sessions_.end(), [](auto& a, auto& b) {
       return a.second.last_used < b.second.last_used;
-    }));
+    });
+    over_.push_back({std::move(oldest->second), TimeoutReason::displaced});
+    sessions_.erase(oldest);
   }
 }
 

@@ -16,6 +16,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bedside::server {
 
@@ -25,6 +26,13 @@ struct AdminSession {
   std::string audit_id;  // names the session in audit records; says nothing about the cookie
   std::chrono::milliseconds started{};
   std::chrono::milliseconds last_used{};
+};
+
+// Why a session ended by itself.
+enum class TimeoutReason : std::uint8_t {
+  idle,       // nobody did anything
+  absolute,   // it had lasted as long as a session may
+  displaced,  // there were too many, and it was the one unused for longest
 };
 
 struct SessionLimits {
@@ -56,6 +64,17 @@ class AdminSessions {
   // account when there was none).
   AdminSession end(std::string_view cookie_header, bool tls);
 
+  // Of an account that may not log in any more.
+  void end_all(std::string_view account);
+
+  // The sessions that ended by themselves since the last call, for the records of it: call about
+  // every second. A session that is over is found by nobody, told or not.
+  struct Over {
+    AdminSession session;
+    TimeoutReason reason = TimeoutReason::idle;
+  };
+  std::vector<Over> take_over(Time now);
+
   // How long the session lasts from now if nobody does anything.
   std::chrono::milliseconds time_left(const AdminSession& session, Time now) const;
 
@@ -72,10 +91,12 @@ class AdminSessions {
 
   static Digest digest_of(std::string_view value);
   bool expired(const AdminSession& session, Time now) const;
+  void sweep(Time now);
   void make_room(Time now);
 
   SessionLimits limits_;
   std::map<Digest, AdminSession> sessions_;
+  std::vector<Over> over_;  // each was begun by a log-in, and those are throttled
 };
 
 }  // namespace bedside::server

@@ -40,7 +40,8 @@ struct ApiTokenWish {
 
 struct NewApiToken {
   store::ApiTokenRow row;
-  std::string secret;  // "bedside_…"; the only copy
+  std::string secret;     // "bedside_…"; the only copy
+  std::string receipt{};  // of its record, once there is one
 };
 
 // The error is a sentence with its remedy.

@@ -2,8 +2,12 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <ctime>
+#include <string>
 
+#include "server/anchor_places.h"
 #include "server/audit_progress.h"
+#include "server/local_client.h"
 #include "server/private_file.h"
 #include "store/audit_bundle.h"
 #include "store/receipt.h"
@@ -12,7 +16,8 @@
 namespace bedside::server {
 namespace {
 
-constexpr int kUnconfirmedRestore = 3;
+constexpr int kToBeJudged = 3;  // whole, and somebody has to look at something
+constexpr std::size_t kMaxAnchorFile = std::size_t{64} * 1024 * 1024;
 
 bool read_all_files(const std::vector<std::string>& files, std::size_t most,
                     std::vector<std::string>& texts) {
@@ -28,6 +33,19 @@ bool read_all_files(const std::vector<std::string>& files, std::size_t most,
   return true;
 }
 
+// A file may have many checkpoints, as an anchor file has them. One that has none is given on as it
+// is, so that it is told.
+void add_anchors(std::string text, std::vector<std::string>& anchors) {
+  bool found = false;
+  for (std::string& each : notes_in(text)) {
+    const auto note = store::parse_note(each);
+    if (!note || !store::Checkpoint::parse(note->text)) continue;
+    anchors.push_back(std::move(each));
+    found = true;
+  }
+  if (!found) anchors.push_back(std::move(text));
+}
+
 bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
   options.path = request.bundle.empty() ? request.database : request.bundle;
   if (!request.genesis.empty() && !store::from_hex(request.genesis, options.genesis.emplace())) {
@@ -41,8 +59,10 @@ bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
       return false;
     }
   }
-  return read_all_files(request.anchors, store::kMaxNote, options.anchors) &&
-         read_all_files(request.receipts, store::kMaxReceipt, options.receipts);
+  std::vector<std::string> files;
+  if (!read_all_files(request.anchors, kMaxAnchorFile, files)) return false;
+  for (std::string& text : files) add_anchors(std::move(text), options.anchors);
+  return read_all_files(request.receipts, store::kMaxReceipt, options.receipts);
 }
 
 void print_gap(const store::DeclaredGap& declared) {
@@ -56,10 +76,43 @@ void print_gap(const store::DeclaredGap& declared) {
               store::to_hex(declared.key).c_str());
 }
 
-void print_whole(const store::VerifyReport& report, bool pinned) {
-  std::printf("PASS%s: %" PRIu64 " records, %" PRIu64 " epochs, %" PRIu64 " checkpoints",
-              report.gaps.empty() ? "" : " WITH A DECLARED GAP", report.records, report.epochs,
-              report.checkpoints);
+std::string day_of(std::int64_t wall_us) {
+  const std::time_t seconds = wall_us / 1'000'000;
+  std::tm day{};
+  gmtime_r(&seconds, &day);
+  char text[16];
+  std::strftime(text, sizeof text, "%Y-%m-%d", &day);
+  return text;
+}
+
+void print_purges(const store::VerifyReport& report, bool bundle) {
+  for (const store::DeclaredPurge& purge : report.purges) {
+    std::printf("purged     records %" PRIu64 " to %" PRIu64
+                " on %s, proposed by %s, approved by "
+                "%s;\n           older than %" PRId64 " years; %" PRIu64 " removed, archive %s\n",
+                purge.from, purge.through, day_of(purge.wall_us).c_str(), purge.proposed_by.c_str(),
+                purge.approved_by.c_str(), purge.keep_years, purge.removed,
+                purge.archive_digest.c_str());
+  }
+  if (!report.purges.empty() && bundle) {
+    std::printf(
+        "           of these records an export has only what was kept: epochs, purges, holds\n");
+  }
+  if (report.purged_anchors > 0) {
+    std::printf("           %" PRIu64
+                " checkpoints kept elsewhere are of these: their signatures are good\n",
+                report.purged_anchors);
+  }
+}
+
+std::string counted(std::uint64_t count, const char* noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+void print_whole(const store::VerifyReport& report, bool pinned, bool bundle) {
+  std::printf("PASS%s: %s, %s, %s", report.gaps.empty() ? "" : " WITH A DECLARED GAP",
+              counted(report.records, "record").c_str(), counted(report.epochs, "epoch").c_str(),
+              counted(report.checkpoints, "checkpoint").c_str());
   if (report.anchors > 0) std::printf(", %" PRIu64 " of them kept elsewhere", report.anchors);
   if (report.receipts > 0) std::printf(", %" PRIu64 " receipts", report.receipts);
   if (report.lost_anchors > 0) {
@@ -70,10 +123,61 @@ void print_whole(const store::VerifyReport& report, bool pinned) {
   std::printf("\nlog        %s\nroot       %s\nfirst key  %s\n", report.origin.c_str(),
               store::to_hex(report.root).c_str(), store::to_hex(report.genesis).c_str());
   for (const store::DeclaredGap& gap : report.gaps) print_gap(gap);
+  print_purges(report, bundle);
   if (!pinned) {
     std::printf(
         "Compare the first key with the one you noted off this machine, or give it as "
         "--genesis:\nwhoever rewrites a whole log has to make a new one.\n");
+  }
+}
+
+// Whole as it is: true when somebody has to look at something all the same.
+bool judgement_needed(const store::VerifyReport& report, bool restores_noted) {
+  const std::uint64_t unproven = report.unproven_anchors + report.unproven_receipts;
+  if (unproven > 0) {
+    std::printf("NOT COMPARED: %" PRIu64
+                " kept elsewhere; the signatures are good, and nothing in this export shows that "
+                "the log\nstill has what they promise. Ask the database: `bedside audit verify "
+                "--anchor` or `--receipt`.\n",
+                unproven);
+  }
+  const bool restored = !report.gaps.empty() && !restores_noted;
+  if (restored) {
+    std::printf(
+        "Somebody restored a backup and declared it. If it was the practice, compare the key with "
+        "the\none that was noted then, or give it as --restored-key.\n");
+  }
+  return unproven > 0 || restored;
+}
+
+// What a database is proven to be in spite of what is wrong with it.
+void print_broken(const store::VerifyReport& report, bool bundle) {
+  if (report.first_bad_seq == 0) {
+    std::printf("FAIL: %s\n", report.problem.c_str());
+  } else {
+    std::printf("FAIL at record %" PRIu64 ": %s\n", report.first_bad_seq, report.problem.c_str());
+  }
+  if (!bundle && report.intact > 0) {
+    std::printf("Records 1 to %" PRIu64
+                " are as they were sealed; a change behind them is noticed at the next root.\n",
+                report.intact);
+  } else if (!bundle) {
+    std::printf("Of none of its records it is proven that it is as it was sealed.\n");
+  }
+  std::printf("Keep a copy of the file as it is.\n");
+}
+
+// Who checked the log, and with what result, is in the log as well. It is no less checked when
+// nobody can be told.
+void tell_server(const Config& config, const store::VerifyReport& report) {
+  AuditVerified told;
+  told.records = report.records;
+  told.ok = report.ok();
+  told.first_bad_seq = report.first_bad_seq;
+  told.intact = report.intact;
+  if (told.ok) told.root = store::to_hex(report.root);
+  if (const auto problem = record_check(config, told)) {
+    std::fprintf(stderr, "bedside: this check is not in the audit log: %s\n", problem->c_str());
   }
 }
 
@@ -92,23 +196,12 @@ int audit_verify(const AuditVerifyRequest& request) {
                  report.error().c_str());
     return 1;
   }
+  if (request.server != nullptr) tell_server(*request.server, *report);
   if (report->ok()) {
-    print_whole(*report, options.genesis.has_value());
-    if (report->gaps.empty() || !options.restored.empty()) return 0;
-    std::printf(
-        "Somebody restored a backup and declared it. If it was the practice, compare the key with "
-        "the\none that was noted then, or give it as --restored-key.\n");
-    return kUnconfirmedRestore;
+    print_whole(*report, options.genesis.has_value(), !request.bundle.empty());
+    return judgement_needed(*report, !options.restored.empty()) ? kToBeJudged : 0;
   }
-  if (report->first_bad_seq == 0) {
-    std::printf("FAIL: %s\n", report->problem.c_str());
-  } else {
-    std::printf("FAIL at record %" PRIu64 ": %s\n", report->first_bad_seq, report->problem.c_str());
-  }
-  std::printf("%" PRIu64
-              " records before it are as they were sealed. Keep a copy of the file as it "
-              "is.\n",
-              report->first_bad_seq == 0 ? report->records : report->first_bad_seq - 1);
+  print_broken(*report, !request.bundle.empty());
   return 1;
 }
 

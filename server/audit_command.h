@@ -6,10 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "server/config.h"
+
 namespace bedside::server {
 
 struct AuditVerifyRequest {
   std::string database;               // the file
+  const Config* server = nullptr;     // whose database it is: told of the result when it runs
   std::string bundle;                 // or an export
   std::string genesis;                // 64 hex digits, or empty
   std::vector<std::string> anchors;   // files that hold a checkpoint that was kept elsewhere

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <optional>
 
 #include "server/audit_export.h"
 #include "server/audit_instant.h"
 #include "server/audit_progress.h"
+#include "server/data_key_turn.h"
 #include "server/keys.h"
 #include "server/local_client.h"
 #include "store/file_sink.h"
+#include "store/reader.h"
 
 namespace bedside::server {
 namespace {
@@ -43,7 +46,8 @@ std::optional<AuditExportWish> wish_of(const AuditExportRequest& request, const 
   for (const std::string& field : request.redacted) {
     if (std::find(std::begin(kPersonalFields), std::end(kPersonalFields), field) ==
         std::end(kPersonalFields)) {
-      refuse("there is no personal field \"" + field + "\"; --redact takes: ip");
+      refuse("there is no personal field \"" + field +
+             "\"; --redact takes: ip, display, patient_ref");
       return std::nullopt;
     }
   }
@@ -55,14 +59,32 @@ std::optional<AuditExportWish> wish_of(const AuditExportRequest& request, const 
   return wish;
 }
 
+// Only who opens personal values needs the keys of their months.
+std::optional<std::string> personal_values_stay_closed(const Config& config,
+                                                       const AuditExportWish& wish,
+                                                       AuditTrail& trail) {
+  if (wish.disclosed.empty()) return std::nullopt;
+  const auto reader = store::Reader::open(config.database().string());
+  if (!reader) return reader.error();
+  const auto state = reader->state();
+  if (!state) return state.error();
+  const auto adopted = adopt_data_keys(trail, *state);
+  return adopted ? std::nullopt : std::optional(adopted.error());
+}
+
 }  // namespace
 
 int audit_export(const Config& config, const AuditExportRequest& request) {
   const auto keys = open_keys(config.keys_dir(), MissingKeys::refuse);
   if (!keys) return refuse(keys.error().message);
-  const AuditTrail trail(keys->pseudonym, keys->field);
+  auto wrapping = open_wrapping_key(config.audit.key_file);
+  if (!wrapping) return refuse(wrapping.error().message);
+  AuditTrail trail(keys->pseudonym, keys->field, wrapping->value_or(keys->field));
   const auto wish = wish_of(request, trail);
   if (!wish) return 2;
+  if (const auto problem = personal_values_stay_closed(config, *wish, trail)) {
+    return refuse(*problem);
+  }
   auto sink = store::FileSink::create(request.out);
   if (!sink) return refuse(sink.error());
   auto options = export_options(config.database().string(), *wish);

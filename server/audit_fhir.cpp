@@ -22,6 +22,7 @@ constexpr const char* kEntityType = "http://terminology.hl7.org/CodeSystem/audit
 constexpr const char* kObjectRole = "http://terminology.hl7.org/CodeSystem/object-role";
 constexpr const char* kSourceType = "http://terminology.hl7.org/CodeSystem/security-source-type";
 constexpr const char* kParticipation = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
+constexpr const char* kActReason = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 constexpr const char* kOurTypes = "urn:bedside:audit:type";
 
 constexpr std::string_view kActivity = "Application Activity";
@@ -46,6 +47,8 @@ constexpr std::array kCodings = {
                'R'},
     FhirCoding{"audit.purged", "110101", "Audit Log Used", "destroy",
                "Destroy/Delete Record Lifecycle Event", 'D'},
+    FhirCoding{"audit.hold_cleared", "110101", "Audit Log Used", "unhold",
+               "Remove Legal Hold Record Lifecycle Event", 'U'},
     FhirCoding{"audit.hold", "110101", "Audit Log Used", "hold",
                "Add Legal Hold Record Lifecycle Event", 'U'},
     FhirCoding{"audit.purge_", "110101", "Audit Log Used", "", "", 'E'},
@@ -173,7 +176,9 @@ std::string fhir_line(const std::string& origin, std::string_view text) {
   event["outcome"] = outcome_code(body->text("outcome").value_or(""));
   if (const auto reason = body->text("reason")) event["outcomeDesc"] = *reason;
   if (const auto purpose = body->text("purpose")) {
-    event["purposeOfEvent"] = Json::array({{{"text", *purpose}}});
+    // Ours are codes of HL7 v3's ActReason.
+    event["purposeOfEvent"] =
+        Json::array({{{"coding", Json::array({coding(kActReason, *purpose, "")})}}});
   }
   event["agent"] = Json::array({agent_of(*body)});
   event["source"] = {{"site", "Bedside"},

@@ -7,22 +7,14 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
-#include <memory>
 
 namespace bedside::server {
 namespace {
 
 constexpr std::size_t kSaltBytes = 16;
-constexpr std::size_t kNonceBytes = 12;  // NIST SP 800-38D §5.2.1.1: 96 bits are used as they are
-constexpr std::size_t kTagBytes = 16;
 constexpr std::size_t kPseudonymBytes = 16;
-// Bound into every ciphertext: it cannot be taken for an encrypted field of another kind.
+// Bound into values that were encrypted before there were data keys.
 constexpr std::string_view kPurpose = "bedside audit field v1";
-
-struct FreeCipher {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, FreeCipher>;
 
 std::string hex(std::span<const std::uint8_t> bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -43,48 +35,6 @@ bool random(std::span<std::uint8_t> out) {
   return RAND_bytes(out.data(), static_cast<int>(out.size())) == 1;
 }
 
-// nonce || ciphertext || tag; empty when OpenSSL fails.
-std::vector<std::uint8_t> encrypt(std::span<const std::uint8_t> key,
-                                  std::span<const std::uint8_t> plain) {
-  std::vector<std::uint8_t> out(kNonceBytes + plain.size() + kTagBytes);
-  const auto nonce = std::span(out).first(kNonceBytes);
-  const auto body = std::span(out).subspan(kNonceBytes, plain.size());
-  const auto tag = std::span(out).last(kTagBytes);
-  const std::vector<std::uint8_t> purpose = bytes_of(kPurpose);
-  const Cipher context(EVP_CIPHER_CTX_new());
-  int size = 0;
-  const bool done =
-      context && random(nonce) &&
-      EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data()) &&
-      EVP_EncryptUpdate(context.get(), nullptr, &size, purpose.data(), size_of(purpose)) &&
-      EVP_EncryptUpdate(context.get(), body.data(), &size, plain.data(), size_of(plain)) &&
-      EVP_EncryptFinal_ex(context.get(), nullptr, &size) &&
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_GET_TAG, kTagBytes, tag.data());
-  return done ? out : std::vector<std::uint8_t>();
-}
-
-std::optional<std::vector<std::uint8_t>> decrypt(std::span<const std::uint8_t> key,
-                                                 std::span<const std::uint8_t> sealed) {
-  if (sealed.size() < kNonceBytes + kTagBytes) return std::nullopt;
-  const auto nonce = sealed.first(kNonceBytes);
-  const auto body = sealed.subspan(kNonceBytes, sealed.size() - kNonceBytes - kTagBytes);
-  std::array<std::uint8_t, kTagBytes> tag{};  // OpenSSL wants it writable
-  std::copy_n(sealed.last(kTagBytes).begin(), kTagBytes, tag.begin());
-  const std::vector<std::uint8_t> purpose = bytes_of(kPurpose);
-  std::vector<std::uint8_t> plain(body.size());
-  const Cipher context(EVP_CIPHER_CTX_new());
-  int size = 0;
-  const bool done =
-      context &&
-      EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data()) &&
-      EVP_DecryptUpdate(context.get(), nullptr, &size, purpose.data(), size_of(purpose)) &&
-      EVP_DecryptUpdate(context.get(), plain.data(), &size, body.data(), size_of(body)) &&
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) &&
-      EVP_DecryptFinal_ex(context.get(), nullptr, &size) > 0;
-  if (!done) return std::nullopt;
-  return plain;
-}
-
 stun::IpAddress truncated(const stun::IpAddress& address, std::size_t kept_bytes) {
   std::array<std::uint8_t, 16> octets{};
   std::copy_n(address.bytes().begin(), kept_bytes, octets.begin());
@@ -103,7 +53,8 @@ bool is_private_v6(stun::Bytes b) {
 
 }  // namespace
 
-AuditPrivacy::AuditPrivacy(Key pseudonym_key, Key field_key) {
+AuditPrivacy::AuditPrivacy(Key pseudonym_key, Key field_key, Key wrapping_key)
+    : data_keys_(wrapping_key, field_key) {
   std::copy(pseudonym_key.begin(), pseudonym_key.end(), pseudonym_key_.begin());
   std::copy(field_key.begin(), field_key.end(), field_key_.begin());
 }
@@ -123,12 +74,13 @@ std::string AuditPrivacy::pseudonym(std::string_view domain, std::string_view va
   return hex(std::span(digest).first(kPseudonymBytes));
 }
 
-SealedField AuditPrivacy::seal(std::string_view value) const {
+SealedField AuditPrivacy::seal(std::string_view field, std::string_view value) const {
   std::vector<std::uint8_t> plain(kSaltBytes);
   if (!random(plain)) return {};
   plain.insert(plain.end(), value.begin(), value.end());
   SealedField sealed;
-  sealed.ciphertext = encrypt(field_key_, plain);
+  sealed.ciphertext = data_keys_.newest().empty() ? aes_gcm_encrypt(field_key_, plain, kPurpose)
+                                                  : data_keys_.encrypt(field, plain);
   if (sealed.ciphertext.empty()) return {};
   std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
   SHA256(plain.data(), plain.size(), digest.data());
@@ -144,7 +96,9 @@ std::optional<std::string> AuditPrivacy::reveal(std::span<const std::uint8_t> ci
 
 std::optional<store::DisclosedField> AuditPrivacy::open(
     std::span<const std::uint8_t> ciphertext) const {
-  const auto plain = decrypt(field_key_, ciphertext);
+  const auto plain = AuditDataKeys::names_its_month(ciphertext)
+                         ? data_keys_.decrypt(ciphertext)
+                         : aes_gcm_decrypt(field_key_, ciphertext, kPurpose);
   if (!plain || plain->size() < kSaltBytes) return std::nullopt;
   const auto end_of_salt = plain->begin() + kSaltBytes;
   return store::DisclosedField{{plain->begin(), end_of_salt}, {end_of_salt, plain->end()}};

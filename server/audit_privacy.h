@@ -3,7 +3,7 @@
 // The cryptography behind the audit log's privacy rules: pseudonyms, truncated and encrypted
 // addresses.
 //
-// Any thread; immutable after construction.
+// Any thread.
 
 #include <array>
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "server/audit_data_keys.h"
 #include "store/audit_bundle.h"
 #include "stun/endpoint.h"
 
@@ -22,15 +23,16 @@ namespace bedside::server {
 // it. The salt keeps anybody from finding the value by trying all addresses against the commitment.
 struct SealedField {
   std::string commitment;                // hex SHA-256(salt16 || value)
-  std::vector<std::uint8_t> ciphertext;  // nonce12 || AES-256-GCM(salt16 || value) || tag16
+  std::vector<std::uint8_t> ciphertext;  // AES-256-GCM of salt16 || value
 };
 
 class AuditPrivacy {
  public:
   using Key = std::span<const std::uint8_t, 32>;
 
-  // The keys are copied, and wiped at the end.
-  AuditPrivacy(Key pseudonym_key, Key field_key);
+  // The keys are copied, and wiped at the end. `wrapping_key` is for the keys of the months; until
+  // one of those is adopted, values are encrypted with the field key itself, as they all once were.
+  AuditPrivacy(Key pseudonym_key, Key field_key, Key wrapping_key);
   AuditPrivacy(const AuditPrivacy&) = delete;
   AuditPrivacy& operator=(const AuditPrivacy&) = delete;
   ~AuditPrivacy();
@@ -41,15 +43,19 @@ class AuditPrivacy {
 
   // Empty fields when the system has no randomness to give: better a record without the address
   // than with a predictable nonce.
-  SealedField seal(std::string_view value) const;
+  SealedField seal(std::string_view field, std::string_view value) const;
   // Nothing when the key does not fit or a bit was changed.
   std::optional<std::string> reveal(std::span<const std::uint8_t> ciphertext) const;
   // With its salt.
   std::optional<store::DisclosedField> open(std::span<const std::uint8_t> ciphertext) const;
 
+  AuditDataKeys& data_keys() { return data_keys_; }
+  const AuditDataKeys& data_keys() const { return data_keys_; }
+
  private:
   std::array<std::uint8_t, 32> pseudonym_key_{};
   std::array<std::uint8_t, 32> field_key_{};
+  AuditDataKeys data_keys_;
 };
 
 std::string network_of(const stun::IpAddress& address);       // "203.0.113.0/24", "2001:db8:1::/48"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/audit_admin.h"
 #include "server/audit_words.h"
 #include "store/checkpoint.h"
 
@@ -19,8 +20,8 @@ namespace type = audit_type;
 using store::AuditRecord;
 using store::Outcome;
 
-// Longer filter texts are cut in the record: nobody types them by mistake.
-constexpr std::size_t kMaxFilterText = 64;
+// HL7 v3 ActReason: access in an emergency, against the usual rules.
+constexpr std::string_view kBreakTheGlass = "BTG";
 
 AuditRecord record(std::string_view kind) {
   AuditRecord made;
@@ -35,10 +36,20 @@ store::Where where(const AuditPrivacy& privacy, std::string_view listener,
   if (!address) return made;
   made.ip_class = class_of(*address);
   made.ip_prefix = network_of(*address);
-  SealedField sealed = privacy.seal(address->unmapped().to_string());
+  SealedField sealed = privacy.seal("ip", address->unmapped().to_string());
   made.ip_commitment = std::move(sealed.commitment);
   made.ip_enc = std::move(sealed.ciphertext);
   return made;
+}
+
+// A commitment in the body, the value encrypted beside it.
+void seal_into(AuditRecord& made, const AuditPrivacy& privacy, const char* field,
+               std::string_view value) {
+  if (value.empty()) return;
+  SealedField sealed = privacy.seal(field, value);
+  if (sealed.ciphertext.empty()) return;
+  made.detail.set(field, sealed.commitment);
+  made.private_fields.push_back({field, std::move(sealed.ciphertext)});
 }
 
 // The hub's words for who did something, in those of the log.
@@ -61,8 +72,9 @@ struct HubMapping {
   void operator()(const signaling::RoomCreated& change) {
     commit.changes.emplace_back(store::RoomCreated{
         {change.room, change.appointment, change.created_wall, std::nullopt, change.expires_wall}});
-    add(type::kRoomCreated, change.room).object =
-        privacy.pseudonym("appointment", change.appointment);
+    AuditRecord& made = add(type::kRoomCreated, change.room);
+    made.object = privacy.pseudonym("appointment", change.appointment);
+    seal_into(made, privacy, "patient_ref", change.appointment);
   }
   void operator()(const signaling::RoomKept& change) {
     commit.changes.emplace_back(store::RoomKept{change.room, change.expires_wall});
@@ -99,7 +111,7 @@ struct HubMapping {
     store::ParticipantRow row;
     row.participant_id = change.participant;
     row.room_id = change.room;
-    row.display_name = change.name;  // state only: the record below does not have it
+    row.display_name = change.name;
     row.role = word(change.role);
     row.token_hash.assign(change.token_hash.begin(), change.token_hash.end());
     row.joined_at = change.joined_wall;
@@ -111,7 +123,9 @@ struct HubMapping {
       opened.object = link_id(*change.link);
       opened.detail.set("role", word(change.role));
     }
-    add(type::kRoomJoin, change.room, change.participant).actor.role = word(change.role);
+    AuditRecord& joined = add(type::kRoomJoin, change.room, change.participant);
+    joined.actor.role = word(change.role);
+    seal_into(joined, privacy, "display", change.name);
   }
   void operator()(const signaling::ParticipantAttached& change) {
     commit.changes.emplace_back(
@@ -146,6 +160,25 @@ struct HubMapping {
     add(type::kCredentialIssued, change.room, change.participant)
         .detail.set("expires_ms", change.expires_wall.count());
   }
+  void operator()(const signaling::MediaDeclared& change) {
+    using What = signaling::MediaDeclared::What;
+    const bool relay = change.what == What::relay;
+    AuditRecord& made = add(relay                            ? type::kMediaPath
+                            : change.what == What::recording ? type::kMediaRecording
+                                                             : type::kMediaScreen,
+                            change.room, change.participant);
+    made.detail.set("declared_by", "client");
+    if (relay) {
+      made.detail.set("path", change.on ? "relay" : "direct");
+    } else {
+      made.detail.set("on", change.on ? 1 : 0);
+    }
+  }
+  void operator()(const signaling::EmergencyOpened& change) {
+    AuditRecord& made = add(type::kEmergencyOpened, change.room, change.participant);
+    made.actor.role = word(signaling::Role::host);
+    made.detail.set("until_ms", change.until_wall.count());
+  }
 
  private:
   AuditRecord& add(std::string_view kind, const std::string& room) {
@@ -177,175 +210,6 @@ struct HubMapping {
     AuditRecord& made = add(type::kRoomLeave, room, participant);
     made.reason = word(reason);
     made.detail.set("attended_s", attended.count());
-  }
-};
-
-store::JsonObject filter_of(const store::AuditQuery& query) {
-  store::JsonObject filter;
-  if (query.from) filter.set("from_us", query.from->count());
-  if (query.to) filter.set("to_us", query.to->count());
-  filter.set_if("type", std::string_view(query.type_prefix).substr(0, kMaxFilterText));
-  filter.set_if("room", std::string_view(query.room).substr(0, kMaxFilterText));
-  if (query.outcome) filter.set("outcome", to_string(*query.outcome));
-  if (query.before_seq != 0) filter.set("before_seq", query.before_seq);
-  filter.set("limit", query.limit);
-  return filter;
-}
-
-// AdminAction → record, with the change where there is one. No catch-all here either.
-struct AdminMapping {
-  const AuditPrivacy& privacy;
-  const AuditSource& source;
-  store::Commit& commit;
-
-  void operator()(const LoginTried& action) {
-    const bool ok = action.result == LoginResult::ok;
-    AuditRecord& made = ok ? by(type::kLogin, action.staff) : add(type::kLogin);
-    if (ok) return;
-    made.outcome = Outcome::denied;
-    made.reason = action.result == LoginResult::locked ? "locked" : "wrong";
-    made.actor.kind = "client";
-    if (action.account_known) made.object = action.staff.account;
-  }
-  void operator()(const LoggedOut& action) {
-    by(type::kLogout, action.staff).reason =
-        action.reason == LogoutReason::requested ? "requested" : "replaced";
-    commit.keep = true;  // the session is gone already
-  }
-  void operator()(const UserCreated& action) {
-    AuditRecord& made = action.by ? by(type::kUserCreated, *action.by) : add(type::kUserCreated);
-    if (!action.by) {
-      made.actor.kind = "client";
-      made.actor.auth = "set-up code";
-    }
-    made.object = action.change.account.name;
-    made.detail.set("role", action.change.account.role);
-    commit.changes.emplace_back(action.change);
-  }
-  void operator()(const PasswordSet& action) {
-    by(type::kPasswordSet, action.by).object = action.change.name;
-    commit.changes.emplace_back(action.change);
-  }
-  void operator()(const AuditViewed& action) {
-    by(type::kAuditViewed, action.by)
-        .detail.set("filter", filter_of(action.query))
-        .set("rows", action.rows);
-  }
-  void operator()(const AuditExported& action) {
-    AuditRecord& made = action.by ? by(type::kAuditExported, *action.by)
-                                  : add_by_operator(type::kAuditExported, "");
-    made.detail = action.detail;
-  }
-  void operator()(const BackupTried& action) {
-    AuditRecord& made =
-        add_by_operator(action.ok ? type::kBackupVerified : type::kBackupFailed, "");
-    if (!action.ok) {
-      made.outcome = Outcome::failed;
-      return;
-    }
-    made.detail.set("size", action.records).set("root", action.root).set("bytes", action.bytes);
-    made.detail.set("sha256", action.digest).set("rto_ms", action.restore.count());
-  }
-  void operator()(const LogRestored& action) {
-    AuditRecord& made = add_by_operator(type::kLogRestored, "");
-    made.detail.set("lost_from", action.lost_from).set("root", action.root);
-    made.detail.set("backup_made", action.backup_made.count());
-  }
-  void operator()(const ServiceStarted& action) {
-    AuditRecord& made = add(type::kServiceStart);
-    made.actor.kind = "service";
-    if (action.after_crash) made.reason = "after-crash";
-    made.detail.set_if("assets", action.assets_digest).set("rooms", action.rooms);
-  }
-  void operator()(const ServiceStopped& action) {
-    AuditRecord& made = add(type::kServiceStop);
-    made.actor.kind = "service";
-    made.reason = action.reason;
-    commit.keep = true;
-  }
-  void operator()(const CertificateRenewed& action) {
-    AuditRecord& made = add(type::kCertificateRenewed);
-    made.actor.kind = "service";
-    made.detail.set("before", action.before);
-    made.detail.set("after", action.after);
-    made.detail.set("expires", action.expires.count());
-    commit.keep = true;  // it is served whatever the disk says
-  }
-  void operator()(const CheckpointCosigned& action) {
-    const store::WitnessedLogRow& log = action.change.log;
-    AuditRecord& made = add(type::kWitnessCosigned);
-    made.actor.kind = "client";
-    made.actor.auth = "signature";
-    made.object = log.origin;
-    made.detail.set("as", "witness").set("size", log.size).set("root", store::to_hex(log.root));
-    commit.changes.emplace_back(action.change);
-  }
-  void operator()(const CheckpointRefused& action) {
-    AuditRecord& made = add(type::kWitnessRefused);
-    made.outcome = Outcome::denied;
-    made.reason = "inconsistent";
-    made.actor.kind = "client";
-    made.actor.auth = "signature";
-    made.object = action.head.origin;
-    made.detail.set("as", "witness").set("size", action.head.size);
-    made.detail.set("root", store::to_hex(action.head.root)).set("known_size", action.known_size);
-  }
-  void operator()(const AnchorCosigned& action) {
-    AuditRecord& made = add(type::kWitnessCosigned);
-    made.actor.kind = "service";
-    made.object = action.witness;
-    made.detail.set("as", "log").set("size", action.head.size);
-    made.detail.set("root", store::to_hex(action.head.root));
-  }
-  void operator()(const AnchorRefused& action) {
-    AuditRecord& made = add(type::kWitnessRefused);
-    made.outcome = Outcome::failed;
-    made.reason = "inconsistent";
-    made.actor.kind = "service";
-    made.object = action.place;
-    made.detail.set("as", "log").set("what", action.what);
-    commit.keep = true;  // it has happened
-  }
-  void operator()(const ConfigChanged& action) {
-    AuditRecord& made = add(type::kConfigChanged);
-    made.actor.kind = "service";
-    for (const ChangedKey& key : action.keys) {
-      store::JsonObject digests;
-      digests.set("before", privacy.pseudonym(key.key, key.before));
-      digests.set("after", privacy.pseudonym(key.key, key.after));
-      made.detail.set(key.key, digests);
-    }
-  }
-
-  void operator()(const ApiTokenCreated& action) {
-    const store::ApiTokenRow& token = action.change.token;
-    AuditRecord& made = add_by_operator(type::kTokenCreated, token.token_id);
-    made.detail.set("scopes", token.scopes);
-    if (token.expires_at) made.detail.set("expires_ms", token.expires_at->count());
-    commit.changes.emplace_back(action.change);
-  }
-  void operator()(const ApiTokenRevoked& action) {
-    add_by_operator(type::kTokenRevoked, action.change.token_id);
-    commit.changes.emplace_back(action.change);
-  }
-
- private:
-  AuditRecord& add_by_operator(std::string_view kind, const std::string& object) {
-    AuditRecord& made = add(kind);
-    made.actor = {"operator", "", "", "local"};
-    made.object = object;
-    return made;
-  }
-  AuditRecord& add(std::string_view kind) {
-    AuditRecord& made = commit.records.emplace_back(record(kind));
-    made.request_id = source.request_id;
-    return made;
-  }
-  AuditRecord& by(std::string_view kind, const AuditStaff& staff) {
-    AuditRecord& made = add(kind);
-    made.actor = {"staff", staff.account, staff.role, "session"};
-    made.session = staff.session;
-    return made;
   }
 };
 
@@ -422,12 +286,14 @@ store::Commit AuditTrail::commit(const signaling::CommitNeeded& needed) const {
       where(privacy_, needed.caller.listener, stun::IpAddress::parse(needed.caller.address));
   HubMapping mapping{privacy_, needed.caller, source, commit};
   for (const signaling::Change& change : needed.changes) std::visit(mapping, change);
+  if (needed.emergency) {
+    for (AuditRecord& made : commit.records) made.purpose = kBreakTheGlass;
+  }
   return commit;
 }
 
 store::Commit AuditTrail::commit(const AdminAction& action, const AuditSource& source) const {
-  store::Commit commit;
-  std::visit(AdminMapping{privacy_, source, commit}, action);
+  store::Commit commit = map_admin_action(action, privacy_, source);
   for (AuditRecord& made : commit.records) {
     made.where = where(privacy_, source.listener, source.address);
     if (made.actor.kind == "staff" && source.address) {
@@ -479,6 +345,22 @@ std::optional<store::Commit> AuditTrail::counted(std::vector<AbuseCounters::Row>
   return commit;
 }
 
+std::optional<store::Commit> AuditTrail::data_key_due(std::chrono::milliseconds wall) const {
+  const std::string month = month_of(wall);
+  if (month <= privacy_.data_keys().newest()) return std::nullopt;
+  store::Commit commit;
+  commit.changes.emplace_back(store::DataKeyCreated{{month, privacy_.data_keys().make(month)}});
+  AuditRecord& made = commit.records.emplace_back(record(type::kKeyRotated));
+  made.actor.kind = "service";
+  made.object = "audit-data-key";
+  made.detail.set("month", month);
+  return commit;
+}
+
+bool AuditTrail::adopt(const store::DataKeyRow& key) {
+  return privacy_.data_keys().adopt(key.month, key.wrapped);
+}
+
 std::string AuditTrail::room_pseudonym(std::string_view room) const {
   return privacy_.pseudonym("room", room);
 }
@@ -493,11 +375,10 @@ std::optional<store::DisclosedField> AuditTrail::open_field(
 }
 
 // Whoever opens the database begins an epoch of the seal, the command line too, which makes tokens
-// while nothing runs; what matters is what came before.
+// and backups while nothing runs; what matters is what came before.
 bool ended_by_a_crash(std::span<const store::AuditRow> newest) {
   const auto last = std::find_if(newest.begin(), newest.end(), [](const store::AuditRow& row) {
-    return row.type != type::kEpochRotated && row.type != type::kTokenCreated &&
-           row.type != type::kTokenRevoked;
+    return row.type != type::kEpochRotated && !row.actor.starts_with("operator:");
   });
   return last != newest.end() && last->type != type::kServiceStop;
 }

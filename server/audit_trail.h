@@ -9,7 +9,9 @@
 //  - An IP address appears truncated (/24, /48); in full it is encrypted beside the record. Only
 //  for
 //    staff who are logged in it appears in full.
-//  - Display names, links, tokens and message contents do not appear at all.
+//  - A participant's display name and the appointment as the practice's own system calls it are
+//    commitments in the record, encrypted beside it.
+//  - Links, tokens and message contents do not appear at all.
 //
 // Control thread only (the abuse counters); the const functions may be called from any thread.
 
@@ -23,9 +25,12 @@
 #include <vector>
 
 #include "server/abuse_counters.h"
+#include "server/admin_sessions.h"
 #include "server/audit_privacy.h"
+#include "server/audit_retention.h"
 #include "server/audit_types.h"
-#include "server/config_reload.h"
+#include "server/build_identity.h"
+#include "server/disk_watch.h"
 #include "signaling/output.h"
 #include "store/audit_bundle.h"
 #include "store/cosignature.h"
@@ -64,10 +69,28 @@ struct LoggedOut {
   AuditStaff staff;
   LogoutReason reason = LogoutReason::requested;
 };
+// A session that ended by itself.
+struct SessionTimedOut {
+  AuditStaff staff;
+  TimeoutReason reason = TimeoutReason::idle;
+};
 // With its change: the account and its record are one transaction.
 struct UserCreated {
-  std::optional<AuditStaff> by;  // nobody: the one-time set-up code
+  std::optional<AuditStaff> by;  // nobody: the set-up code, or an invitation
   store::AccountCreated change;
+};
+// A name that somebody may make an account of, with a code that is shown once.
+struct UserInvited {
+  std::optional<AuditStaff> by;  // nobody: whoever may reach the server's own socket
+  store::AccountInvited change;
+};
+struct UserDisabled {
+  std::optional<AuditStaff> by;
+  store::AccountDisabled change;
+};
+struct RetentionChange {
+  std::optional<AuditStaff> by;
+  RetentionAction what;
 };
 struct PasswordSet {
   AuditStaff by;
@@ -99,18 +122,60 @@ struct LogRestored {
   std::chrono::seconds backup_made{};  // Unix time
   std::string root;                    // of the records before lost_from, hexadecimal
 };
+// The log was checked beside the running server (`bedside audit verify`).
+struct AuditVerified {
+  std::uint64_t records = 0;        // from the first to this one
+  std::string root;                 // hexadecimal; empty when it was not whole
+  bool ok = false;                  // false: from here on it is about the first bad record
+  std::uint64_t first_bad_seq = 0;  // where that was noticed; 0: not about one record
+  std::uint64_t intact = 0;         // up to this record it was as it was sealed
+};
+// A value of the configuration is told by a keyed digest only: whoever knows it can recognise it,
+// nobody else learns it.
+struct ConfigDigest {
+  std::string key;  // "turn.denied_peers"
+  std::string digest;
+};
+struct ConfigChange {
+  std::string key;
+  std::string before;  // empty: not known
+  std::string after;
+};
 struct ServiceStarted {
-  std::string assets_digest;  // of the pages it serves
-  std::size_t rooms = 0;      // restored
-  bool after_crash = false;   // the log's last record is not the one of an orderly stop
+  BuildIdentity build;
+  std::size_t rooms = 0;             // restored
+  bool after_crash = false;          // the log's last record is not the one of an orderly stop
+  bool clock_unsynced = false;       // nothing keeps this machine's clock right
+  std::vector<ConfigDigest> config;  // of every key
+};
+// This start is of another executable, or of other pages, than the one before.
+struct ServiceUpgraded {
+  BuildIdentity before;
+  BuildIdentity after;
 };
 struct ServiceStopped {
   std::string reason;  // "signal", "error"
 };
-// SIGHUP: the configuration was read again, and this is what it changes. Values are told by keyed
-// digests only: whoever knows a value can recognise it, nobody else learns it.
+// The disk of the database has less space than is good (disk_watch.h).
+struct StorageLow {
+  DiskState state = DiskState::low;
+  DiskSpace space;
+};
+// It has none: whatever grants something is refused from now on. The store tells of its end.
+struct StorageFull {
+  std::uint64_t ballast_mb = 0;  // given up for it; 0: none
+};
+// The wall clock was set (clock_watch.h).
+struct ClockStepped {
+  std::chrono::milliseconds by{};  // positive: forward
+};
+// It is kept right no more, or again.
+struct ClockSynchronization {
+  bool synchronized = false;
+};
+// SIGHUP, or a start with another configuration than before (config_record.h).
 struct ConfigChanged {
-  std::vector<ChangedKey> keys;
+  std::vector<ConfigChange> keys;
 };
 // Digests of certificates are public: whoever connects can compute them.
 struct CertificateRenewed {
@@ -148,14 +213,29 @@ using AdminAction =
     std::variant<LoginTried, LoggedOut, UserCreated, PasswordSet, AuditViewed, ServiceStarted,
                  ServiceStopped, ConfigChanged, ApiTokenCreated, ApiTokenRevoked,
                  CertificateRenewed, CheckpointCosigned, CheckpointRefused, AnchorCosigned,
-                 AnchorRefused, AuditExported, BackupTried, LogRestored>;
+                 AnchorRefused, AuditExported, BackupTried, LogRestored, StorageLow, StorageFull,
+                 UserInvited, UserDisabled, RetentionChange, SessionTimedOut, AuditVerified,
+                 ServiceUpgraded, ClockStepped, ClockSynchronization>;
 
 class AuditTrail {
  public:
   using Key = AuditPrivacy::Key;
   using Time = AbuseCounters::Time;
 
-  AuditTrail(Key pseudonym_key, Key field_key) : privacy_(pseudonym_key, field_key) {}
+  // AuditPrivacy says what the keys are for. Without a wrapping key the field key is one, too.
+  AuditTrail(Key pseudonym_key, Key field_key) : AuditTrail(pseudonym_key, field_key, field_key) {}
+  AuditTrail(Key pseudonym_key, Key field_key, Key wrapping_key)
+      : privacy_(pseudonym_key, field_key, wrapping_key) {}
+
+  std::string config_digest(std::string_view key, std::string_view value) const {
+    return privacy_.pseudonym(key, value);
+  }
+
+  // A key for this month's personal values when there is none yet, with its record. The caller
+  // commits it, and adopts it only then. A clock that was set back makes no new one.
+  std::optional<store::Commit> data_key_due(std::chrono::milliseconds wall) const;
+  // Any thread. False: it was wrapped with another key.
+  bool adopt(const store::DataKeyRow& key);
 
   // Changes of rooms and their records, one transaction.
   store::Commit commit(const signaling::CommitNeeded& needed) const;

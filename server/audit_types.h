@@ -10,11 +10,16 @@ namespace bedside::server::audit_type {
 
 inline constexpr std::string_view kServiceStart = "service.start";
 inline constexpr std::string_view kServiceStop = "service.stop";
+inline constexpr std::string_view kServiceUpgrade = "service.upgrade";
+inline constexpr std::string_view kTimeStep = "time.step";
+inline constexpr std::string_view kTimeUnsynced = "time.unsynced";
 inline constexpr std::string_view kConfigChanged = "config.changed";
 inline constexpr std::string_view kCertificateRenewed = "cert.renewed";
+inline constexpr std::string_view kKeyRotated = "key.rotated";
 inline constexpr std::string_view kRoomCreated = "room.created";
 inline constexpr std::string_view kRoomEnded = "room.ended";
 inline constexpr std::string_view kRoomExpired = "room.expired";
+inline constexpr std::string_view kEmergencyOpened = "room.emergency_opened";
 inline constexpr std::string_view kRoomLocked = "room.locked";
 inline constexpr std::string_view kLinkIssued = "link.issued";
 inline constexpr std::string_view kLinkOpened = "link.opened";
@@ -27,22 +32,36 @@ inline constexpr std::string_view kRoomJoin = "room.join";
 inline constexpr std::string_view kRoomAttach = "room.attach";
 inline constexpr std::string_view kRoomLeave = "room.leave";
 inline constexpr std::string_view kCredentialIssued = "cred.issued";
+inline constexpr std::string_view kMediaPath = "media.path";
+inline constexpr std::string_view kMediaScreen = "media.screen_share";
+inline constexpr std::string_view kMediaRecording = "media.recording_claimed";
 inline constexpr std::string_view kAllocationOpen = "alloc.open";
 inline constexpr std::string_view kAllocationClose = "alloc.close";
 inline constexpr std::string_view kPeerDenied = "turn.peer_denied";
 inline constexpr std::string_view kLogin = "auth.login";
 inline constexpr std::string_view kLogout = "auth.logout";
+inline constexpr std::string_view kSessionTimeout = "auth.timeout";
 inline constexpr std::string_view kPasswordSet = "auth.password_set";
 inline constexpr std::string_view kUserCreated = "user.created";
+inline constexpr std::string_view kUserInvited = "user.invited";
+inline constexpr std::string_view kUserDisabled = "user.disabled";
 inline constexpr std::string_view kTokenCreated = "token.created";
 inline constexpr std::string_view kTokenRevoked = "token.revoked";
+inline constexpr std::string_view kHoldSet = "audit.hold_set";
+inline constexpr std::string_view kHoldCleared = "audit.hold_cleared";
+inline constexpr std::string_view kPurgeProposed = "audit.purge_proposed";
+inline constexpr std::string_view kPurgeWithdrawn = "audit.purge_withdrawn";
+inline constexpr std::string_view kPurged = "audit.purged";
 inline constexpr std::string_view kAuditViewed = "audit.viewed";
 inline constexpr std::string_view kWitnessCosigned = "witness.cosigned";
 inline constexpr std::string_view kWitnessRefused = "witness.refused";
 inline constexpr std::string_view kAuditExported = "audit.exported";
+inline constexpr std::string_view kAuditVerified = "audit.verified";
 inline constexpr std::string_view kBackupVerified = "backup.verified";
 inline constexpr std::string_view kBackupFailed = "backup.failed";
 inline constexpr std::string_view kLogRestored = "log.restored";
+inline constexpr std::string_view kStorageLow = "storage.low";
+inline constexpr std::string_view kStorageFull = "storage.full";
 inline constexpr std::string_view kStorageRecovered = "storage.recovered";  // written by store/
 inline constexpr std::string_view kEpochRotated = "epoch.rotated";          // written by store/
 
@@ -73,6 +92,12 @@ inline constexpr std::array kAll = {kServiceStart,       kServiceStop,     kConf
                                     kTokenCreated,       kTokenRevoked,    kTokenDenied,
                                     kCertificateRenewed, kWitnessCosigned, kWitnessRefused,
                                     kAuditExported,      kBackupVerified,  kBackupFailed,
-                                    kLogRestored};
+                                    kLogRestored,        kEmergencyOpened, kStorageLow,
+                                    kStorageFull,        kKeyRotated,      kUserInvited,
+                                    kUserDisabled,       kHoldSet,         kHoldCleared,
+                                    kPurgeProposed,      kPurgeWithdrawn,  kPurged,
+                                    kMediaPath,          kMediaScreen,     kMediaRecording,
+                                    kServiceUpgrade,     kTimeStep,        kTimeUnsynced,
+                                    kSessionTimeout,     kAuditVerified};
 
 }  // namespace bedside::server::audit_type

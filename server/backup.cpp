@@ -1,7 +1,5 @@
 #include "server/backup.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <fstream>
 #include <utility>
@@ -10,6 +8,7 @@
 #include "server/audit_instant.h"
 #include "server/backup_content.h"
 #include "server/backup_key.h"
+#include "server/draft.h"
 #include "server/private_file.h"
 #include "server/version.h"
 #include "store/checkpoint.h"
@@ -30,64 +29,6 @@ constexpr std::string_view kBackupSuffix = ".backup";
 constexpr const char* kUnproven = ".unproven";
 
 using Failure = tl::unexpected<std::string>;
-
-// A folder that is gone again when this is.
-class Scratch {
- public:
-  static tl::expected<Scratch, std::string> make(fs::path folder) {
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);  // left behind by one that was killed
-    if (auto made = make_private_folder(folder); !made) {
-      return Failure(sentence(made.error()));
-    }
-    return Scratch(std::move(folder));
-  }
-  Scratch(Scratch&& other) noexcept : folder_(std::exchange(other.folder_, {})) {}
-  Scratch& operator=(Scratch&&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    if (!folder_.empty()) fs::remove_all(folder_, ignored);
-  }
-  const fs::path& path() const { return folder_; }
-
- private:
-  explicit Scratch(fs::path folder) : folder_(std::move(folder)) {}
-  fs::path folder_;
-};
-
-// A new file that is removed unless it is kept.
-class Draft {
- public:
-  explicit Draft(fs::path file) : file_(std::move(file)) {}
-  Draft(const Draft&) = delete;
-  Draft& operator=(const Draft&) = delete;
-  ~Draft() {
-    std::error_code ignored;
-    if (!file_.empty()) fs::remove(file_, ignored);
-  }
-  const fs::path& path() const { return file_; }
-  tl::expected<void, std::string> keep_as(const fs::path& name) {
-    std::error_code error;
-    fs::rename(file_, name, error);
-    if (error) return Failure(name.string() + ": " + error.message());
-    file_.clear();
-    sync_folder(name.parent_path());
-    return {};
-  }
-
- private:
-  fs::path file_;
-};
-
-tl::expected<void, std::string> check_room(const fs::path& folder, std::uint64_t needed) {
-  struct statvfs facts {};
-  if (::statvfs(folder.c_str(), &facts) != 0) return {};
-  const std::uint64_t free = std::uint64_t{facts.f_bavail} * facts.f_frsize;
-  if (free >= needed) return {};
-  return Failure(folder.string() + " has " + std::to_string(free / 1'000'000) + " MB free, and " +
-                 std::to_string(needed / 1'000'000 + 1) +
-                 " MB are needed\n    → free space, or set backup.folder to a larger disk");
-}
 
 tl::expected<BackupManifest, std::string> copy_live(const Config& config, const fs::path& copy) {
   auto keys = read_backup_keys(config.keys_dir());
@@ -150,21 +91,10 @@ tl::expected<void, std::string> prove(const fs::path& file, const ContentKey& ke
                    std::to_string(report->first_bad_seq) + ": " + report->problem +
                    "\n    → run `bedside audit verify` on the live database too");
   }
-  const bool same = report->records == expected.records &&
-                    store::to_hex(report->root) == expected.root && manifest->keys == expected.keys;
+  // The root is that of all records, those included that were purged.
+  const bool same = store::to_hex(report->root) == expected.root && manifest->keys == expected.keys;
   if (!same) return Failure("what was restored is not what was backed up");
   return {};
-}
-
-tl::expected<std::string, std::string> digest_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  store::Sha256 digest;
-  std::string piece(kBoxPiece, '\0');
-  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())) || in.gcount() > 0) {
-    digest.add(std::string_view(piece).substr(0, static_cast<std::size_t>(in.gcount())));
-  }
-  if (!in.eof()) return Failure(file.string() + " cannot be read");
-  return store::to_hex(digest.finish());
 }
 
 // Names carry their time, so their order is that of their making.
@@ -200,11 +130,14 @@ tl::expected<BackupMade, std::string> make_backup(const Config& config, const Ba
   const auto lock = store::FileLock::take((config.data_dir / "backup").string());
   if (!lock) return Failure("another backup is being made");
   std::error_code error;
-  const std::uint64_t live = fs::file_size(config.database(), error);
+  std::uint64_t live = fs::file_size(config.database(), error);
   if (error) return Failure("there is no database " + config.database().string());
-  if (auto room = check_room(config.data_dir, 2 * live); !room) return Failure(room.error());
+  // What is not yet in the database file itself.
+  const std::uint64_t recent = fs::file_size(config.database().string() + "-wal", error);
+  if (!error) live += recent;
+  if (auto room = check_room(config.scratch(), 2 * live); !room) return Failure(room.error());
   if (auto room = check_room(wish.folder, live); !room) return Failure(room.error());
-  auto scratch = Scratch::make(config.data_dir / "backup-scratch");
+  auto scratch = ScratchSpace::make(config.scratch() / "backup-scratch");
   if (!scratch) return Failure(scratch.error());
 
   step("Copying the database");
@@ -231,7 +164,7 @@ tl::expected<BackupMade, std::string> make_backup(const Config& config, const Ba
   BackupMade made;
   made.restore = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - began);
-  auto digest = digest_of(draft.path());
+  auto digest = digest_of_file(draft.path());
   if (!digest) return Failure(digest.error());
   if (auto kept = draft.keep_as(name); !kept) return Failure(kept.error());
   made.file = name;

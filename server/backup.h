@@ -28,9 +28,9 @@ struct BackupMade {
 // Told what is going on now; it may take minutes.
 using BackupStep = std::function<void(const char* what)>;
 
-// Into config.backup.folder. Plain copies lie in data_dir/backup-scratch/ meanwhile, which needs
-// twice the room of the database, and are removed however this ends (after a kill: by the next
-// one). Older backups than the newest `keep` are removed only after this one was restored. An
+// Into config.backup.folder. Plain copies lie in config.scratch()/backup-scratch/ meanwhile, which
+// needs twice the room of the database, and are removed however this ends (after a kill: by the
+// next one). Older backups than the newest `keep` are removed only after this one was restored. An
 // error is a sentence; then no file of this backup remains.
 tl::expected<BackupMade, std::string> make_backup(const Config& config, const BackupStep& step);
 

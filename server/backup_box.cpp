@@ -1,42 +1,34 @@
 #include "server/backup_box.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
 #include <array>
-#include <memory>
+#include <span>
 #include <utility>
 
+#include "server/aes_gcm.h"
 #include "store/signed_note.h"
 
 namespace bedside::server {
 namespace {
 
 constexpr std::string_view kMagic = "bedside backup 1";
-constexpr std::size_t kBoxTag = 16;
 constexpr std::size_t kMaxBoxLine = 2048;  // a wrapped key of 8192 bits has 1368 digits
 
-using Nonce = std::array<std::uint8_t, 12>;
-
-struct FreeBoxCipher {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using BoxCipher = std::unique_ptr<EVP_CIPHER_CTX, FreeBoxCipher>;
-
-Nonce nonce_of(std::uint64_t piece, bool last) {
-  Nonce nonce{};
+GcmNonce nonce_of(std::uint64_t piece, bool last) {
+  GcmNonce nonce{};
   for (std::size_t i = 0; i < 8; ++i) nonce[10 - i] = static_cast<std::uint8_t>(piece >> (8 * i));
   nonce[11] = last ? 1 : 0;
   return nonce;
 }
 
-const unsigned char* octets(std::string_view text) {
-  return static_cast<const unsigned char*>(static_cast<const void*>(text.data()));
+std::span<const std::uint8_t> octets(std::string_view text) {
+  return {static_cast<const std::uint8_t*>(static_cast<const void*>(text.data())), text.size()};
 }
-unsigned char* octets(std::string& text) {
-  return static_cast<unsigned char*>(static_cast<void*>(text.data()));
+std::span<std::uint8_t> octets_in(std::string& text) {
+  return {static_cast<std::uint8_t*>(static_cast<void*>(text.data())), text.size()};
 }
 
 }  // namespace
@@ -57,21 +49,10 @@ tl::expected<BoxWriter, std::string> BoxWriter::begin(const BackupKey& to, store
 BoxWriter::~BoxWriter() { OPENSSL_cleanse(key_.data(), key_.size()); }
 
 bool BoxWriter::seal(std::string_view piece, bool last) {
-  const Nonce nonce = nonce_of(pieces_++, last);
-  std::string sealed(piece.size() + kBoxTag, '\0');
-  const BoxCipher context(EVP_CIPHER_CTX_new());
-  int size = 0;
-  const bool done =
-      context &&
-      EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key_.data(), nonce.data()) &&
-      EVP_EncryptUpdate(context.get(), nullptr, &size, octets(std::string_view(header_)),
-                        static_cast<int>(header_.size())) &&
-      EVP_EncryptUpdate(context.get(), octets(sealed), &size, octets(piece),
-                        static_cast<int>(piece.size())) &&
-      EVP_EncryptFinal_ex(context.get(), nullptr, &size) &&
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_GET_TAG, kBoxTag,
-                          octets(sealed) + piece.size());
-  return done && sink_->append(sealed);
+  std::string sealed(piece.size() + kGcmTag, '\0');
+  return gcm_seal(key_, nonce_of(pieces_++, last), octets(header_), octets(piece),
+                  octets_in(sealed)) &&
+         sink_->append(sealed);
 }
 
 bool BoxWriter::add(std::string_view bytes) {
@@ -124,29 +105,19 @@ tl::expected<void, std::string> BoxReader::unlock(const BackupKey& with) {
 
 tl::expected<std::string, std::string> BoxReader::next() {
   if (ended_) return std::string();
-  std::string sealed(kBoxPiece + kBoxTag, '\0');
+  std::string sealed(kBoxPiece + kGcmTag, '\0');
   file_.read(sealed.data(), static_cast<std::streamsize>(sealed.size()));
   sealed.resize(static_cast<std::size_t>(file_.gcount()));
-  const bool last = sealed.size() < kBoxPiece + kBoxTag;
+  const bool last = sealed.size() < kBoxPiece + kGcmTag;
   const auto damaged = [] {
     return tl::unexpected(std::string("this backup is damaged, was changed or is cut off"));
   };
-  if (sealed.size() < kBoxTag) return damaged();
-  std::string plain(sealed.size() - kBoxTag, '\0');
-  const Nonce nonce = nonce_of(pieces_++, last);
-  const BoxCipher context(EVP_CIPHER_CTX_new());
-  int size = 0;
-  const bool done =
-      context &&
-      EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key_.data(), nonce.data()) &&
-      EVP_DecryptUpdate(context.get(), nullptr, &size, octets(std::string_view(header_)),
-                        static_cast<int>(header_.size())) &&
-      EVP_DecryptUpdate(context.get(), octets(plain), &size, octets(sealed),
-                        static_cast<int>(plain.size())) &&
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, kBoxTag,
-                          octets(sealed) + plain.size()) &&
-      EVP_DecryptFinal_ex(context.get(), nullptr, &size) > 0;
-  if (!done) return damaged();
+  if (sealed.size() < kGcmTag) return damaged();
+  std::string plain(sealed.size() - kGcmTag, '\0');
+  if (!gcm_open(key_, nonce_of(pieces_++, last), octets(header_), octets(sealed),
+                octets_in(plain))) {
+    return damaged();
+  }
   ended_ = last;
   return plain;
 }

@@ -4,12 +4,15 @@
 #include <cstdio>
 #include <ctime>
 #include <string>
+#include <vector>
 
 #include "server/audit_trail.h"
 #include "server/backup.h"
+#include "server/backup_box.h"
 #include "server/backup_key.h"
 #include "server/local_client.h"
 #include "store/checkpoint.h"
+#include "store/file_sink.h"
 
 namespace bedside::server {
 namespace {
@@ -41,6 +44,15 @@ void print_loss(const store::Gap& gap) {
                 " on, if there were any: nothing that was kept elsewhere tells\n",
                 gap.from);
   }
+}
+
+void print_closed(const std::vector<std::string>& months) {
+  std::printf("Closed     the personal values of");
+  for (const std::string& month : months) std::printf(" %s", month.c_str());
+  std::printf(
+      ": the key they were wrapped with is not in reach of this command\n"
+      "           → give the server the systemd credential audit-key or the audit.key_file of that "
+      "time: it\n             does not start without\n");
 }
 
 }  // namespace
@@ -80,6 +92,26 @@ int backup_key(const BackupKeyWish& wish) {
   return 0;
 }
 
+int open_archive(const OpenArchiveWish& wish) {
+  const auto key = BackupKey::load_private(wish.private_key);
+  if (!key) return fail(key.error());
+  auto box = BoxReader::open(wish.archive);
+  if (!box) return fail(box.error());
+  if (auto opened = box->unlock(*key); !opened) return fail(opened.error());
+  auto out = store::FileSink::create(wish.out);
+  if (!out) return fail(out.error());
+  while (true) {
+    const auto piece = box->next();
+    if (!piece) return fail(piece.error());
+    if (piece->empty()) break;
+    if (!(*out)->append(*piece)) return fail(wish.out + " cannot be written");
+  }
+  if (auto done = (*out)->finish(); !done) return fail(done.error());
+  std::printf("%s\nCheck it: bedside audit verify --bundle %s\n", wish.out.c_str(),
+              wish.out.c_str());
+  return 0;
+}
+
 int restore(const Config& config, const RestoreWish& wish) {
   const auto done = restore_backup(config, wish, say_step);
   if (!done) return fail(done.error());
@@ -88,6 +120,7 @@ int restore(const Config& config, const RestoreWish& wish) {
   print_loss(done->gap.gap);
   std::printf("First key  %s\nNew log    %s\nNew key    %s\n", store::to_hex(done->genesis).c_str(),
               done->gap.origin.c_str(), store::to_hex(done->gap.key).c_str());
+  if (!done->closed_months.empty()) print_closed(done->closed_months);
   if (!done->replaced.empty())
     std::printf("Moved      the old data to %s\n", done->replaced.c_str());
   if (!done->anchor.empty())

@@ -4,6 +4,7 @@
 // the result to standard output; each returns the exit code.
 
 #include <filesystem>
+#include <string>
 
 #include "server/config.h"
 #include "server/restore.h"
@@ -19,6 +20,14 @@ struct BackupKeyWish {
   bool passphrase = false;
 };
 int backup_key(const BackupKeyWish& wish);
+
+// An archive that was made before a purge (purge_archive.h), as the tar that it was.
+struct OpenArchiveWish {
+  std::string archive;
+  std::string private_key;
+  std::string out;
+};
+int open_archive(const OpenArchiveWish& wish);
 
 int restore(const Config& config, const RestoreWish& wish);
 

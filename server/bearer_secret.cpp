@@ -33,7 +33,11 @@ std::string base64url(std::span<const std::uint8_t> bytes) {
 
 std::string new_secret() { return random_text<32>(); }
 
-std::string new_name() { return random_text<16>(); }
+std::string new_name() {
+  std::string name = random_text<16>();
+  while (name.front() == '-') name = random_text<16>();
+  return name;
+}
 
 SecretHash hash_of(std::string_view secret) {
   SecretHash digest{};

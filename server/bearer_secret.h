@@ -20,7 +20,8 @@ using SecretHash = std::array<std::uint8_t, 32>;
 std::string base64url(std::span<const std::uint8_t> bytes);
 
 std::string new_secret();  // 256 bits
-std::string new_name();    // 128 bits
+// 128 bits; does not begin with '-', which a command line would take for an option.
+std::string new_name();
 
 SecretHash hash_of(std::string_view secret);
 

@@ -298,7 +298,11 @@ void read_signaling(Section signaling, SignalingConfig& out) {
 }
 
 void read_audit(Section audit, const std::filesystem::path& folder, AuditConfig& out) {
+  audit.read("key_file", out.key_file, folder);
+  audit.read("keep_years", out.keep_years, 0, 100);
+  audit.read("ballast_mb", out.ballast_mb, 0, 4096);
   audit.read("anchor_file", out.anchor_file, folder);
+  audit.read("emergency_journal", out.emergency_journal, folder);
   audit.read_as<std::string>(
       "anchor_webhook", out.anchor_webhook,
       [](std::string_view text) {
@@ -328,6 +332,7 @@ void read_backup(Section backup, const std::filesystem::path& folder, BackupConf
   backup.read("folder", out.folder, folder);
   backup.read("public_key", out.public_key, folder);
   backup.read("keep", out.keep, 1, 10'000);
+  backup.read("scratch_folder", out.scratch_folder, folder);
   backup.refuse_unknown();
 }
 

@@ -100,9 +100,13 @@ struct WitnessOfUs {
 };
 
 struct AuditConfig {
-  std::filesystem::path anchor_file;  // on another disk; empty: none
-  std::string anchor_webhook;         // an https URL; empty: none
+  std::filesystem::path key_file;           // 32 bytes; empty: a key in data_dir
+  std::filesystem::path anchor_file;        // on another disk; empty: none
+  std::filesystem::path emergency_journal;  // on another disk; empty: no emergencies
+  std::string anchor_webhook;               // an https URL; empty: none
   std::vector<WitnessOfUs> witnesses;
+  unsigned ballast_mb = 64;  // of data_dir's disk, given up when it is full; 0: none
+  unsigned keep_years = 10;  // what is younger is never purged; store::kMinKeepYears at least
 };
 
 // Encrypted copies of the database (backup.h).
@@ -110,6 +114,8 @@ struct BackupConfig {
   std::filesystem::path folder;      // empty: none are made
   std::filesystem::path public_key;  // PEM; its private half is kept elsewhere
   unsigned keep = 30;                // newest ones; older ones are removed
+  std::filesystem::path
+      scratch_folder;  // plain copies while one is made or proven; empty: data_dir
 };
 
 // This server as the witness of other practices' logs.
@@ -137,6 +143,11 @@ struct Config {
   OperatorConfig operator_listener;
   bool demo = false;  // the configuration is demo_config(), not a file
 
+  // Where backups and archives of purges are made and proven. Plain copies: nobody else may read
+  // it.
+  std::filesystem::path scratch() const {
+    return backup.scratch_folder.empty() ? data_dir : backup.scratch_folder;
+  }
   std::filesystem::path database() const { return data_dir / "bedside.db"; }
   std::filesystem::path keys_dir() const { return data_dir / "keys"; }
 };

@@ -7,11 +7,14 @@
 #include <utility>
 
 #include "server/backup_key.h"
+#include "server/ballast.h"
 #include "server/config_text.h"
+#include "server/emergency_journal.h"
 #include "server/links.h"
 #include "server/net/tls.h"
 #include "server/private_file.h"
 #include "server/relay_addresses.h"
+#include "store/purge.h"
 
 namespace bedside::server {
 namespace {
@@ -66,6 +69,24 @@ void check_https(const Config& config, Findings& findings) {
   }
 }
 
+void check_journal(const Config& config, Findings& findings) {
+  const std::filesystem::path& file = config.audit.emergency_journal;
+  std::error_code ignored;
+  if (file.empty()) return;
+  // A warning only: a visit without a journal is better than no visit.
+  if (!std::filesystem::is_directory(file.parent_path(), ignored)) {
+    findings.warning(
+        "audit.emergency_journal",
+        "the folder of audit.emergency_journal is not there: " + file.parent_path().string(),
+        "make it, or mount the disk it is on; without it nobody can declare an emergency");
+  } else if (!on_another_disk(file, config.data_dir)) {
+    findings.warning("audit.emergency_journal",
+                     "audit.emergency_journal is on the disk of data_dir: when that one is full, "
+                     "the journal takes nothing either",
+                     "write a path on another disk");
+  }
+}
+
 void check_anchors(const Config& config, Findings& findings) {
   const std::filesystem::path& file = config.audit.anchor_file;
   std::error_code ignored;
@@ -90,6 +111,31 @@ void check_anchors(const Config& config, Findings& findings) {
   }
 }
 
+void check_retention(const AuditConfig& audit, Findings& findings) {
+  if (audit.keep_years >= unsigned{store::kMinKeepYears}) return;
+  findings.error("audit.keep_years",
+                 "audit.keep_years is " + std::to_string(audit.keep_years) +
+                     "; HIPAA asks for six years (45 CFR 164.316(b)(2))",
+                 "write 6 or more; the default is 10");
+}
+
+void check_ballast(const Config& config, Findings& findings) {
+  const std::string without =
+      "on a full disk the server cannot record that it is full, purge, or start again";
+  const unsigned ballast_mb = config.audit.ballast_mb;
+  if (ballast_mb == 0) {
+    return findings.warning("audit.ballast_mb", "audit.ballast_mb is 0: " + without,
+                            "leave it out (64) unless the disk is tiny");
+  }
+  const auto space = measure_disk(config.data_dir);
+  if (!space || Ballast(config.data_dir, std::uint64_t{ballast_mb} << 20U).fits(*space)) return;
+  findings.warning("audit.ballast_mb",
+                   "the disk of data_dir, of " + std::to_string(space->size >> 20U) +
+                       " MB, has no place for audit.ballast_mb = " + std::to_string(ballast_mb) +
+                       ": " + without,
+                   "write a smaller number, or take a larger disk");
+}
+
 void check_backup(const BackupConfig& backup, const Config& config, Findings& findings) {
   if (backup.folder.empty() && backup.public_key.empty()) return;
   if (backup.folder.empty() || backup.public_key.empty()) {
@@ -103,6 +149,11 @@ void check_backup(const BackupConfig& backup, const Config& config, Findings& fi
   } else if (backup.folder == config.data_dir) {
     findings.warning("backup.folder", "backups lie in data_dir: what destroys it destroys them too",
                      "write a folder on another disk or machine");
+  }
+  if (!std::filesystem::is_directory(config.scratch(), ignored) && !backup.scratch_folder.empty()) {
+    findings.error("backup.scratch_folder",
+                   "the scratch folder of backups is not there: " + backup.scratch_folder.string(),
+                   "make it, or mount the disk it is on");
   }
   if (const auto key = BackupKey::load_public(backup.public_key); !key) {
     findings.error("backup.public_key", key.error(), "write the path of the public half, in PEM");
@@ -331,6 +382,9 @@ void check_config(Config& config, Findings& findings) {
   check_credentials(config.turn, findings);
   check_operator(config, findings);
   check_anchors(config, findings);
+  check_journal(config, findings);
+  check_retention(config.audit, findings);
+  if (!config.demo) check_ballast(config, findings);
   check_backup(config.backup, config, findings);
 }
 

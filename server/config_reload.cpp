@@ -83,7 +83,11 @@ std::vector<Entry> entries(const Config& config) {
        joined(config.signaling.allowed_origins, [](const std::string& origin) { return origin; }),
        false},
       {"admin.allow_from", blocks(config.admin.allow_from), false},
+      {"audit.key_file", config.audit.key_file.string(), false},
+      {"audit.keep_years", std::to_string(config.audit.keep_years), false},
+      {"audit.ballast_mb", std::to_string(config.audit.ballast_mb), false},
       {"audit.anchor_file", config.audit.anchor_file.string(), false},
+      {"audit.emergency_journal", config.audit.emergency_journal.string(), false},
       {"audit.anchor_webhook", config.audit.anchor_webhook, false},
       {"audit.witness",
        joined(config.audit.witnesses,
@@ -92,6 +96,7 @@ std::vector<Entry> entries(const Config& config) {
       // `bedside backup make` reads them itself, each time.
       {"backup.folder", config.backup.folder.string(), true},
       {"backup.public_key", config.backup.public_key.string(), true},
+      {"backup.scratch_folder", config.backup.scratch_folder.string(), false},
       {"backup.keep", std::to_string(config.backup.keep), true},
       {"witness.logs",
        joined(config.witness.logs, [](const store::VerifierKey& key) { return key.text(); }),
@@ -132,6 +137,14 @@ std::vector<std::string> RetiredSecrets::secrets() const {
     result.push_back(entry->secret);
   }
   return result;
+}
+
+std::vector<ConfigValue> config_values(const Config& config) {
+  std::vector<ConfigValue> values;
+  for (Entry& entry : entries(config)) {
+    values.push_back({std::string(entry.key), std::move(entry.value)});
+  }
+  return values;
 }
 
 std::vector<ChangedKey> changed_keys(const Config& before, const Config& after) {

@@ -21,6 +21,13 @@ struct ChangedKey {
   bool needs_restart = false;
 };
 
+struct ConfigValue {
+  std::string key;
+  std::string value;
+};
+// Of every key, in a fixed order. For digests and comparison, like those above.
+std::vector<ConfigValue> config_values(const Config& config);
+
 // In a fixed order. `before` is the file as it was read last, `after` as it is now.
 std::vector<ChangedKey> changed_keys(const Config& before, const Config& after);
 

@@ -339,6 +339,7 @@ void Control::create_token(const ApiTokenWish& wish, TokenMade done) {
 void Control::record(const AdminAction& action, Recorded done) {
   impl_->record(action, std::move(done));
 }
+const AuditTrail& Control::trail() const { return impl_->trail(); }
 void Control::revoke_token(const std::string& token_id, Ended done) {
   impl_->revoke_token(token_id, std::move(done));
 }

@@ -73,6 +73,8 @@ struct ControlSeams {
   // Told when the store stops or starts being writable: an allocation that cannot be recorded is
   // not granted (508), existing ones go on.
   std::function<void(bool accept)> accept_allocations;
+  // False while the disk has no space for new rooms (disk_watch.h). Empty: always true.
+  std::function<bool()> has_space = {};
 };
 
 // Any moment, any thread.
@@ -129,8 +131,13 @@ class Control final : public AdminBackend {
   const std::vector<store::ApiTokenRow>& tokens() const;
   // What somebody on this machine did without the server (an export, a backup): the number of its
   // record, once that is durable.
-  using Recorded = std::function<void(tl::expected<std::uint64_t, AdminRefusal>)>;
+  struct Written {
+    std::uint64_t seq = 0;
+    std::string receipt;  // of that record; empty when the log has no seal
+  };
+  using Recorded = std::function<void(tl::expected<Written, AdminRefusal>)>;
   void record(const AdminAction& action, Recorded done);
+  const AuditTrail& trail() const;
 
   void create_room(const RoomWish& wish, const AdminActor& by, const RequestContext& context,
                    Created done) override;

@@ -11,6 +11,8 @@ namespace bedside::server {
 namespace {
 
 constexpr std::size_t kFeedBytes = std::size_t{64} * 1024;
+// When to ask again for a new room on a disk that is nearly full: somebody has to make space first.
+constexpr std::chrono::seconds kSpaceRetry{60};
 constexpr std::size_t kMaxUnrecorded = 4096;
 // A relay whose queue is full is told again soon: what was revoked ends within a second.
 constexpr std::chrono::milliseconds kRevokeAgain{50};
@@ -100,6 +102,14 @@ void Control::Impl::restore(const store::LoadedState& state) {
 
 void Control::Impl::ask_hub(signaling::Action action, const signaling::Caller& caller,
                             std::uint64_t request, OnAnswer on_answer) {
+  const auto* create = std::get_if<signaling::CreateRoom>(&action);
+  if (create != nullptr && seams_.has_space && !seams_.has_space() && !hub_.room(create->room)) {
+    return on_answer({request, 503,
+                      signaling::failure_body("This server's disk is nearly full: there is no room "
+                                              "for new visits. Those that exist go on."),
+                      kSpaceRetry},
+                     "");
+  }
   answers_[request] = {std::move(on_answer), caller.request_id};
   hub_.request(request, std::move(action), caller, now());
   pump();
@@ -124,16 +134,22 @@ void Control::Impl::pump() {
 void Control::Impl::perform(signaling::CommitNeeded& needed) {
   store::Commit commit = seams_.trail.commit(needed);
   commit.keep = needed.keep;
+  commit.emergency = needed.emergency;
+  const bool declares = std::any_of(
+      needed.changes.begin(), needed.changes.end(), [](const signaling::Change& change) {
+        return std::holds_alternative<signaling::EmergencyOpened>(change);
+      });
   commit.receipt = gets_receipt(needed);
   ++undecided_commits_;
   // `keep`: it has happened, and must be recorded even when the store is too busy right now.
   std::optional<store::Commit> again;
   if (needed.keep) again = commit;
   recorder_.record_at(std::move(commit), [this, id = needed.id, again = std::move(again),
-                                          request = needed.caller.request_id](
-                                             const store::CommitResult& result) mutable {
+                                          request = needed.caller.request_id,
+                                          declares](const store::CommitResult& result) mutable {
     if (undecided_commits_ > 0) --undecided_commits_;
-    if (!result.ok()) watch_store();
+    if (declares && result.ok()) emergency_until_ = now().mono + signaling::kEmergency;
+    if (declares || !result.ok()) watch_store();
     if (result.status == store::CommitStatus::full && again) keep_for_later(std::move(*again));
     const bool has_receipt = !result.receipt.empty();
     if (has_receipt) receipt_ = {request, result.receipt};
@@ -201,6 +217,16 @@ void Control::Impl::perform(signaling::Misuse& misuse) {
   count(kind_of(misuse.kind), stun::IpAddress::parse(misuse.caller.address));
 }
 
+void Control::Impl::perform(signaling::Noted& noted) {
+  signaling::CommitNeeded happened;
+  happened.room = noted.room;
+  happened.changes.push_back(std::move(noted.change));
+  happened.caller = noted.caller;
+  happened.keep = true;
+  happened.emergency = noted.emergency;
+  record(seams_.trail.commit(happened));
+}
+
 void Control::Impl::count(Abuse kind, const std::optional<stun::IpAddress>& address) {
   seams_.trail.count(kind, address, now().mono);
 }
@@ -242,13 +268,17 @@ std::vector<store::Commit> Control::Impl::take_unrecorded() {
 void Control::Impl::watch_store() {
   const store::Stats store = seams_.store.stats();
   const bool writable = !store.full && !store.fatal;
-  if (writable == relays_accept_) return;
-  relays_accept_ = writable;
-  if (seams_.accept_allocations) seams_.accept_allocations(writable);
+  // In an emergency their records go into the journal.
+  const bool accept = writable || (store.journal && !store.fatal && now().mono < emergency_until_);
+  if (accept != std::exchange(relays_accept_, accept) && seams_.accept_allocations) {
+    seams_.accept_allocations(accept);
+  }
+  if (writable == std::exchange(store_writable_, writable)) return;
   if (writable) {
     log::info("the database has space again; everything is granted as before");
   } else {
     log::error("the database has no space; rooms, joins and new relay allocations are refused");
+    record(seams_.trail.commit(AdminAction{StorageFull{}}, AuditSource{}));
   }
 }
 
@@ -266,6 +296,9 @@ void Control::Impl::on_second() {
     record(std::move(commit));
   }
   if (auto counted = seams_.trail.take_counted(now().mono)) record(std::move(*counted));
+  if (admin_ != nullptr) {
+    for (store::Commit& ended : admin_->take_timeouts()) record(std::move(ended));
+  }
   const signaling::HubStats stats = hub_.stats();
   active_rooms_ = stats.rooms;
   participants_ = stats.participants;

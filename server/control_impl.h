@@ -40,6 +40,7 @@ class Control::Impl final : private net::HttpHandler {
   Impl(net::Loop& loop, ControlOptions options, ControlSeams seams);
 
   void set_admin(AdminApi* admin) { admin_ = admin; }
+  const AuditTrail& trail() const { return seams_.trail; }
   void set_witness(WitnessApi* witness) { witness_ = witness; }
   void restore(const store::LoadedState& state);
   bool adopt(net::DetachedConnection connection, std::string listener);
@@ -127,6 +128,7 @@ class Control::Impl final : private net::HttpHandler {
   void perform(signaling::ParticipantLive& live);
   void perform(signaling::ParticipantGone& gone);
   void perform(signaling::Misuse& misuse);
+  void perform(signaling::Noted& noted);
   void record(store::Commit commit);
   void keep_for_later(store::Commit commit);
   void retry_revocations();
@@ -156,6 +158,9 @@ class Control::Impl final : private net::HttpHandler {
   std::deque<std::string> to_revoke_;     // a relay thread was too busy to be told
   std::deque<store::Commit> unrecorded_;  // what has happened but could not be submitted
   bool relays_accept_ = true;
+  bool store_writable_ = true;
+  // While a host's emergency lasts, relays serve those who are admitted although the disk is full.
+  std::chrono::milliseconds emergency_until_{std::chrono::milliseconds::min()};
   std::uint64_t next_request_ = 0;
 
   ConnectionId next_connection_ = 0;

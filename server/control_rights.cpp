@@ -86,21 +86,32 @@ void Control::Impl::create_token(const ApiTokenWish& wish, TokenMade done) {
   }
   store::Commit commit =
       seams_.trail.commit(AdminAction{ApiTokenCreated{{made->row}}}, AuditSource{});
-  recorder_.record(std::move(commit), [this, made = std::move(*made),
-                                       done = std::move(done)](store::CommitStatus status) {
-    if (status != store::CommitStatus::committed) {
+  commit.receipt = true;
+  auto written = [this, made = std::move(*made),
+                  done = std::move(done)](const store::CommitResult& result) mutable {
+    if (result.status != store::CommitStatus::committed) {
       return done(tl::unexpected(AdminRefusal{503, "this cannot be recorded right now"}));
     }
     tokens_.add(made.row);
-    done(made);
-  });
+    made.receipt = result.receipt;
+    done(std::move(made));
+  };
+  recorder_.record_at(std::move(commit), std::move(written));
 }
 
 void Control::Impl::record(const AdminAction& action, Recorded done) {
+  store::Commit commit = seams_.trail.commit(action, AuditSource{});
+  commit.receipt = true;
   recorder_.record_at(
-      seams_.trail.commit(action, AuditSource{}),
-      [done = std::move(done)](const store::CommitResult& result) {
-        if (result.ok()) return done(result.first_seq);
+      std::move(commit), [this, action, done = std::move(done)](const store::CommitResult& result) {
+        const auto* disabled = std::get_if<UserDisabled>(&action);
+        if (result.ok() && disabled != nullptr && admin_ != nullptr) {
+          admin_->account_disabled(disabled->change.name);
+        }
+        if (result.ok()) return done(Written{result.first_seq, result.receipt});
+        if (result.status == store::CommitStatus::conflict) {
+          return done(tl::unexpected(AdminRefusal{409, "this contradicts what is there"}));
+        }
         done(tl::unexpected(AdminRefusal{503, "this cannot be recorded right now"}));
       });
 }
@@ -111,14 +122,15 @@ void Control::Impl::revoke_token(const std::string& token_id, Ended done) {
   }
   store::Commit commit =
       seams_.trail.commit(AdminAction{ApiTokenRevoked{{token_id}}}, AuditSource{});
-  recorder_.record(
-      std::move(commit), [this, token_id, done = std::move(done)](store::CommitStatus status) {
-        if (status != store::CommitStatus::committed) {
-          return done(tl::unexpected(AdminRefusal{503, "this cannot be recorded right now"}));
-        }
-        tokens_.remove(token_id);
-        done(std::string());
-      });
+  commit.receipt = true;
+  recorder_.record_at(std::move(commit), [this, token_id, done = std::move(done)](
+                                             const store::CommitResult& result) {
+    if (result.status != store::CommitStatus::committed) {
+      return done(tl::unexpected(AdminRefusal{503, "this cannot be recorded right now"}));
+    }
+    tokens_.remove(token_id);
+    done(result.receipt);
+  });
 }
 
 }  // namespace bedside::server

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/first_key.h"
 #include "server/links.h"
 
 namespace bedside::server {
@@ -50,6 +51,7 @@ Config demo_config(const std::filesystem::path& folder) {
   config.turn.realm = "localhost";
   config.turn.shared_secret_file = config.keys_dir() / "turn-shared.secret";
   config.signaling.access = Access::open;
+  config.audit.ballast_mb = 0;  // nobody looks after its disk
   config.operator_listener.listen = stun::Endpoint{stun::IpAddress::v4(127, 0, 0, 1), 9641};
   return config;
 }
@@ -81,7 +83,7 @@ std::string server_banner(const Config& config, const BannerFacts& facts) {
   const std::string base = best_origin(config);
   return "\nBedside is running for " + config.practice.name + ".\n\n" + "  Visits   " + base +
          "/telehealth-webrtc.html?room=<room>\n" + "  Admin    " + admin_link(base, facts) + "\n" +
-         admin_note(facts) + "\n";
+         admin_note(facts) + "\n" + first_key_banner(facts.first_key, facts.terminal);
 }
 
 }  // namespace bedside::server

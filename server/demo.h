@@ -22,6 +22,8 @@ struct BannerFacts {
   bool ipv6 = true;  // false: this machine has no ::1, IPv4 alone is served
   std::string demo_room = "demo";
   std::string set_up_code;  // empty: an administrator exists already
+  std::string first_key;    // of the audit log (first_key.h); empty: not to be shown
+  bool terminal = false;    // standard output is one
 };
 
 // The text printed when the demo serves: links, where the data is, what is demo about it.

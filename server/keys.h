@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 
@@ -19,7 +20,10 @@ using Key = std::array<std::uint8_t, 32>;
 struct Keys {
   Key turn_participant{};  // signs the TURN credentials of visit participants
   Key pseudonym{};         // turns room ids into pseudonyms in the audit log
-  Key field{};             // encrypts personal fields of the audit log (IP addresses)
+  // Encrypted the audit log's personal values before its months had keys of their own.
+  Key field{};
+  // Wraps the keys of those months. The operator's own (open_wrapping_key), or `field`.
+  Key wrapping{};
 };
 
 struct KeyError {
@@ -39,5 +43,10 @@ tl::expected<Key, KeyError> open_one_key(const std::filesystem::path& keys_dir,
 // Reads the keys and makes the missing ones where that is allowed. A file that others can read,
 // that has the wrong size or cannot be opened is an error; nothing is ever overwritten.
 tl::expected<Keys, KeyError> open_keys(const std::filesystem::path& keys_dir, MissingKeys missing);
+
+// The operator's own key for the audit log's personal values, 32 bytes: the systemd credential
+// "audit-key" when there is one ($CREDENTIALS_DIRECTORY, systemd.exec(5)), else `key_file`; nothing
+// when there is neither. Never made here: it is kept apart from the database on purpose.
+tl::expected<std::optional<Key>, KeyError> open_wrapping_key(const std::filesystem::path& key_file);
 
 }  // namespace bedside::server

@@ -78,9 +78,10 @@ class LiveRelayTable final : public turn::LiveRelayAddresses {
 class SharedLedger final : public turn::AllocationLedger {
  public:
   explicit SharedLedger(const turn::Quotas& quotas) : ledger_(quotas) {}
-  Answer acquire(std::string_view subject, const stun::IpAddress& client) override {
+  Answer acquire(std::string_view subject, const stun::IpAddress& client,
+                 std::chrono::nanoseconds mono) override {
     const std::lock_guard lock(mutex_);
-    return ledger_.acquire(subject, client);
+    return ledger_.acquire(subject, client, mono);
   }
   void release(std::string_view subject, const stun::IpAddress& client) override {
     const std::lock_guard lock(mutex_);

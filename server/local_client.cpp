@@ -17,6 +17,7 @@
 #include "server/audit_trail.h"
 #include "server/keys.h"
 #include "server/links.h"
+#include "server/local_access.h"
 #include "server/local_socket.h"
 #include "server/version.h"
 #include "store/store.h"
@@ -24,18 +25,8 @@
 namespace bedside::server {
 namespace {
 
-using LocalJson = nlohmann::ordered_json;
-
-struct Failure {
-  std::string what;
-  bool no_server = false;
-};
-using Asked = tl::expected<LocalJson, Failure>;
-
-int complain(const std::string& what) {
-  std::fprintf(stderr, "bedside: %s\n", what.c_str());
-  return 1;
-}
+using LocalJson = LocalBody;
+using Asked = tl::expected<LocalJson, LocalFailure>;
 
 // A database and keys made by the wrong user would keep the server from starting.
 std::optional<std::string> wrong_user(const Config& config) {
@@ -57,14 +48,18 @@ Asked ask(const Config& config, Send send) {
   client.set_read_timeout(10);
   const httplib::Result result = send(client);
   if (!result) {
-    return tl::unexpected(Failure{"no server answers on " + local_socket_path(config).string() +
-                                      "\n    → start it, and run this as its user or as root",
-                                  true});
+    return tl::unexpected(LocalFailure{"no server answers on " +
+                                           local_socket_path(config).string() +
+                                           "\n    → start it, and run this as its user or as root",
+                                       true});
   }
   LocalJson body = LocalJson::parse(result->body, nullptr, false);
   if (!body.is_object()) body = LocalJson::object();
   if (result->status == 200) return body;
-  return tl::unexpected(Failure{body.value("error", "the server could not do this")});
+  std::string what = body.value("error", "the server could not do this");
+  if (result->status == 503)
+    what += "\n    → free space on the disk of data_dir; the log says more";
+  return tl::unexpected(LocalFailure{std::move(what), false, result->status == 409});
 }
 
 std::chrono::milliseconds system_wall() {
@@ -72,57 +67,19 @@ std::chrono::milliseconds system_wall() {
       std::chrono::system_clock::now().time_since_epoch());
 }
 
-// Opens what a stopped server left; the lock keeps everybody else out meanwhile.
-struct Stopped {
-  std::unique_ptr<store::Store> store;
-  std::unique_ptr<AuditTrail> trail;
-};
-tl::expected<Stopped, std::string> open_stopped(const Config& config) {
-  if (const auto wrong = wrong_user(config)) return tl::unexpected(*wrong);
-  const auto keys = open_keys(config.keys_dir(), MissingKeys::refuse);
-  if (!keys) return tl::unexpected(keys.error().message);
-  store::Options options;
-  options.keys = config.keys_dir().string();
-  options.path = config.database().string();
-  options.build = kVersion;
-  auto opened = store::Store::open(std::move(options));
-  if (!opened) return tl::unexpected(opened.error().text);
-  return Stopped{std::move(*opened), std::make_unique<AuditTrail>(keys->pseudonym, keys->field)};
+tl::expected<std::uint64_t, std::string> told(
+    const tl::expected<std::uint64_t, LocalFailure>& recorded) {
+  if (recorded) return *recorded;
+  return tl::unexpected(recorded.error().what);
 }
 
-store::CommitResult commit_at(Stopped& stopped, const AdminAction& action) {
-  std::promise<store::CommitResult> written;
-  const bool taken =
-      stopped.store->submit(stopped.trail->commit(action, AuditSource{}),
-                            [&](const store::CommitResult& result) { written.set_value(result); });
-  return taken ? written.get_future().get() : store::CommitResult{};
-}
-
-bool commit(Stopped& stopped, const AdminAction& action) { return commit_at(stopped, action).ok(); }
-
-// The number of the record, durable: by the running server, or while none runs by ourselves.
-tl::expected<std::uint64_t, std::string> record(const Config& config, const char* path,
-                                                const std::string& body,
-                                                const AdminAction& action) {
-  const Asked asked = ask(
-      config, [&](httplib::Client& client) { return client.Post(path, body, "application/json"); });
-  if (asked) return asked->value("seq", std::uint64_t{0});
-  if (!asked.error().no_server) return tl::unexpected(asked.error().what);
-  auto stopped = open_stopped(config);
-  if (!stopped) return tl::unexpected(stopped.error());
-  const store::CommitResult result = commit_at(*stopped, action);
-  if (!result.ok()) return tl::unexpected(std::string("this cannot be recorded; free disk space"));
-  return result.first_seq;
+bool commit(StoppedServer& stopped, const AdminAction& action) {
+  return commit_stopped(stopped, action).ok();
 }
 
 std::string date_of(const LocalJson& milliseconds) {
   if (!milliseconds.is_number()) return "never";
-  const std::time_t seconds = milliseconds.get<std::int64_t>() / 1000;
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
-  return text;
+  return local_date(std::chrono::milliseconds(milliseconds.get<std::int64_t>()));
 }
 
 int print_token(const std::string& id, const std::string& secret) {
@@ -146,6 +103,66 @@ void print_tokens(const LocalJson& tokens) {
 }
 
 }  // namespace
+
+int complain(const std::string& what) {
+  std::fprintf(stderr, "bedside: %s\n", what.c_str());
+  return 1;
+}
+
+std::string spelled(const LocalBody& body) {
+  return body.dump(-1, ' ', false, LocalBody::error_handler_t::replace);
+}
+
+std::string local_date(std::chrono::milliseconds wall) {
+  const std::time_t seconds = wall.count() / 1000;
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
+  return text;
+}
+
+tl::expected<LocalBody, LocalFailure> post_local(const Config& config, const char* path,
+                                                 const std::string& body) {
+  return ask(config,
+             [&](httplib::Client& client) { return client.Post(path, body, "application/json"); });
+}
+
+tl::expected<StoppedServer, std::string> open_stopped(const Config& config) {
+  if (const auto wrong = wrong_user(config)) return tl::unexpected(*wrong);
+  const auto keys = open_keys(config.keys_dir(), MissingKeys::refuse);
+  if (!keys) return tl::unexpected(keys.error().message);
+  store::Options options;
+  options.keys = config.keys_dir().string();
+  options.path = config.database().string();
+  options.build = kVersion;
+  auto opened = store::Store::open(std::move(options));
+  if (!opened) return tl::unexpected(opened.error().text);
+  return StoppedServer{std::move(*opened),
+                       std::make_unique<AuditTrail>(keys->pseudonym, keys->field)};
+}
+
+store::CommitResult commit_stopped(StoppedServer& stopped, const AdminAction& action) {
+  std::promise<store::CommitResult> written;
+  const bool taken =
+      stopped.store->submit(stopped.trail->commit(action, AuditSource{}),
+                            [&](const store::CommitResult& result) { written.set_value(result); });
+  return taken ? written.get_future().get() : store::CommitResult{};
+}
+
+tl::expected<std::uint64_t, LocalFailure> record_action(const Config& config, const char* path,
+                                                        const std::string& body,
+                                                        const AdminAction& action) {
+  const Asked asked = post_local(config, path, body);
+  if (asked) return asked->value("seq", std::uint64_t{0});
+  if (!asked.error().no_server) return tl::unexpected(asked.error());
+  auto stopped = open_stopped(config);
+  if (!stopped) return tl::unexpected(LocalFailure{stopped.error()});
+  const store::CommitResult result = commit_stopped(*stopped, action);
+  if (result.ok()) return result.first_seq;
+  return tl::unexpected(LocalFailure{"this cannot be recorded; free disk space", false,
+                                     result.status == store::CommitStatus::conflict});
+}
 
 int token_create(const Config& config, const ApiTokenWish& wish) {
   const LocalJson body{{"name", wish.name}, {"scopes", wish.scopes}, {"days", wish.days}};
@@ -204,8 +221,8 @@ int token_revoke(const Config& config, const std::string& token_id) {
 
 tl::expected<std::uint64_t, std::string> record_export(const Config& config,
                                                        const store::JsonObject& detail) {
-  return record(config, "/audit/exported", detail.text(),
-                AdminAction{AuditExported{std::nullopt, detail}});
+  return told(record_action(config, "/audit/exported", detail.text(),
+                            AdminAction{AuditExported{std::nullopt, detail}}));
 }
 
 tl::expected<std::uint64_t, std::string> record_backup(const Config& config,
@@ -213,7 +230,18 @@ tl::expected<std::uint64_t, std::string> record_backup(const Config& config,
   const LocalJson body{{"ok", tried.ok},       {"records", tried.records},
                        {"root", tried.root},   {"digest", tried.digest},
                        {"bytes", tried.bytes}, {"restoreMs", tried.restore.count()}};
-  return record(config, "/backups", body.dump(), AdminAction{tried});
+  return told(record_action(config, "/backups", spelled(body), AdminAction{tried}));
+}
+
+std::optional<std::string> record_check(const Config& config, const AuditVerified& check) {
+  const LocalJson body{{"ok", check.ok},
+                       {"records", check.records},
+                       {"root", check.root},
+                       {"firstBad", check.first_bad_seq},
+                       {"intact", check.intact}};
+  const Asked asked = post_local(config, "/audit/verified", spelled(body));
+  if (asked || asked.error().no_server) return std::nullopt;
+  return asked.error().what;
 }
 
 int room_create(const Config& config, const std::string& appointment, const std::string& name) {

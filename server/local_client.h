@@ -8,6 +8,7 @@
 // exit code.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
@@ -29,6 +30,9 @@ tl::expected<std::uint64_t, std::string> record_export(const Config& config,
 // The same for a backup.
 tl::expected<std::uint64_t, std::string> record_backup(const Config& config,
                                                        const BackupTried& tried);
+
+// Tells the running server of a check of its log. A sentence when one runs and does not record it.
+std::optional<std::string> record_check(const Config& config, const AuditVerified& check);
 
 int room_create(const Config& config, const std::string& appointment, const std::string& name);
 int room_list(const Config& config);

@@ -10,8 +10,13 @@
 #include <thread>
 #include <utility>
 
+#include "server/admin_accounts.h"
+#include "server/admin_retention_json.h"
 #include "server/control.h"
+#include "server/invitation.h"
+#include "server/set_up_code.h"
 #include "store/canonical_reader.h"
+#include "store/checkpoint.h"
 
 namespace bedside::server {
 namespace {
@@ -93,6 +98,12 @@ LocalJson json_of(const CreatedRoom& room) {
   return body;
 }
 
+LocalJson json_of(const Control::Written& written) {
+  LocalJson body = receipt_of(written.receipt);
+  body["seq"] = written.seq;
+  return body;
+}
+
 std::optional<BackupTried> backup_from(const LocalJson& body) {
   constexpr std::size_t kHexOfHash = 64;
   try {
@@ -109,6 +120,45 @@ std::optional<BackupTried> backup_from(const LocalJson& body) {
   } catch (const LocalJson::exception&) {
     return std::nullopt;
   }
+}
+
+std::optional<AuditVerified> check_from(const LocalJson& body) {
+  constexpr std::size_t kHexOfHash = 64;
+  try {
+    AuditVerified check;
+    check.ok = body.at("ok").get<bool>();
+    check.records = body.at("records").get<std::uint64_t>();
+    check.first_bad_seq = body.at("firstBad").get<std::uint64_t>();
+    check.intact = body.at("intact").get<std::uint64_t>();
+    if (!check.ok) return check;
+    check.root = body.at("root").get<std::string>();
+    store::Hash root{};
+    if (check.root.size() != kHexOfHash || !store::from_hex(check.root, root)) return std::nullopt;
+    return check;
+  } catch (const LocalJson::exception&) {
+    return std::nullopt;
+  }
+}
+
+std::chrono::milliseconds local_now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+}
+
+std::optional<store::InvitationRow> invitation_from(const LocalJson& body) {
+  if (!body.is_object()) return std::nullopt;
+  store::InvitationRow row;
+  row.name = field_of(body, "name");
+  row.code_hash.resize(SetUpCode::Digest().size());
+  const auto expires = body.find("expiresAt");
+  if (!is_account_name(row.name) || !store::from_hex(field_of(body, "codeHash"), row.code_hash) ||
+      expires == body.end() || !expires->is_number_integer()) {
+    return std::nullopt;
+  }
+  row.expires_at = std::min(
+      std::chrono::milliseconds(expires->get<std::int64_t>()),
+      local_now() + std::chrono::duration_cast<std::chrono::milliseconds>(kInvitationLasts));
+  return row;
 }
 
 void write(const Reply& reply, httplib::Response& response) {
@@ -140,14 +190,16 @@ struct LocalSocket::Running {
   }
   void record(const AdminAction& action, httplib::Response& response) {
     serve(response, [&](const Answered& done) {
-      control.record(action, [done](tl::expected<std::uint64_t, AdminRefusal> seq) {
-        done(seq ? Reply{200, {{"seq", *seq}}} : refused(seq.error()));
+      control.record(action, [done](tl::expected<Control::Written, AdminRefusal> written) {
+        done(written ? Reply{200, json_of(*written)} : refused(written.error()));
       });
     });
   }
   void add_token_routes();
   void add_room_routes();
   void add_audit_routes();
+  void add_hold_routes();
+  void add_account_routes();
 };
 
 void LocalSocket::Running::add_token_routes() {
@@ -160,7 +212,10 @@ void LocalSocket::Running::add_token_routes() {
     serve(response, [&](const Answered& done) {
       control.create_token(*wish, [done](tl::expected<NewApiToken, AdminRefusal> made) {
         if (!made) return done(refused(made.error()));
-        done({200, {{"token", made->secret}, {"id", made->row.token_id}}});
+        LocalJson body = receipt_of(made->receipt);
+        body["token"] = made->secret;
+        body["id"] = made->row.token_id;
+        done({200, std::move(body)});
       });
     });
   });
@@ -168,7 +223,7 @@ void LocalSocket::Running::add_token_routes() {
     serve(response, [&](const Answered& done) {
       control.revoke_token(request.get_param_value("id"),
                            [done](tl::expected<std::string, AdminRefusal> gone) {
-                             done(gone ? Reply{} : refused(gone.error()));
+                             done(gone ? Reply{200, receipt_of(*gone)} : refused(gone.error()));
                            });
     });
   });
@@ -209,12 +264,56 @@ void LocalSocket::Running::add_audit_routes() {
                   return write({400, {{"error", "the detail is not canonical"}}}, response);
                 record(AdminAction{AuditExported{std::nullopt, *detail}}, response);
               });
+  server.Post("/audit/verified",
+              [this](const httplib::Request& request, httplib::Response& response) {
+                const auto check = check_from(LocalJson::parse(request.body, nullptr, false));
+                if (!check) return write({400, {{"error", "this tells of no check"}}}, response);
+                record(AdminAction{*check}, response);
+              });
   server.Post("/backups", [this](const httplib::Request& request, httplib::Response& response) {
     const LocalJson body = LocalJson::parse(request.body, nullptr, false);
     const auto tried = backup_from(body);
     if (!tried) return write({400, {{"error", "this tells of no backup"}}}, response);
     record(AdminAction{*tried}, response);
   });
+}
+
+void LocalSocket::Running::add_hold_routes() {
+  server.Post("/audit/holds", [this](const httplib::Request& request, httplib::Response& response) {
+    const auto hold = hold_from_json(request.body, control.trail());
+    if (!hold) return write({400, {{"error", hold.error()}}}, response);
+    const std::string id = hold->change.hold.hold_id;
+    serve(response, [&](const Answered& done) {
+      control.record(AdminAction{RetentionChange{std::nullopt, *hold}},
+                     [done, id](tl::expected<Control::Written, AdminRefusal> written) {
+                       if (!written) return done(refused(written.error()));
+                       LocalJson body = json_of(*written);
+                       body["id"] = id;
+                       done({200, std::move(body)});
+                     });
+    });
+  });
+  server.Post("/audit/holds/cleared",
+              [this](const httplib::Request& request, httplib::Response& response) {
+                const auto cleared = clearing_from_json(request.body);
+                if (!cleared) return write({400, {{"error", cleared.error()}}}, response);
+                record(AdminAction{RetentionChange{std::nullopt, *cleared}}, response);
+              });
+}
+
+void LocalSocket::Running::add_account_routes() {
+  server.Post("/accounts/invited",
+              [this](const httplib::Request& request, httplib::Response& response) {
+                const auto row = invitation_from(LocalJson::parse(request.body, nullptr, false));
+                if (!row) return write({400, {{"error", "this invites nobody"}}}, response);
+                record(AdminAction{UserInvited{std::nullopt, {*row, local_now()}}}, response);
+              });
+  server.Post("/accounts/disabled",
+              [this](const httplib::Request& request, httplib::Response& response) {
+                const auto name = parse_account_name(request.body);
+                if (!name) return write({400, {{"error", "name is required"}}}, response);
+                record(AdminAction{UserDisabled{std::nullopt, {*name, local_now()}}}, response);
+              });
 }
 
 std::filesystem::path local_socket_path(const Config& config) {
@@ -245,6 +344,8 @@ tl::expected<std::unique_ptr<LocalSocket>, std::string> LocalSocket::open(
   running->add_token_routes();
   running->add_room_routes();
   running->add_audit_routes();
+  running->add_hold_routes();
+  running->add_account_routes();
   // From the first moment: nobody else may connect between bind and chmod.
   const mode_t before = ::umask(0177);
   const bool bound = server.bind_to_port(path.string(), 80);

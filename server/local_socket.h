@@ -1,6 +1,6 @@
 #pragma once
 
-// The way in for `bedside token`, `bedside room`, `bedside audit export` and `bedside backup`: HTTP
+// The way in for `bedside token`, `room`, `admin`, `audit export`, `audit hold` and `backup`: HTTP
 // on a Unix socket in data_dir (0600, in a folder of 0700). Whoever may open it could as well read
 // the database; so it asks for no password. SQLite has one writer, the running server: that is why
 // the commands come here.
@@ -12,10 +12,16 @@
 //   GET  /rooms                             → {rooms:[{roomId, createdAt, people}]}
 //   DELETE /rooms?roomId=
 //   POST /audit/exported {detail of the record}   → {seq}       once it is durable
+//   POST /audit/verified {ok, records, root, firstBad}           → {seq}
+//   POST /audit/holds {room?, person?, from?, to?, reason, reference?}  → {seq, id}
+//   POST /audit/holds/cleared {id, reason, reference?}           → {seq}
+//   POST /accounts/invited {name, codeHash, expiresAt}           → {seq}   the code stays outside
+//   POST /accounts/disabled {name}                               → {seq}
 //   POST /backups {ok, records, root, digest, bytes, restoreMs} → {seq}  likewise
 //
-// Errors are {"error": sentence}. Two threads of cpp-httplib's stock server, which never meets the
-// network; each request waits for the control thread.
+// What changes something gives a "receipt", too (store/receipt.h). Errors are {"error": sentence}.
+// Two threads of cpp-httplib's stock server, which never meets the network; each request waits for
+// the control thread.
 
 #include <filesystem>
 #include <functional>

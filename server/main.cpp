@@ -15,7 +15,9 @@
 #include "server/backup_command.h"
 #include "server/config.h"
 #include "server/demo.h"
+#include "server/local_accounts.h"
 #include "server/local_client.h"
+#include "server/local_retention.h"
 #include "server/log.h"
 #include "server/service.h"
 #include "server/turn_credential.h"
@@ -79,6 +81,8 @@ int verify_audit(const std::string& config_file, bedside::server::AuditVerifyReq
     const auto config = read_config(config_file);
     if (!config) return 1;
     request.database = config->database().string();
+    request.server = &*config;
+    return bedside::server::audit_verify(request);
   }
   return bedside::server::audit_verify(request);
 }
@@ -113,8 +117,9 @@ void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& 
                    "the first key as it was noted off the host")
       ->type_name("HEX");
   commands.verify
-      ->add_option("--anchor", commands.request.anchors,
-                   "a checkpoint that was kept elsewhere; may be given several times")
+      ->add_option(
+          "--anchor", commands.request.anchors,
+          "checkpoints that were kept elsewhere, e.g. an anchor file; may be given several times")
       ->type_name("FILE");
   commands.verify
       ->add_option("--receipt", commands.request.receipts,
@@ -143,13 +148,15 @@ void add_audit_export(CLI::App& app, std::string& config_file, AuditCommands& co
                   "records as JSON lines; with csv or fhir (R4 AuditEvent) once more like that")
       ->check(CLI::IsMember({"ndjson", "csv", "fhir"}))
       ->type_name("ndjson|csv|fhir");
-  command.add_flag("--disclose", wish.disclose,
-                   "personal fields (full IP addresses) in clear, in a file of their own");
+  command.add_flag(
+      "--disclose", wish.disclose,
+      "personal fields (full IP addresses, names, appointments) in clear, in a file of "
+      "their own");
   command.add_option("--redact", wish.redacted, "but not this one; may be given several times")
       ->type_name("FIELD");
 }
 
-// `bedside token …` and `bedside room …`: what they were given, and what to call with it.
+// `bedside token …`, `room …`, `admin …` and so on: what they were given, and what to call with it.
 class LocalCommands {
  public:
   explicit LocalCommands(CLI::App& app) {
@@ -183,8 +190,55 @@ class LocalCommands {
            [this](const Config& config) { return bedside::server::room_end(config, room_); })
         ->add_option("ROOM", room_, "the room's name")
         ->required();
+    add_accounts(app);
     add_witness(app);
     add_backup(app);
+  }
+
+  void add_accounts(CLI::App& app) {
+    CLI::App* admin = command(app, "admin", "Accounts of the admin page.");
+    action(admin, "add", "Invite somebody: prints a link with which they make the account.",
+           [this](const Config& config) { return bedside::server::admin_add(config, id_); })
+        ->add_option("NAME", id_, "the account's name, which stands in audit records")
+        ->required();
+    action(admin, "list", "List accounts and invitations.", bedside::server::admin_list);
+    action(admin, "disable", "Let nobody log in with an account any more.",
+           [this](const Config& config) { return bedside::server::admin_disable(config, id_); })
+        ->add_option("NAME", id_, "the account's name")
+        ->required();
+  }
+
+  // Below `bedside audit`. Purging takes two persons, who log in to the admin page for it.
+  void add_retention(CLI::App& audit) {
+    CLI::App* hold = command(audit, "hold", "Records that stay when old ones are purged.");
+    CLI::App* set =
+        action(hold, "set", "Hold records; all that is given must match.",
+               [this](const Config& config) { return bedside::server::hold_set(config, hold_); });
+    set->add_option("--room", hold_.room, "a room's name or its pseudonym")->type_name("ROOM");
+    set->add_option("--person", hold_.person, "the id of who acted or was acted on")
+        ->type_name("ID");
+    set->add_option("--from", hold_.from, "a day or an instant in UTC, inclusive")
+        ->type_name("TIME");
+    set->add_option("--to", hold_.to, "likewise, exclusive")->type_name("TIME");
+    set->add_option("--reason", hold_.reason, "litigation, investigation, complaint or other")
+        ->required()
+        ->type_name("WHY");
+    CLI::App* clear = action(hold, "clear", "Let go of a hold.", [this](const Config& config) {
+      return bedside::server::hold_clear(config, hold_);
+    });
+    clear->add_option("ID", hold_.id, "as `hold list` shows it")->required();
+    clear->add_option("--reason", hold_.reason, "closed, mistake or other")
+        ->required()
+        ->type_name("WHY");
+    for (CLI::App* each : {set, clear}) {
+      each->add_option("--reference", hold_.reference, "a case number; no names")->type_name("REF");
+    }
+    action(hold, "list", "List the holds.", bedside::server::hold_list);
+    CLI::App* purge = command(audit, "purge", "Deleting old records, proofs intact.");
+    action(purge, "status",
+           "What is old enough to go, what is proposed, what was purged. Proposing and approving "
+           "is done on the admin page, by two persons.",
+           bedside::server::purge_status);
   }
 
   // While the server runs or not; restoring wants it stopped.
@@ -205,6 +259,15 @@ class LocalCommands {
     key->add_flag("--passphrase", key_.passphrase,
                   "protect the private half; asks on the terminal");
     key->callback([this] { alone_ = [this] { return bedside::server::backup_key(key_); }; });
+
+    CLI::App* open = backup->add_subcommand(
+        "open", "Decrypt an archive of purged audit records. Do this where the private half is.");
+    open->add_option("--archive", archive_.archive, "the archive")->type_name("FILE")->required();
+    open->add_option("--key", archive_.private_key, "the private half of its key pair")
+        ->type_name("FILE")
+        ->required();
+    open->add_option("--out", archive_.out, "the tar to write")->type_name("FILE")->required();
+    open->callback([this] { alone_ = [this] { return bedside::server::open_archive(archive_); }; });
 
     CLI::App* restore = command(
         app, "restore",
@@ -273,6 +336,8 @@ class LocalCommands {
   bedside::server::ApiTokenWish wish_;
   bedside::server::BackupKeyWish key_;
   bedside::server::RestoreWish restore_;
+  bedside::server::OpenArchiveWish archive_;
+  bedside::server::HoldCommand hold_;
   std::function<int()> alone_;  // needs no configuration
   std::string id_;
   std::string room_;
@@ -323,11 +388,12 @@ int run(int argc, char** argv) {
   credential_command->add_option("--subject", subject, "whom it is for; quotas count by this name")
       ->type_name("NAME")
       ->required();
-  const LocalCommands local(app);
+  LocalCommands local(app);
 
   AuditCommands audit;
   add_audit_commands(app, config_file, audit);
   add_audit_export(app, config_file, audit);
+  local.add_retention(*app.get_subcommand("audit"));
 
   try {
     app.parse(argc, argv);

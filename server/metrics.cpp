@@ -125,6 +125,10 @@ void render_store(std::string& out, const StoreMetrics& store) {
   single(out, "bedside_audit_records_lost_total", "counter",
          "Audit records that could neither be written nor kept for later.", store.lost_records);
   single(out, "bedside_store_queue", "gauge", "Commits waiting for the store.", store.queued);
+  single(out, "bedside_store_full", "gauge", "1 while the database's disk takes nothing.",
+         std::uint64_t{store.full ? 1U : 0U});
+  single(out, "bedside_store_journaled", "gauge", "Commits in the emergency journal.",
+         store.journaled);
 }
 
 void render_process(std::string& out, const ProcessMetrics& process) {
@@ -222,6 +226,8 @@ std::string render_prometheus(const Metrics& metrics) {
   render_relays(out, metrics.relays);
   render_signaling(out, metrics.signaling);
   render_store(out, metrics.store);
+  single(out, "bedside_disk_free_bytes", "gauge", "Free space on the disk of the database.",
+         metrics.disk_free_bytes);
   render_process(out, metrics.process);
   if (metrics.certificate) render_certificate(out, *metrics.certificate);
   if (!metrics.anchors.empty()) render_anchors(out, metrics.anchors);

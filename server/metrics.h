@@ -53,6 +53,8 @@ struct StoreMetrics {
   std::uint64_t audit_records = 0;
   std::uint64_t lost_records = 0;  // of what had happened, and could not be kept until space came
   std::uint64_t queued = 0;        // now
+  bool full = false;               // the disk takes nothing
+  std::uint64_t journaled = 0;     // now in the journal, until the disk takes them
 };
 
 struct ProcessMetrics {
@@ -82,6 +84,7 @@ struct Metrics {
   SignalingMetrics signaling;
   StoreMetrics store;
   ProcessMetrics process;
+  std::uint64_t disk_free_bytes = 0;              // of the database's disk
   std::optional<CertificateMetrics> certificate;  // nothing without TLS
   std::vector<AnchorMetrics> anchors;
 };

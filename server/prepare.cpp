@@ -135,6 +135,9 @@ Prepared prepare(Config& config, std::vector<std::string>& errors) {
     errors.push_back(keys.error().message);
   } else {
     prepared.keys = *keys;
+    const auto wrapping = open_wrapping_key(config.audit.key_file);
+    if (!wrapping) errors.push_back(wrapping.error().message);
+    if (wrapping && *wrapping) prepared.keys.wrapping = **wrapping;
     if (config.demo) prepare_demo(config, errors);
   }
   PortCheck ports(config.demo, errors);

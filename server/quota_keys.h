@@ -34,6 +34,9 @@ constexpr QuotaKey quota_key(std::string_view name, std::uint64_t least, std::ui
 inline constexpr std::array kQuotaKeys{
     quota_key<&turn::Quotas::allocations_per_user>("allocations_per_user", 1, 65'536),
     quota_key<&turn::Quotas::allocations_per_source>("allocations_per_source", 1, 65'536),
+    quota_key<&turn::Quotas::new_allocations_per_user>("new_allocations_per_user", 1, 1'000'000),
+    quota_key<&turn::Quotas::new_allocations_per_source>("new_allocations_per_source", 1,
+                                                         1'000'000),
     quota_key<&turn::Quotas::allocations_total>("allocations_total", 1, 65'536),
     quota_key<&turn::Quotas::allocations_per_shard>("allocations_per_shard", 1, 65'536),
     quota_key<&turn::Quotas::permissions_per_allocation>("permissions_per_allocation", 1, 1024),

@@ -84,7 +84,8 @@ class Restore {
   tl::expected<void, std::string> open_box();
   tl::expected<void, std::string> check_log();
   tl::expected<void, std::string> declare();
-  tl::expected<void, std::string> commit_declaration(store::Store& store, const Keys& keys);
+  tl::expected<void, std::string> commit_declaration(store::Store& store, const AuditTrail& trail);
+  tl::expected<void, std::string> try_data_keys(const store::Store& store, AuditTrail& trail);
   tl::expected<void, std::string> move_into_place();
   tl::expected<std::optional<std::uint64_t>, std::string> lost_to() const;
   bool is_there() const { return fs::exists(config_.database()); }
@@ -153,7 +154,7 @@ tl::expected<void, std::string> Restore::check_log() {
   step_("Checking the audit log");
   const auto report = verified();
   if (!report) return Failure(report.error());
-  if (report->records != manifest_.records || store::to_hex(report->root) != manifest_.root) {
+  if (store::to_hex(report->root) != manifest_.root) {
     return Failure("the audit log in this backup is not the one its manifest names");
   }
   done_.genesis = report->genesis;
@@ -173,8 +174,8 @@ tl::expected<std::optional<std::uint64_t>, std::string> Restore::lost_to() const
   return loss.newest();
 }
 
-tl::expected<void, std::string> Restore::commit_declaration(store::Store& store, const Keys& keys) {
-  AuditTrail trail(keys.pseudonym, keys.field);
+tl::expected<void, std::string> Restore::commit_declaration(store::Store& store,
+                                                            const AuditTrail& trail) {
   LogRestored action;
   action.lost_from = manifest_.records + 1;
   action.backup_made = manifest_.made;
@@ -185,6 +186,17 @@ tl::expected<void, std::string> Restore::commit_declaration(store::Store& store,
                    [&](const store::CommitResult& result) { written.set_value(result.ok()); });
   if (taken && written.get_future().get()) return {};
   return Failure("the restore cannot be recorded\n    → free space on the disk");
+}
+
+// A missing wrapping key stops no restore: it may be a credential that only the service is given.
+tl::expected<void, std::string> Restore::try_data_keys(const store::Store& store,
+                                                       AuditTrail& trail) {
+  const auto state = store.load();
+  if (!state) return Failure(state.error());
+  for (const store::DataKeyRow& key : state->data_keys) {
+    if (!trail.adopt(key)) done_.closed_months.push_back(key.month);
+  }
+  return {};
 }
 
 tl::expected<void, std::string> Restore::declare() {
@@ -200,7 +212,10 @@ tl::expected<void, std::string> Restore::declare() {
   options.restored = store::Restored{*lost};
   auto opened = store::Store::open(std::move(options));
   if (!opened) return Failure(opened.error().text);
-  if (auto recorded = commit_declaration(**opened, *keys); !recorded) return recorded;
+  const auto own = open_wrapping_key(config_.audit.key_file);
+  AuditTrail trail(keys->pseudonym, keys->field, own ? own->value_or(keys->field) : keys->field);
+  if (auto tried = try_data_keys(**opened, trail); !tried) return tried;
+  if (auto recorded = commit_declaration(**opened, trail); !recorded) return recorded;
   (*opened)->close();
   opened->reset();
   const auto report = verified();

@@ -35,6 +35,9 @@ struct RestoreDone {
   store::PublicKey genesis{};
   std::filesystem::path replaced;  // where the old database is; empty: there was none
   std::filesystem::path anchor;    // where the old anchor file is; likewise
+  // Whose personal values do not open with the keys that are in reach ("2026-11"): the wrapping key
+  // is in no backup.
+  std::vector<std::string> closed_months;
 };
 
 // Everything happens in data_dir/restore-scratch/ and is checked there; data_dir changes by renames

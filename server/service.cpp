@@ -1,5 +1,7 @@
 #include "server/service.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -22,7 +24,11 @@
 #include "server/certificate_watch.h"
 #include "server/config_reload.h"
 #include "server/control.h"
+#include "server/data_key_turn.h"
 #include "server/demo.h"
+#include "server/emergency_journal.h"
+#include "server/first_key.h"
+#include "server/host_watch.h"
 #include "server/ice_servers.h"
 #include "server/links.h"
 #include "server/live_participants.h"
@@ -38,6 +44,7 @@
 #include "server/relay_setup.h"
 #include "server/relay_shard.h"
 #include "server/signals.h"
+#include "server/start_record.h"
 #include "server/version.h"
 #include "server/worker_pool.h"
 #include "store/reader.h"
@@ -58,6 +65,9 @@ constexpr std::size_t kRelayEventQueue = 4096;
 constexpr std::size_t kTaskQueue = 256;
 constexpr std::size_t kWorkerThreads = 2;
 constexpr std::size_t kWorkerQueue = 64;
+
+// How soon a new month gets its key, and how often disk and clocks are looked at.
+constexpr std::chrono::seconds kTick{2};
 
 using Task = std::function<void()>;
 
@@ -97,7 +107,9 @@ class Service {
   void make_demo_room();
   void reload();
   void look_at_certificate();
-  bool apply(const Config& wanted, std::vector<ChangedKey> changed);
+  bool make_data_key();
+  void look_at_host();
+  bool apply(const Config& wanted, const std::vector<ChangedKey>& changed);
   void use(const RelaySetup& setup);
   bool drain(bool draining);
 
@@ -120,6 +132,7 @@ class Service {
   Prepared prepared_;
   std::optional<CertificateWatch> certificate_;  // when there is one
   std::chrono::steady_clock::time_point looked_{};
+  HostWatch host_{config_.data_dir, std::uint64_t{config_.audit.ballast_mb} << 20};
   BannerFacts banner_;
 
   Progress recorded_;  // what the main thread has submitted
@@ -153,8 +166,10 @@ class Service {
 };
 
 bool Service::start() {
+  host_.make_room_to_start();
   prepared_ = prepare(config_, errors_);
   banner_.ipv6 = prepared_.ipv6;
+  banner_.terminal = ::isatty(STDOUT_FILENO) == 1;
   if (!errors_.empty()) return false;
   if (prepared_.tls) {
     certificate_.emplace(CertificateFiles{config_.https.certificate, config_.https.private_key},
@@ -170,6 +185,7 @@ bool Service::open_store() {
   options.path = config_.database().string();
   options.keys = config_.keys_dir().string();
   options.build = kVersion;
+  options.journal = journal_options(config_.audit.emergency_journal, prepared_.keys.field);
   options.on_fatal = [this](const std::string& reason) {
     log::error("the database failed; stopping", {{"reason", log::Configured(reason)}});
     signals_.fail();
@@ -177,6 +193,9 @@ bool Service::open_store() {
   auto opened = store::Store::open(std::move(options));
   if (!opened) return fail(opened.error().text);
   store_ = std::move(*opened);
+  if (const std::string trouble = store_->journal_trouble(); !trouble.empty()) {
+    log::error("nobody can declare an emergency", {{"why", log::Configured(trouble)}});
+  }
   return true;
 }
 
@@ -200,7 +219,8 @@ bool Service::make_control() {
   live_relays_ = std::make_unique<LiveRelayTable>(relay_setup_->addresses);
   handover_ = std::make_unique<RelayHandover>(relay_threads(config_));
   if (options_.assets) assets_ = Assets(*options_.assets);
-  trail_ = std::make_unique<AuditTrail>(prepared_.keys.pseudonym, prepared_.keys.field);
+  trail_ = std::make_unique<AuditTrail>(prepared_.keys.pseudonym, prepared_.keys.field,
+                                        prepared_.keys.wrapping);
   ice_servers_ = std::make_unique<IceServers>(relay_setup_->credentials, relay_setup_->advertised,
                                               &live_participants_);
 
@@ -210,6 +230,7 @@ bool Service::make_control() {
       signaling.access == Access::invite ? signaling::Access::invite : signaling::Access::open;
   options.limits.max_participants = signaling.max_participants;
   options.limits.waiting_room = signaling.waiting_room;
+  options.limits.emergencies = store_->stats().journal;
   options.limits.room_lifetime = std::chrono::hours{24} * signaling.room_lifetime_days;
   options.origins.allowed = config_.signaling.allowed_origins;
   options.origins.own_hosts = {config_.public_host};
@@ -230,7 +251,8 @@ bool Service::make_control() {
                    },
                    // A shard too busy to be told keeps its events: its mailbox fills, and it
                    // refuses by itself.
-                   [this](bool accept) { (void)lanes_->set_accepting(accept); }});
+                   [this](bool accept) { (void)lanes_->set_accepting(accept); },
+                   [this] { return host_.space_for_rooms(); }});
   tasks_ = std::make_unique<net::Mailbox<Task>>(control_loop_, kTaskQueue,
                                                 [](const Task& task) { task(); });
   relay_events_ = std::make_unique<net::Mailbox<RelayEvent>>(
@@ -246,6 +268,9 @@ void Service::make_admin(bool has_account) {
   options.allow_from = config_.admin.allow_from;
   options.has_account = has_account;
   options.open_to_all = open_to_all(config_);
+  options.keep_years = config_.audit.keep_years;
+  options.backup = config_.backup;
+  options.scratch = config_.scratch() / "purge-scratch";
   admin_ = std::make_unique<AdminApi>(control_loop_, std::move(options), *control_, *trail_,
                                       *store_, *workers_);
   banner_.set_up_code = admin_->open_set_up();
@@ -257,25 +282,25 @@ bool Service::restore_and_record() {
   auto reader = store::Reader::open(config_.database().string());
   if (!reader) return fail(reader.error());
   const auto accounts = reader->accounts();
-  store::AuditQuery newest;
-  newest.limit = 64;
-  const auto last = reader->audit(newest);
   const auto state = store_->load();
   if (!accounts) return fail(accounts.error());
-  if (!last) return fail(last.error());
   if (!state) return fail(state.error());
+  auto start = start_record(*trail_, *reader, config_, state->rooms.size());
+  if (!start) return fail(start.error());
+  if (auto adopted = adopt_data_keys(*trail_, *state); !adopted) return fail(adopted.error());
+  if (!make_data_key()) {
+    return fail("cannot write the audit log's key of this month into " +
+                config_.database().string() + "\n    → free space on this disk, or check it");
+  }
   make_admin(!accounts->empty());
+  if (!banner_.set_up_code.empty()) banner_.first_key = first_key_of(*reader);
   auto anchors = Anchors::open(config_, control_loop_, *trail_, *store_);
   if (!anchors) return fail(anchors.error());
   anchors_ = std::move(*anchors);
   anchors_->restore(*state);
   control_->set_witness(anchors_->witness());
 
-  ServiceStarted started;
-  started.assets_digest = Assets::fingerprint();
-  started.rooms = state->rooms.size();
-  started.after_crash = ended_by_a_crash(*last);
-  if (!submit_and_wait(trail_->commit(AdminAction{started}, AuditSource{}))) {
+  if (!submit_and_wait(std::move(*start))) {
     return fail("cannot write the record of this start into " + config_.database().string() +
                 "\n    → free space on this disk, or check it");
   }
@@ -325,6 +350,7 @@ void Service::serve() {
     control_->adopt(std::move(connection), listener.name);
   });
   local_socket_->start();
+  look_at_host();
   anchors_->start();
   if (operator_listener_) operator_listener_->serve();
   if (config_.demo) make_demo_room();
@@ -354,8 +380,11 @@ StopCause Service::run() {
       const auto look = looked_ + CertificateWatch::kInterval;
       deadline = deadline ? std::min(*deadline, look) : look;
     }
-    const Wake wake = signals_.wait(deadline);
+    const auto tick = std::chrono::steady_clock::now() + kTick;
+    const Wake wake = signals_.wait(deadline ? std::min(*deadline, tick) : tick);
+    look_at_host();
     look_at_certificate();
+    if (!make_data_key()) log::warning("the audit log's key of this month cannot be written");
     switch (wake) {
       case Wake::stop:
         return StopCause::signal;
@@ -389,6 +418,19 @@ void Service::look_at_certificate() {
   if (setup) use(*setup);
 }
 
+void Service::look_at_host() {
+  host_.look(store_->stats().full, [this](const AdminAction& happened) {
+    store_->submit(trail_->commit(happened, AuditSource{}), {});
+  });
+}
+
+bool Service::make_data_key() {
+  const auto wall = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  return make_due_data_key(
+      *trail_, wall, [this](store::Commit commit) { return submit_and_wait(std::move(commit)); });
+}
+
 // All or nothing: whatever is wrong, the server goes on as it was.
 void Service::reload() {
   CheckedConfig checked = load_config(*options_.config_file);
@@ -410,14 +452,14 @@ void Service::reload() {
     }
   }
   const std::size_t count = applied.size();
-  if (count > 0 && !apply(take_over(config_, checked.config), std::move(applied))) return;
+  if (count > 0 && !apply(take_over(config_, checked.config), applied)) return;
   // What needs a restart is told again next time: it is still not in effect.
   loaded_ = take_over(loaded_, checked.config);
   warn_loudly(config_);
   log::info("configuration read again", {{"changed", count}});
 }
 
-bool Service::apply(const Config& wanted, std::vector<ChangedKey> changed) {
+bool Service::apply(const Config& wanted, const std::vector<ChangedKey>& changed) {
   RetiredSecrets retired = retired_;
   if (wanted.turn.shared_secret != config_.turn.shared_secret) {
     retired.add(config_.turn.shared_secret, std::chrono::steady_clock::now());
@@ -432,7 +474,12 @@ bool Service::apply(const Config& wanted, std::vector<ChangedKey> changed) {
     log::error("nothing was changed: turn.external_ip has changed too often, restart to go on");
     return false;
   }
-  if (!submit_and_wait(trail_->commit(AdminAction{ConfigChanged{std::move(changed)}}, {}))) {
+  ConfigChanged action;
+  for (const ChangedKey& key : changed) {
+    action.keys.push_back({key.key, trail_->config_digest(key.key, key.before),
+                           trail_->config_digest(key.key, key.after)});
+  }
+  if (!submit_and_wait(trail_->commit(AdminAction{std::move(action)}, {}))) {
     log::error("nothing was changed: the change cannot be recorded, free space on the disk");
     return false;
   }
@@ -503,9 +550,12 @@ Metrics Service::metrics() const {
   metrics.signaling = {control.rooms,       control.participants, control.sockets,
                        control.connections, control.requests,     control.rate_limited};
   const store::Stats stats = store_->stats();
-  metrics.store = {stats.commits, stats.failed + stats.refused, stats.records,
-                   stats.lost + control.lost_records, stats.queued};
+  metrics.store = {stats.commits,  stats.failed + stats.refused,
+                   stats.records,  stats.lost + control.lost_records,
+                   stats.queued,   stats.full,
+                   stats.journaled};
   metrics.process = measure_process();
+  metrics.disk_free_bytes = host_.disk_free();
   if (certificate_) metrics.certificate = certificate_->metrics();
   metrics.anchors = anchors_->metrics();
   return metrics;

@@ -22,8 +22,8 @@ std::string normalised(std::string_view typed) {
   return code;
 }
 
-std::array<std::uint8_t, 32> digest_of(std::string_view code) {
-  std::array<std::uint8_t, 32> digest{};
+SetUpCode::Digest digest_of(std::string_view code) {
+  SetUpCode::Digest digest{};
   unsigned size = 0;
   EVP_Digest(code.data(), code.size(), digest.data(), &size, EVP_sha256(), nullptr);
   return digest;

@@ -154,10 +154,29 @@ struct CredentialIssued {
   std::chrono::milliseconds expires_wall;
 };
 
-using Change = std::variant<RoomCreated, RoomKept, RoomLocked, LinkIssued, LinkDropped, RoomEnded,
-                            RoomForgotten, ParticipantJoined, ParticipantAttached,
-                            ParticipantAdmitted, ParticipantDeclined, ParticipantKicked,
-                            ParticipantDetached, ParticipantLeft, CredentialIssued>;
+// What a client says of its own media: that a screen is shown or a recording made (or no more), and
+// whether its connections go through the relay. Nobody can check it.
+struct MediaDeclared {
+  enum class What : std::uint8_t { screen, recording, relay };
+  std::string room;
+  std::string participant;
+  What what = What::screen;
+  bool on = false;
+};
+
+// A host opened the visit although nothing can be recorded in the usual place (the disk is full):
+// until then what the room needs goes into the journal on another disk.
+struct EmergencyOpened {
+  std::string room;
+  std::string participant;
+  std::chrono::milliseconds until_wall;
+};
+
+using Change =
+    std::variant<RoomCreated, RoomKept, RoomLocked, LinkIssued, LinkDropped, RoomEnded,
+                 RoomForgotten, ParticipantJoined, ParticipantAttached, ParticipantAdmitted,
+                 ParticipantDeclined, ParticipantKicked, ParticipantDetached, ParticipantLeft,
+                 CredentialIssued, EmergencyOpened, MediaDeclared>;
 
 // What `Hub::restore` takes at start; the store's rows in the hub's words.
 struct ParticipantRecord {

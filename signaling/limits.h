@@ -86,6 +86,19 @@ inline constexpr std::size_t kMaxWaitingCommands = 512;
 // lifetime).
 inline constexpr std::chrono::milliseconds kIceRenewBefore{120'000};
 
+// What one participant declares about its media and is recorded: once in ten seconds, bursts of 20.
+// Above: the next one that may be recorded says how it is by then.
+inline constexpr double kMediaFactsPerSecond = 0.1;
+inline constexpr double kMediaFactsBurst = 20.0;
+
+// Credentials that one participant asks for; each is a record. Above: 429. A page asks when it
+// comes back and shortly before they expire.
+inline constexpr double kRenewalsPerSecond = 0.1;
+inline constexpr double kRenewalBurst = 10.0;
+
+// How long an emergency that a host declared is one.
+inline constexpr std::chrono::milliseconds kEmergency{std::chrono::hours{4}};
+
 // What the operator sets.
 struct Limits {
   // People in one room at once (2..8). Above: join-room answers 409, attach gets `room-full` and
@@ -97,6 +110,9 @@ struct Limits {
   std::size_t max_sockets = 20'000;
   // Guests wait until a host admits them. Invite mode only: open rooms have no hosts.
   bool waiting_room = true;
+  // There is a place (store/journal.h) for the records of visits that may not wait until the disk
+  // has space again. Without one nobody can declare an emergency.
+  bool emergencies = false;
   // A room that nobody ends ends by itself when nobody has come for this long; a link is good for
   // as long. So that rooms nobody needs any more do not use up max_rooms.
   std::chrono::milliseconds room_lifetime{std::chrono::hours{24 * 30}};

@@ -79,11 +79,13 @@ std::string request_id_of(const Json& object) {
 
 std::optional<HostAction::Kind> host_action_kind(std::string_view type) {
   using Kind = HostAction::Kind;
-  constexpr std::array<std::pair<std::string_view, Kind>, 5> kKinds{{{"admit", Kind::admit},
-                                                                     {"decline", Kind::decline},
-                                                                     {"kick", Kind::kick},
-                                                                     {"lock", Kind::lock},
-                                                                     {"end-room", Kind::end}}};
+  constexpr std::array<std::pair<std::string_view, Kind>, 6> kKinds{
+      {{"admit", Kind::admit},
+       {"decline", Kind::decline},
+       {"kick", Kind::kick},
+       {"lock", Kind::lock},
+       {"end-room", Kind::end},
+       {"emergency", Kind::emergency}}};
   for (const auto& [name, kind] : kKinds) {
     if (name == type) return kind;
   }
@@ -194,7 +196,8 @@ tl::expected<Action, Refusal> create_room(const Json& body) {
 }
 
 tl::expected<Action, Refusal> join_room(const Json& body) {
-  JoinRoom join{text_of(body, "roomId"), text_of(body, "participantName"), text_of(body, "token")};
+  JoinRoom join{text_of(body, "roomId"), text_of(body, "participantName"), text_of(body, "token"),
+                flag_of(body, "emergency")};
   const bool blank_name = join.name.find_first_not_of(" \t\r\n") == std::string::npos;
   if (join.room.empty() || blank_name) {
     return tl::unexpected(refusal(400, "roomId and participantName are required"));
@@ -272,6 +275,10 @@ tl::expected<Action, Refusal> parse_action(std::string_view body) {
 
 std::string failure_body(std::string_view error) {
   return dump(Out{{"success", false}, {"error", error}});
+}
+
+std::string may_declare_emergency_body(std::string_view error) {
+  return dump(Out{{"success", false}, {"error", error}, {"mayDeclareEmergency", true}});
 }
 
 std::string visit_link(std::string_view room) {
@@ -410,6 +417,8 @@ std::string declined_message(std::string_view reason) {
 std::string removed_message() {
   return dump(Out{{"type", "removed"}, {"reason", "removed-by-host"}});
 }
+
+std::string emergency_message() { return dump(Out{{"type", "emergency"}}); }
 
 std::string locked_message(bool locked) {
   return dump(Out{{"type", "locked"}, {"locked", locked}});

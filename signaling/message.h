@@ -52,7 +52,7 @@ struct MediaState {
 
 // admit, decline, kick, lock, end-room: what hosts may do.
 struct HostAction {
-  enum class Kind : std::uint8_t { admit, decline, kick, lock, end };
+  enum class Kind : std::uint8_t { admit, decline, kick, lock, end, emergency };
   Kind kind = Kind::admit;
   std::string peer;     // of admit, decline, kick
   std::string reason;   // of decline: a sentence for the guest, may be empty
@@ -84,7 +84,8 @@ struct CreateRoom {
 struct JoinRoom {
   std::string room;
   std::string name;
-  std::string token;  // the link's secret; not used in open mode
+  std::string token;       // the link's secret; not used in open mode
+  bool emergency = false;  // a host declares one with it (EmergencyOpened)
 };
 
 struct EndRoom {
@@ -184,6 +185,9 @@ std::string accepted_body(std::optional<std::uint64_t> client_seq);
 
 std::string ice_body(const IceGrant& grant);
 
+// 503 to a host who may open the visit in an emergency all the same.
+std::string may_declare_emergency_body(std::string_view error);
+
 // ---- server messages. All are JSON objects without `seq`; `with_seq` puts the number in.
 
 struct RosterEntry {
@@ -205,6 +209,8 @@ std::string admitted_message(const IceGrant& grant);
 std::string declined_message(std::string_view reason);
 std::string removed_message();
 std::string locked_message(bool locked);
+// To hosts: what is done from now on is recorded in the journal.
+std::string emergency_message();
 std::string knock_message(std::string_view peer, std::string_view name);
 // `outcome`: "admitted", "declined" or "left".
 std::string knock_over_message(std::string_view peer, std::string_view outcome);

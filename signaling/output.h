@@ -32,6 +32,16 @@ struct CommitNeeded {
   std::vector<Change> changes;
   Caller caller;
   bool keep = false;
+  // Of a room in which a host declared an emergency: a store that is full writes it elsewhere.
+  bool emergency = false;
+};
+
+// Has happened and nobody waits for it: to be recorded when that is possible, without a verdict.
+struct Noted {
+  std::string room;
+  Change change;
+  Caller caller;
+  bool emergency = false;  // as of CommitNeeded
 };
 
 // The answer to an HTTP request; `body` is JSON. Exactly one for every request.
@@ -74,7 +84,7 @@ struct Misuse {
 };
 
 using Output = std::variant<CommitNeeded, Answer, SocketReady, CloseSocket, ParticipantLive,
-                            ParticipantGone, Misuse>;
+                            ParticipantGone, Misuse, Noted>;
 
 // Filled by the rooms; the hub looks at what passes and hands it out.
 struct OutputQueue {

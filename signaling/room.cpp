@@ -14,15 +14,20 @@ Room::Room(std::string id, const RoomServices& services)
     : id_(std::move(id)), services_(services) {}
 
 void Room::submit(Command command, const Now& now) {
+  emergency_ = in_emergency(now);
   if (!within_rate(command, now)) return;
   if (in_flight_ && !may_pass(command)) {
-    if (Participant* leaver = leaves_now(command)) publish_gone(*leaver);
-    if (Participant* kicked = kicked_now(command)) publish_gone(*kicked);
     const bool happened = std::holds_alternative<SocketGone>(command.what) ||
                           std::holds_alternative<TimeUp>(command.what);
     if (!happened && waiting_.size() >= kMaxWaitingCommands) {
       refuse_busy(command);
     } else {
+      Participant* leaver = leaves_now(command);
+      if (leaver == nullptr) leaver = kicked_now(command);
+      if (leaver != nullptr) {
+        publish_gone(*leaver);
+        command.stopped = leaver->id;
+      }
       waiting_.push_back(std::move(command));
     }
     return;
@@ -33,6 +38,7 @@ void Room::submit(Command command, const Now& now) {
 
 void Room::committed(bool ok, const Now& now) {
   if (!in_flight_) return;
+  emergency_ = in_emergency(now);
   const InFlight done = std::move(*in_flight_);
   in_flight_.reset();
   done.decided(ok, now);
@@ -45,6 +51,7 @@ void Room::drain(const Now& now) {
     const Command command = std::move(waiting_.front());
     waiting_.pop_front();
     run(command, now);
+    if (!command.stopped.empty() && !in_flight_) relay_again(command.stopped);
   }
 }
 
@@ -133,8 +140,8 @@ void Room::refuse_busy(const Command& command) {
 void Room::commit(std::vector<Change> changes, bool keep, const Caller& caller,
                   std::string participant, Decided decided) {
   in_flight_ = InFlight{std::move(participant), std::move(decided)};
-  services_.outputs.outputs.emplace_back(
-      CommitNeeded{services_.outputs.next_commit++, id_, std::move(changes), caller, keep});
+  services_.outputs.outputs.emplace_back(CommitNeeded{
+      services_.outputs.next_commit++, id_, std::move(changes), caller, keep, emergency_});
 }
 
 void Room::request_gone(RequestId request, const Now& now) {
@@ -227,11 +234,12 @@ void Room::refuse(RequestId request, int status, std::string_view error) {
   answer(request, status, failure_body(error));
 }
 
-void Room::unavailable(RequestId request) {
-  services_.outputs.outputs.emplace_back(
-      Answer{request, 503,
-             failure_body("This cannot be recorded right now. Please try again in a moment."),
-             kRetryAfter});
+void Room::unavailable(RequestId request, bool may_declare_emergency) {
+  constexpr std::string_view kWhy =
+      "This cannot be recorded right now. Please try again in a moment.";
+  services_.outputs.outputs.emplace_back(Answer{
+      request, 503, may_declare_emergency ? may_declare_emergency_body(kWhy) : failure_body(kWhy),
+      kRetryAfter});
 }
 
 void Room::close_socket(SocketId socket, std::uint16_t code, std::string_view reason,

@@ -78,7 +78,10 @@ struct Participant {
   Rate rate;
   std::uint64_t client_seq = 0;
   std::optional<MediaState> media;
+  MediaState noted;  // of it, what is recorded
+  Rate facts{kMediaFactsPerSecond, kMediaFactsBurst};
   std::optional<std::chrono::milliseconds> ice_renew;  // mono
+  Rate renewals{kRenewalsPerSecond, kRenewalBurst};
 
   // Has a session with us, in the visit or in the waiting room.
   bool attached() const { return presence == Presence::here || presence == Presence::away; }
@@ -114,6 +117,8 @@ struct Command {
   SocketId socket = 0;      // of SocketSaid and SocketGone
   std::string participant;  // who speaks; empty when nobody does
   Caller caller;
+  // Whose relay was stopped when this had to wait: a leave or a removal takes effect at once.
+  std::string stopped{};
 };
 
 class Room {
@@ -180,7 +185,7 @@ class Room {
   void publish_gone(Participant& participant);
   void answer(RequestId request, int status, std::string body);
   void refuse(RequestId request, int status, std::string_view error);
-  void unavailable(RequestId request);
+  void unavailable(RequestId request, bool may_declare_emergency = false);
   void close_socket(SocketId socket, std::uint16_t code, std::string_view reason,
                     std::vector<std::string> farewell);
 
@@ -200,6 +205,8 @@ class Room {
   };
   std::optional<Entry> may_join(const Command& command, const JoinRoom& join, const Now& now);
   const LinkRecord* link_of(std::string_view secret, const Now& now) const;
+  // Refuses an emergency that this one may not declare.
+  bool may_declare(const Command& command, Role role);
   void keep_alive(std::vector<Change>& changes, const Now& now) const;
   void note_kept(const std::vector<Change>& changes);
   void end_room(const Command& command, EndReason reason, bool keep, Decided decided,
@@ -232,7 +239,9 @@ class Room {
                   const Now& now);
   void answer_poll(Participant& participant, RequestId request, const Now& now);
   void leave(Participant& participant, const Command& command, const Now& now);
-  std::optional<Problem> hear(Participant& participant, const ClientMessage& message);
+  std::optional<Problem> hear(Participant& participant, const ClientMessage& message,
+                              const Caller& caller, const Now& now);
+  void note_media(Participant& participant, const Caller& caller, const Now& now);
 
   // room_host.cpp: what hosts do, and the waiting room
   void act_as_host(Participant& host, const Command& command, const ClientMessage& message,
@@ -241,6 +250,7 @@ class Room {
   void decline(const Command& command, const ClientMessage& message);
   void kick(const Command& command, const ClientMessage& message, const Now& now);
   void lock(const Command& command, const ClientMessage& message);
+  void declare_emergency(const Command& command, const ClientMessage& message, const Now& now);
   void done_by_host(const Command& command, const ClientMessage& message,
                     const std::optional<Problem>& problem);
   void apply_admit(Participant& guest, const IceGrant& ice, const Now& now);
@@ -253,6 +263,8 @@ class Room {
   std::size_t waiting_count() const;
   // The participant a host removes with this command, if it may.
   Participant* kicked_now(const Command& command) const;
+  // What stopped somebody's relay came to nothing: the host had left before its turn came.
+  void relay_again(const std::string& participant);
 
   // room_time.cpp: what the passing of time changes
   void on(const Command& command, const TimeUp& time, const Now& now);
@@ -260,6 +272,7 @@ class Room {
   bool end_unused(const Command& command, const Now& now);
   void renew_ice(const Command& command, const Now& now);
   bool wants_ice(const Participant& participant) const;
+  bool in_emergency(const Now& now) const { return now.mono < emergency_until_; }
   void set_away(Participant& participant, const Now& now);
   void remember(Participant& participant, const Now& now);
   void note_ice(Participant& participant, const IceGrant& ice, const Now& now);
@@ -274,6 +287,8 @@ class Room {
   std::chrono::milliseconds forget_wall_{0};
   std::chrono::milliseconds expires_wall_{0};  // while active
   bool locked_ = false;
+  std::chrono::milliseconds emergency_until_{std::chrono::milliseconds::min()};  // mono
+  bool emergency_ = false;                                  // what is committed now is of one
   std::vector<LinkRecord> links_;                           // oldest first
   std::list<FormerParticipant> former_;                     // oldest first
   std::vector<std::unique_ptr<Participant>> participants_;  // in order of joining

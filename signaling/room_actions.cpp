@@ -147,9 +147,19 @@ std::optional<Room::Entry> Room::may_join(const Command& command, const JoinRoom
   return std::nullopt;
 }
 
+bool Room::may_declare(const Command& command, Role role) {
+  if (services_.access != Access::invite || role != Role::host) {
+    refuse(command.request, 403, "Only a host may declare an emergency");
+    return false;
+  }
+  if (services_.limits.emergencies) return true;
+  refuse(command.request, 503, "This server has no journal for emergencies");
+  return false;
+}
+
 void Room::on(const Command& command, const JoinRoom& join, const Now& now) {
   const auto entry = may_join(command, join, now);
-  if (!entry) return;
+  if (!entry || (join.emergency && !may_declare(command, entry->role))) return;
   const std::string token = services_.issuer.token();
   ParticipantJoined joined{id_,
                            services_.issuer.participant_id(),
@@ -167,12 +177,18 @@ void Room::on(const Command& command, const JoinRoom& join, const Now& now) {
     changes.emplace_back(CredentialIssued{id_, joined.participant, ice->expires_wall});
   }
   keep_alive(changes, now);
+  if (join.emergency) {
+    changes.emplace_back(EmergencyOpened{id_, joined.participant, now.wall + kEmergency});
+    emergency_ = true;
+  }
   commit(changes, false, command.caller, joined.participant,
-         [this, changes, joined, token, ice, request = command.request](bool ok, const Now& then) {
+         [this, changes, joined, token, ice, request = command.request, declared = join.emergency](
+             bool ok, const Now& then) {
            if (!ok) {
-             unavailable(request);
+             unavailable(request, services_.limits.emergencies && joined.role == Role::host);
              return;
            }
+           if (declared) emergency_until_ = then.mono + kEmergency;
            const IceGrant* grant = ice ? &*ice : nullptr;
            note_kept(changes);
            apply_join(joined, grant, then);
@@ -262,6 +278,10 @@ void Room::on(const Command& command, const LeaveRoom& wish, const Now& now) {
     return answer(command.request, 200, accepted_body(std::nullopt));
   }
   publish_gone(*participant);
+  // A reload before the first attach: no arrival, so no departure. The lease keeps the place.
+  if (!participant->attached()) {
+    return answer(command.request, 200, accepted_body(std::nullopt));
+  }
   commit({ParticipantDetached{id_, participant->id, LeaveReason::disconnected, now.wall,
                               attended(*participant, now)}},
          true, command.caller, participant->id,
@@ -284,6 +304,12 @@ void Room::on(const Command& command, const RenewIce& renew, const Now& now) {
       return refuse(command.request, 409, "Join the room first");
     }
     return refuse(command.request, 403, "This participant is not in the room");
+  }
+  if (!participant->renewals.take(now)) {
+    services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::rate_limited, command.caller});
+    services_.outputs.outputs.emplace_back(
+        Answer{command.request, 429, failure_body("Too many requests"), std::chrono::seconds{10}});
+    return;
   }
   const IceGrant ice = services_.issuer.ice_grant(id_, participant->id, now);
   commit({CredentialIssued{id_, participant->id, ice.expires_wall}}, false, command.caller,

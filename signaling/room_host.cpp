@@ -25,6 +25,8 @@ void Room::act_as_host(Participant& host, const Command& command, const ClientMe
       return kick(command, message, now);
     case HostAction::Kind::lock:
       return lock(command, message);
+    case HostAction::Kind::emergency:
+      return declare_emergency(command, message, now);
     case HostAction::Kind::end:
       return end_room(
           command, EndReason::host, false,
@@ -164,6 +166,11 @@ Participant* Room::kicked_now(const Command& command) const {
   return may && action->peer != host->id ? find(action->peer) : nullptr;
 }
 
+void Room::relay_again(const std::string& participant) {
+  Participant* spared = find(participant);
+  if (spared != nullptr && spared->counts()) publish_live(*spared);
+}
+
 void Room::lock(const Command& command, const ClientMessage& message) {
   const bool locked = std::get<HostAction>(message.body).locked;
   if (locked == locked_) return done_by_host(command, message, std::nullopt);
@@ -175,6 +182,27 @@ void Room::lock(const Command& command, const ClientMessage& message) {
            }
            locked_ = locked;
            broadcast(locked_message(locked), nullptr);
+           done_by_host(command, message, std::nullopt);
+         });
+}
+
+// For who is in the visit already when the disk is full, and cannot admit anybody any more.
+void Room::declare_emergency(const Command& command, const ClientMessage& message, const Now& now) {
+  if (!services_.limits.emergencies) {
+    return done_by_host(
+        command, message,
+        Problem{"no-journal", "This server has no journal for emergencies", message.request_id});
+  }
+  if (in_emergency(now)) return done_by_host(command, message, std::nullopt);
+  emergency_ = true;
+  commit({EmergencyOpened{id_, command.participant, now.wall + kEmergency}}, false, command.caller,
+         command.participant, [this, command, message](bool ok, const Now& then) {
+           if (!ok) {
+             return done_by_host(command, message,
+                                 Problem{"unavailable", "Please try again", message.request_id});
+           }
+           emergency_until_ = then.mono + kEmergency;
+           tell_hosts(emergency_message());
            done_by_host(command, message, std::nullopt);
          });
 }

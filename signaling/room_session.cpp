@@ -20,7 +20,7 @@ void Room::on(const Command& command, const SocketSaid& said, const Now& now) {
   if (std::holds_alternative<HostAction>(said.message->body)) {
     return act_as_host(*participant, command, *said.message, now);
   }
-  if (const auto problem = hear(*participant, *said.message)) {
+  if (const auto problem = hear(*participant, *said.message, command.caller, now)) {
     participant->outbox.push(error_message(*problem));
   }
 }
@@ -271,7 +271,7 @@ void Room::on(const Command& command, const Signal& signal, const Now& now) {
     return act_as_host(*participant, command, message, now);
   }
   if (join == nullptr) {
-    if (const auto problem = hear(*participant, message)) {
+    if (const auto problem = hear(*participant, message, command.caller, now)) {
       const int status = problem->code == "unknown-peer" ? 404
                          : problem->code == "forbidden"  ? 403
                                                          : 409;
@@ -282,8 +282,29 @@ void Room::on(const Command& command, const Signal& signal, const Now& now) {
          accepted_body(message.client_seq ? std::optional(participant->client_seq) : std::nullopt));
 }
 
+// What has changed since it was recorded last, one fact each.
+void Room::note_media(Participant& participant, const Caller& caller, const Now& now) {
+  using What = MediaDeclared::What;
+  const MediaState& media = *participant.media;
+  MediaState& noted = participant.noted;
+  const auto note = [&](What what, bool on) {
+    if (!participant.facts.take(now)) return false;
+    services_.outputs.outputs.emplace_back(
+        Noted{id_, MediaDeclared{id_, participant.id, what, on}, caller, in_emergency(now)});
+    return true;
+  };
+  if (media.screen != noted.screen && note(What::screen, media.screen)) noted.screen = media.screen;
+  if (media.recording != noted.recording && note(What::recording, media.recording)) {
+    noted.recording = media.recording;
+  }
+  if (media.relayed && media.relayed != noted.relayed && note(What::relay, *media.relayed)) {
+    noted.relayed = media.relayed;
+  }
+}
+
 // Nothing, or why it was not understood.
-std::optional<Problem> Room::hear(Participant& participant, const ClientMessage& message) {
+std::optional<Problem> Room::hear(Participant& participant, const ClientMessage& message,
+                                  const Caller& caller, const Now& now) {
   if (!participant.attached())
     return Problem{"join-first", "Join the room first", message.request_id};
   if (!participant.admitted)
@@ -299,6 +320,7 @@ std::optional<Problem> Room::hear(Participant& participant, const ClientMessage&
     ++services_.outputs.forwarded;
   } else if (const auto* media = std::get_if<MediaState>(&message.body)) {
     participant.media = *media;
+    note_media(participant, caller, now);
     broadcast(media_state_message(*media, participant.id), &participant);
   }
   // What was refused does not count: its retry is refused again, not taken for done.

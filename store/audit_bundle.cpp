@@ -7,6 +7,7 @@
 #include "store/database.h"
 #include "store/digest.h"
 #include "store/log_proofs.h"
+#include "store/purge.h"
 #include "store/seal.h"
 
 namespace bedside::store {
@@ -33,7 +34,7 @@ class Selection {
     auto rows = database.prepare(sql + " ORDER BY seq");
     if (!rows) return failed(rows.error());
     made.rows_ = std::move(*rows);
-    made.size_ = size;
+    made.size_ = filter.through == 0 ? size : std::min(size, filter.through);
     return made;
   }
 
@@ -82,6 +83,7 @@ JsonObject filter_detail(const ExportFilter& filter) {
   if (filter.from) made.set("from_us", filter.from->count());
   if (filter.to) made.set("to_us", filter.to->count());
   made.set_if("room", filter.room).set_if("person", filter.person);
+  if (filter.through != 0) made.set("through", filter.through);
   return made;
 }
 
@@ -115,6 +117,7 @@ class BundleWriter {
   Done proven(JsonObject& object, std::uint64_t seq);
   Done epochs(const Database& database);
   Done checkpoints(const Database& database);
+  Done purges(const Database& database);
   Done exported(const Database& database, std::uint64_t seq);
   Done disclosed(const Database& database, const DiscloseField& disclose);
   void progress() {
@@ -180,6 +183,25 @@ Done BundleWriter::checkpoints(const Database& database) {
   }
 }
 
+Done BundleWriter::purges(const Database& database) {
+  auto rows =
+      database.prepare("SELECT seq, body FROM audit WHERE type = ?1 AND seq <= ?2 ORDER BY seq");
+  if (!rows) return failed(rows.error());
+  rows->bind(1, kPurgeRecord);
+  rows->bind(2, survey_.size);
+  while (true) {
+    const auto more = rows->step();
+    if (!more) return failed(more.error());
+    if (!*more) return {};
+    JsonObject object;
+    object.set("body", rows->view(1));
+    if (auto done = proven(object, static_cast<std::uint64_t>(rows->integer(0))); !done) {
+      return done;
+    }
+    if (auto done = line(object); !done) return done;
+  }
+}
+
 Done BundleWriter::exported(const Database& database, std::uint64_t seq) {
   auto row = database.prepare("SELECT body FROM audit WHERE seq = ?1");
   if (!row) return failed(row.error());
@@ -236,6 +258,9 @@ Done BundleWriter::write(const Database& database, std::uint64_t seq,
   if (done) done = whole_file(bundle_file::kCheckpoint, proofs_.note());
   if (done) done = file_of(bundle_file::kEpochs, [&] { return epochs(database); });
   if (done) done = file_of(bundle_file::kCheckpoints, [&] { return checkpoints(database); });
+  if (done && survey_.purged_through > 0) {
+    done = file_of(bundle_file::kPurges, [&] { return purges(database); });
+  }
   if (done) done = file_of(bundle_file::kExport, [&] { return exported(database, seq); });
   if (done) done = file_of(bundle_file::kRecords, records);
   if (done) done = file_of(bundle_file::kProofs, proofs);
@@ -286,6 +311,10 @@ tl::expected<ExportSurvey, std::string> survey_export(const ExportOptions& optio
     return {};
   });
   if (!walked) return tl::unexpected(walked.error());
+  // The record of an export has its filter: a name that somebody typed here must not get into it.
+  if (!options.filter.person.empty() && survey.records == 0) {
+    return tl::unexpected(std::string("no record is by or about this id"));
+  }
   JsonObject files;
   files.set(bundle_file::kReadme, sha256_of(options.readme));
   files.set(bundle_file::kVerifier, sha256_of(options.verifier));
@@ -296,6 +325,10 @@ tl::expected<ExportSurvey, std::string> survey_export(const ExportOptions& optio
   survey.detail.set("origin", proofs->checkpoint().origin).set("size", survey.size);
   survey.detail.set("root", to_hex(proofs->checkpoint().root)).set("records", survey.records);
   survey.detail.set("filter", filter_detail(options.filter)).set("files", files);
+  const auto purge = newest_purge(*database);
+  if (!purge) return failed(purge.error());
+  if (*purge) survey.purged_through = (*purge)->through;
+  if (*purge) survey.detail.set("purged_through", survey.purged_through);
   return survey;
 }
 

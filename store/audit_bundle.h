@@ -31,6 +31,7 @@ inline constexpr std::string_view kVerifier = "verify_audit_log.py";
 inline constexpr std::string_view kCheckpoint = "checkpoint";
 inline constexpr std::string_view kEpochs = "epochs.ndjson";
 inline constexpr std::string_view kCheckpoints = "checkpoints.ndjson";
+inline constexpr std::string_view kPurges = "purges.ndjson";  // when there were any
 inline constexpr std::string_view kExport = "export.json";
 inline constexpr std::string_view kRecords = "records.ndjson";
 inline constexpr std::string_view kProofs = "proofs.ndjson";
@@ -43,6 +44,7 @@ struct ExportFilter {
   std::optional<std::chrono::microseconds> to;    // wall clock, exclusive
   std::string room;                               // pseudonym
   std::string person;                             // id of the actor, or the object
+  std::uint64_t through = 0;                      // the last record; 0: of the log
 };
 
 // The records once more, in words for another program: a file beside them.
@@ -73,8 +75,9 @@ struct ExportOptions {
 struct ExportSurvey {
   std::uint64_t size = 0;  // of the log at that moment
   std::uint64_t records = 0;
-  // origin, size, root, filter, number of records and SHA-256 of each file: what the record's
-  // detail must contain. More may be added.
+  std::uint64_t purged_through = 0;  // of the log; 0: nothing was purged
+  // origin, size, root, filter, number of records, up to where records were purged, and SHA-256 of
+  // each file: what the record's detail must contain. More may be added.
   JsonObject detail;
 };
 tl::expected<ExportSurvey, std::string> survey_export(const ExportOptions& options);

@@ -36,6 +36,12 @@ struct Where {
   std::vector<std::uint8_t> ip_enc;  // AES-256-GCM of salt16 || address text
 };
 
+// A personal value beside the record, whose commitment is in the body (detail) under the same name.
+struct PrivateField {
+  std::string field;
+  std::vector<std::uint8_t> ciphertext;
+};
+
 // What a caller says about an event. seq, instants, boot, build are added by the store at submit
 // and write. Empty fields are left out of the body.
 struct AuditRecord {
@@ -50,6 +56,7 @@ struct AuditRecord {
   std::string purpose;
   std::uint64_t request_id = 0;  // 0: none
   JsonObject detail;
+  std::vector<PrivateField> private_fields;
 };
 
 // What the store knows about a record at the moment it was submitted and written.

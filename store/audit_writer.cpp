@@ -81,7 +81,12 @@ tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record,
   insert_.bind_blob(8, body);
   if (auto done = insert_.run(); !done) return refuse(done.error());
   if (!record.where.ip_enc.empty()) {
-    if (auto done = append_address(record); !done) return refuse(done.error());
+    if (auto done = append_private("ip", record.where.ip_enc); !done) return refuse(done.error());
+  }
+  for (const PrivateField& value : record.private_fields) {
+    if (auto done = append_private(value.field, value.ciphertext); !done) {
+      return refuse(done.error());
+    }
   }
   if (seal_) seal_->append(body);
   ++next_seq_;
@@ -106,10 +111,11 @@ void AuditWriter::committed() {
   if (seal_) seal_->committed();
 }
 
-tl::expected<void, SqlError> AuditWriter::append_address(const AuditRecord& record) {
+tl::expected<void, SqlError> AuditWriter::append_private(std::string_view field,
+                                                         std::span<const std::uint8_t> ciphertext) {
   insert_private_.bind(1, next_seq_);
-  insert_private_.bind(2, std::string_view("ip"));
-  insert_private_.bind(3, std::span<const std::uint8_t>(record.where.ip_enc));
+  insert_private_.bind(2, field);
+  insert_private_.bind(3, ciphertext);
   return insert_private_.run();
 }
 

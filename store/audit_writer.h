@@ -5,7 +5,9 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "store/audit_record.h"
 #include "store/database.h"
@@ -46,7 +48,8 @@ class AuditWriter {
                                       std::chrono::microseconds boot, bool late);
 
  private:
-  tl::expected<void, SqlError> append_address(const AuditRecord& record);
+  tl::expected<void, SqlError> append_private(std::string_view field,
+                                              std::span<const std::uint8_t> ciphertext);
 
   std::string build_;
   std::string boot_id_;

@@ -1,5 +1,7 @@
 #include "store/canonical_json.h"
 
+#include <algorithm>
+
 namespace bedside::store {
 namespace {
 
@@ -49,11 +51,23 @@ void append_ascii(std::string& out, char c) {
   }
 }
 
+// How many bytes at the front of `text` mean themselves: nearly always all of them.
+std::size_t plain_length(std::string_view text) {
+  const auto special = [](char c) { return c < 0x20 || c > 0x7E || c == '"' || c == '\\'; };
+  return static_cast<std::size_t>(std::find_if(text.begin(), text.end(), special) - text.begin());
+}
+
 }  // namespace
 
 std::string quoted_json(std::string_view text) {
-  std::string out = "\"";
+  std::string out;
+  out.reserve(text.size() + 2);
+  out += '"';
   while (!text.empty()) {
+    const std::size_t plain = plain_length(text);
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const std::size_t length = sequence_length(text);
     if (length == 1) {
       append_ascii(out, text.front());

@@ -70,11 +70,58 @@ struct WitnessedLogRow {
   friend bool operator==(const WitnessedLogRow&, const WitnessedLogRow&) = default;
 };
 
+// Records that no purge takes: those that meet all conditions which are given; at least one is.
+struct HoldRow {
+  std::string hold_id;
+  std::string room;                               // pseudonym; empty: any
+  std::string person;                             // who acted or was acted on; empty: anybody
+  std::optional<std::chrono::microseconds> from;  // wall clock, inclusive
+  std::optional<std::chrono::microseconds> to;    // exclusive
+  friend bool operator==(const HoldRow&, const HoldRow&) = default;
+};
+
+// What one person proposes and another one has to approve.
+struct PurgeProposalRow {
+  std::uint64_t through = 0;  // the last record; what is younger than keep_years stays in any case
+  int keep_years = 0;
+  std::string proposed_by;
+  std::chrono::microseconds proposed_at{};  // wall clock; lasts kProposalLasts
+  friend bool operator==(const PurgeProposalRow&, const PurgeProposalRow&) = default;
+};
+
+// The key of one month's personal values in the audit log, wrapped: this database alone opens none.
+// Deleting the row erases those values.
+struct DataKeyRow {
+  std::string month;  // "2026-11"
+  std::vector<std::uint8_t> wrapped;
+  friend bool operator==(const DataKeyRow&, const DataKeyRow&) = default;
+};
+
+// Lets one person make an account of that name, once.
+struct InvitationRow {
+  std::string name;
+  std::vector<std::uint8_t> code_hash;  // SHA-256; the code itself is shown once
+  std::string invited_by;               // an account; empty: somebody at the server
+  std::chrono::milliseconds expires_at{};
+  friend bool operator==(const InvitationRow&, const InvitationRow&) = default;
+};
+inline constexpr std::int64_t kMaxInvitations = 16;
+
+// The records that go, and whatever else there is up to the last of them, are in an archive
+// already.
+struct PurgeOrder {
+  std::string approved_by;             // an account; not the one that proposed it
+  std::uint64_t archived_through = 0;  // the purge goes no further
+  std::string archive_digest;          // SHA-256 of the archive as it is kept, hexadecimal
+};
+
 struct AccountRow {
   std::string name;
   std::string password_hash;  // a scrypt string with its parameters; never a password
   std::string role;
   std::chrono::milliseconds created_at{};
+  // Since then nobody can log in with it. It stays: nobody else gets its name.
+  std::optional<std::chrono::milliseconds> disabled_at = {};
   friend bool operator==(const AccountRow&, const AccountRow&) = default;
 };
 
@@ -131,16 +178,35 @@ struct ParticipantDetached {
 struct ParticipantLeft {
   std::string participant_id;
 };
-// Fails as a conflict when the name exists, or, with only_first, when any account exists: two
-// browsers racing with the set-up code make one account.
+// In the place of an older one of the same name. Fails as a conflict when an account has it, or
+// kMaxInvitations wait.
+struct AccountInvited {
+  InvitationRow invitation;
+  std::chrono::milliseconds now{};  // those that ended before are forgotten
+};
+// Fails as a conflict when the name exists; for the first also when any account exists (two
+// browsers racing with the set-up code make one account), for an invited one when its invitation is
+// gone. The invitation ends.
 struct AccountCreated {
   AccountRow account;
   bool only_first = false;
+  bool invited = false;
 };
 // Fails as a conflict when the account does not exist.
 struct AccountPasswordSet {
   std::string name;
   std::string password_hash;
+};
+// Fails as a conflict when there is no such account, when it is disabled, and when nobody else
+// could log in any more. The invitations that it gave end.
+struct AccountDisabled {
+  std::string name;
+  std::chrono::milliseconds disabled_at{};
+};
+// Changes nothing, but fails as a conflict when there is no such account or it is disabled: what is
+// beside it in its commit happens only to somebody who may log in.
+struct AccountEntered {
+  std::string name;
 };
 // Fails as a conflict when the id or the secret exists.
 struct ApiTokenCreated {
@@ -156,6 +222,23 @@ struct CheckpointWitnessed {
   WitnessedLogRow log;
   std::uint64_t old_size = 0;
 };
+// Conflict when the id exists.
+struct HoldSet {
+  HoldRow hold;
+};
+// Conflict when there is none.
+struct HoldCleared {
+  std::string hold_id;
+};
+// In the place of one that was there. Conflict when it would keep less than six years.
+struct PurgeProposed {
+  PurgeProposalRow proposal;
+};
+struct PurgeWithdrawn {};
+// Fails as a conflict when the month has one.
+struct DataKeyCreated {
+  DataKeyRow key;
+};
 struct SettingSet {
   std::string key;
   std::string value;
@@ -164,8 +247,10 @@ struct SettingSet {
 using Change =
     std::variant<RoomCreated, RoomKept, RoomLocked, LinkIssued, LinkDropped, RoomEnded,
                  RoomForgotten, ParticipantJoined, ParticipantAttached, ParticipantAdmitted,
-                 ParticipantDetached, ParticipantLeft, AccountCreated, AccountPasswordSet,
-                 ApiTokenCreated, ApiTokenRevoked, CheckpointWitnessed, SettingSet>;
+                 ParticipantDetached, ParticipantLeft, AccountInvited, AccountCreated,
+                 AccountPasswordSet, AccountDisabled, AccountEntered, ApiTokenCreated,
+                 ApiTokenRevoked, CheckpointWitnessed, HoldSet, HoldCleared, PurgeProposed,
+                 PurgeWithdrawn, DataKeyCreated, SettingSet>;
 
 // What a restarted server needs to go on: rooms by creation, participants by order of joining,
 // links and API tokens oldest first.
@@ -175,6 +260,7 @@ struct LoadedState {
   std::vector<LinkRow> links;
   std::vector<ApiTokenRow> tokens;
   std::vector<WitnessedLogRow> witnessed;
+  std::vector<DataKeyRow> data_keys;
 };
 
 }  // namespace bedside::store

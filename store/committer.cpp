@@ -1,15 +1,76 @@
 #include "store/committer.h"
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 #include <utility>
 
 namespace bedside::store {
 
-Committer::Committer(Writer writer, std::size_t max_deferred, std::function<Clock()> clock)
-    : writer_(std::move(writer)), max_deferred_(max_deferred), clock_(std::move(clock)) {}
+namespace {
+
+// What is in the database of the journal's content: "ID:NUMBER", in the transaction that wrote it.
+// So a crash between that and the emptying of the journal merges nothing twice.
+constexpr std::string_view kMergedSetting = "journal.merged";
+
+// How much of the journal `id` is merged.
+std::uint64_t merged_of(std::string_view setting, std::string_view id) {
+  const std::size_t colon = setting.find(':');
+  if (colon == setting.npos || setting.substr(0, colon) != id) return 0;
+  const std::string_view digits = setting.substr(colon + 1);
+  std::uint64_t number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return number;
+}
+
+}  // namespace
+
+Committer::Committer(Writer writer, std::size_t max_deferred, std::function<Clock()> clock,
+                     std::optional<Journal> journal)
+    : writer_(std::move(writer)),
+      max_deferred_(max_deferred),
+      clock_(std::move(clock)),
+      journal_(std::move(journal)) {
+  if (journal_) adopt_left_over();
+}
+
+void Committer::adopt_left_over() {
+  const Journal::LeftOver& left = journal_->left_over();
+  if (left.entries.empty() && left.damage.empty()) return;
+  const auto setting = writer_.setting(kMergedSetting);
+  if (!setting) {
+    broken_ = true;
+    return;
+  }
+  const std::uint64_t merged = merged_of(*setting, left.id);
+  for (const Journal::Entry& entry : left.entries) {
+    if (entry.number <= merged) continue;
+    auto stamped = decode_commit(entry.commit);
+    if (stamped) {
+      if (!full_) full_ = Outage{.since = stamped->at};
+      ++full_->late;
+      deferred_.push_back({std::move(stamped->commit), stamped->at, entry.number});
+    } else {
+      ++outage().lost;
+      ++lost_;
+    }
+  }
+  if (!left.damage.empty()) outage().damage = left.damage;
+  if (full_) {
+    catch_up();
+  } else if (auto cleared = journal_->clear(); !cleared) {
+    journal_trouble_ = std::move(cleared.error());
+  }
+}
+
+std::size_t Committer::journaled() const {
+  return static_cast<std::size_t>(
+      std::count_if(deferred_.begin(), deferred_.end(),
+                    [](const Deferred& each) { return each.journaled != 0; }));
+}
 
 Committer::Outage& Committer::outage() {
-  if (!full_) full_ = Outage{clock_()};
+  if (!full_) full_ = Outage{.since = clock_()};
   return *full_;
 }
 
@@ -55,12 +116,10 @@ std::vector<CommitResult> Committer::serve(std::span<Queued> batch) {
     write_each(items);
   }
 
+  settle(batch, items);
   std::vector<CommitResult> results;
   results.reserve(batch.size());
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    settle(batch[i], items[i].result);
-    results.push_back(items[i].result);
-  }
+  for (Writer::Item& item : items) results.push_back(std::move(item.result));
   return results;
 }
 
@@ -76,11 +135,20 @@ bool Committer::write_deferred() {
   while (!deferred_.empty()) {
     const std::size_t count = std::min(deferred_.size(), kMaxBatchRows);
     std::vector<Writer::Item> items;
-    items.reserve(count);
+    items.reserve(count + 1);
+    std::uint64_t merged = 0;
     for (std::size_t i = 0; i < count; ++i) {
       items.push_back({&deferred_[i].commit, deferred_[i].at, true, {}});
+      merged = std::max(merged, deferred_[i].journaled);
+    }
+    Commit mark;
+    if (merged != 0) {
+      mark.changes.emplace_back(
+          SettingSet{std::string(kMergedSetting), journal_->id() + ':' + std::to_string(merged)});
+      items.push_back({&mark, clock_(), false, {}});
     }
     if (!write(items)) return false;
+    for (std::size_t i = 0; i < count; ++i) lost_ += items[i].result.ok() ? 0 : 1;
     deferred_.erase(deferred_.begin(), deferred_.begin() + static_cast<std::ptrdiff_t>(count));
   }
   return true;
@@ -92,28 +160,71 @@ bool Committer::write_recovered() {
   AuditRecord& record = commit.records.emplace_back();
   record.type = "storage.recovered";
   record.actor.kind = "service";
+  if (!full_->damage.empty()) {
+    record.outcome = Outcome::failed;
+    record.reason = "journal-damaged";
+  }
   record.detail.set("full_since_us", full_->since.wall.count()).set("refused", full_->refused);
   record.detail.set("late", full_->late).set("lost", full_->lost);
+  const bool journal_used = journal_ && journal_->last() > 0;
+  if (journal_used) {
+    record.detail.set("journaled", journal_->last()).set("journal_head", journal_->head());
+  }
   Writer::Item item{&commit, clock_(), false, {}};
   if (!write(std::span(&item, 1))) return false;
   full_.reset();
+  if (journal_used) {
+    if (auto cleared = journal_->clear(); !cleared) journal_trouble_ = std::move(cleared.error());
+  }
   return true;
 }
 
-// Turns "no space" into what it means for this commit.
-void Committer::settle(Queued& queued, CommitResult& result) {
-  if (result.status != CommitStatus::full) return;
-  Outage& now = outage();
-  if (!queued.commit.keep) {
-    ++now.refused;
-  } else if (deferred_.size() >= max_deferred_) {
-    ++now.lost;
-    ++lost_;
-  } else {
-    ++now.late;
-    result.status = CommitStatus::deferred;
-    deferred_.push_back(Queued{std::move(queued.commit), {}, queued.at});
+// Turns "no space" into what it means for each commit.
+void Committer::settle(std::span<Queued> batch, std::span<Writer::Item> items) {
+  std::vector<std::size_t> kept;
+  std::vector<StampedCommit> commits;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (items[i].result.status != CommitStatus::full) continue;
+    const Commit& commit = batch[i].commit;
+    const bool room = deferred_.size() + kept.size() < max_deferred_;
+    if (room && (commit.keep || (commit.emergency && has_journal()))) {
+      kept.push_back(i);
+      commits.push_back({commit, batch[i].at});
+    } else if (commit.keep) {
+      ++outage().lost;
+      ++lost_;
+    } else {
+      ++outage().refused;
+    }
   }
+  if (kept.empty()) return;
+  std::uint64_t number = journal(commits);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    CommitResult& result = items[kept[i]].result;
+    if (number == 0 && !commits[i].commit.keep) {
+      ++outage().refused;  // stays `full`
+      continue;
+    }
+    ++outage().late;
+    result.status = number != 0 ? CommitStatus::journaled : CommitStatus::deferred;
+    deferred_.push_back({std::move(commits[i].commit), commits[i].at, number});
+    if (number != 0) ++number;
+  }
+}
+
+// The number of the first one; 0: there is no journal, or it took nothing.
+std::uint64_t Committer::journal(std::span<const StampedCommit> commits) {
+  if (!has_journal()) return 0;
+  std::vector<std::vector<std::uint8_t>> encoded;
+  encoded.reserve(commits.size());
+  for (const StampedCommit& commit : commits) encoded.push_back(encode_commit(commit));
+  auto first = journal_->append(encoded);
+  if (first) {
+    journal_trouble_.clear();
+    return *first;
+  }
+  journal_trouble_ = std::move(first.error());
+  return 0;
 }
 
 void Committer::checkpoint_if_due(bool idle) {

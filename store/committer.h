@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "store/commit_codec.h"
+#include "store/journal.h"
 #include "store/store.h"
 #include "store/writer.h"
 
@@ -23,10 +25,12 @@ struct Queued {
 };
 
 // What happens when the disk does not take a batch: smaller attempts, deferral of what must be
-// kept, recovery, or the end. Store's thread; no locks, no waiting.
+// kept, the journal, recovery, or the end. Store's thread; no locks, no waiting.
 class Committer {
  public:
-  Committer(Writer writer, std::size_t max_deferred, std::function<Clock()> clock);
+  // What a former process left in the journal is written first, as far as it can be.
+  Committer(Writer writer, std::size_t max_deferred, std::function<Clock()> clock,
+            std::optional<Journal> journal);
 
   // One result per commit, in order. Deferred commits are moved out of the batch; completions are
   // left to the caller. An empty batch only retries what is deferred.
@@ -40,8 +44,11 @@ class Committer {
   void finish();
 
   std::size_t deferred() const { return deferred_.size(); }
+  std::size_t journaled() const;  // of those
   bool full() const { return full_.has_value(); }
   bool broken() const { return broken_; }
+  bool has_journal() const { return journal_.has_value() && journal_->usable(); }
+  const std::string& journal_trouble() const { return journal_trouble_; }
   const std::string& trouble() const { return writer_.trouble(); }
   // Durable since the start, deferred commits and the committer's own records included.
   std::uint64_t batches() const { return batches_; }
@@ -51,24 +58,35 @@ class Committer {
 
  private:
   struct Outage {
-    Clock since;
+    Clock since = {};
     std::uint64_t refused = 0;
     std::uint64_t late = 0;
     std::uint64_t lost = 0;
+    std::string damage = {};  // of the journal a former process left
+  };
+  // Has happened, or was granted in an emergency; goes into the database when that takes it.
+  struct Deferred {
+    Commit commit;
+    Clock at;
+    std::uint64_t journaled = 0;  // its number in the journal; 0: in memory only
   };
 
+  void adopt_left_over();
   bool write(std::span<Writer::Item> items);
   void write_each(std::span<Writer::Item> items);
   bool catch_up();
   bool write_deferred();
   bool write_recovered();
-  void settle(Queued& queued, CommitResult& result);
+  void settle(std::span<Queued> batch, std::span<Writer::Item> items);
+  std::uint64_t journal(std::span<const StampedCommit> commits);
   Outage& outage();
 
   Writer writer_;
   std::size_t max_deferred_;
   std::function<Clock()> clock_;
-  std::deque<Queued> deferred_;
+  std::optional<Journal> journal_;
+  std::string journal_trouble_;
+  std::deque<Deferred> deferred_;
   std::optional<Outage> full_;  // set while the disk is full
   bool broken_ = false;
   std::uint64_t batches_ = 0;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "store/purge.h"
+
 namespace bedside::store {
 namespace {
 
@@ -46,6 +48,9 @@ tl::expected<void, std::string> LogProofs::load(const Database& database) {
   auto tree = LogTree::open(database);
   if (!tree) return tl::unexpected(tree.error().text);
   tree_ = std::move(*tree);
+  const auto purge = newest_purge(database);
+  if (!purge) return tl::unexpected(purge.error().text);
+  if (*purge) purged_ = (*purge)->through;
   auto roots = database.prepare("SELECT root FROM audit_subtree WHERE level = ?1 ORDER BY idx");
   if (!roots) return tl::unexpected(roots.error().text);
   roots->bind(1, std::int64_t{kStoredLevels});
@@ -124,6 +129,7 @@ bool LogProofs::make_edge() {
 // last node of a level can be incomplete.
 std::optional<std::vector<Hash>> LogProofs::inclusion(std::uint64_t index) {
   if (index >= checkpoint_.size) return std::nullopt;
+  if (index < purged_) return tree_->inclusion(index + 1, checkpoint_.size);
   std::vector<Hash> proof;
   std::uint64_t last = checkpoint_.size - 1;
   for (int level = 0; last > 0; ++level, index /= 2, last /= 2) {

@@ -52,7 +52,8 @@ class LogProofs {
   std::optional<LogTree> tree_;
   Statement bodies_;
   std::vector<std::vector<Hash>> upper_;  // level 8 and up: 32 bytes for each 256 records, twice
-  std::vector<Hash> edge_;  // by level: the root of the last, perhaps incomplete, node
+  std::vector<Hash> edge_;    // by level: the root of the last, perhaps incomplete, node
+  std::uint64_t purged_ = 0;  // proofs of what stayed of these come from the tree
   std::array<std::optional<LogBlock>, 2>
       blocks_;  // a proof needs that of its record and the last one
   std::size_t oldest_block_ = 0;

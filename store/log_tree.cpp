@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "store/purge.h"
+
 namespace bedside::store {
 
 tl::expected<LogTree, SqlError> LogTree::open(const Database& database) {
@@ -14,6 +16,9 @@ tl::expected<LogTree, SqlError> LogTree::open(const Database& database) {
   if (!body) return tl::unexpected(std::move(body.error()));
   tree.stored_ = std::move(*stored);
   tree.body_ = std::move(*body);
+  const auto purge = newest_purge(database);
+  if (!purge) return tl::unexpected(purge.error());
+  if (*purge) tree.purged_ = (*purge)->through;
   return tree;
 }
 
@@ -21,20 +26,14 @@ std::optional<Hash> LogTree::leaf(std::uint64_t index) {
   body_.reset();
   body_.bind(1, index + 1);
   const auto there = body_.step();
-  if (!there || !*there) return std::nullopt;
+  if (!there) return std::nullopt;
+  if (!*there) return index < purged_ ? stored(0, index) : std::nullopt;
   const std::string body = body_.text(0);
   body_.reset();
   return leaf_hash(body);
 }
 
-std::optional<Hash> LogTree::subtree(int level, std::uint64_t index) {
-  if (level == 0) return leaf(index);
-  if (!is_stored_level(level)) {
-    const auto left = subtree(level - 1, 2 * index);
-    const auto right = subtree(level - 1, 2 * index + 1);
-    if (!left || !right) return std::nullopt;
-    return node_hash(*left, *right);
-  }
+std::optional<Hash> LogTree::stored(int level, std::uint64_t index) {
   stored_.reset();
   stored_.bind(1, std::int64_t{level});
   stored_.bind(2, index);
@@ -46,6 +45,18 @@ std::optional<Hash> LogTree::subtree(int level, std::uint64_t index) {
   if (blob.size() != root.size()) return std::nullopt;
   std::copy(blob.begin(), blob.end(), root.begin());
   return root;
+}
+
+std::optional<Hash> LogTree::subtree(int level, std::uint64_t index) {
+  if (level == 0) return leaf(index);
+  if (is_stored_level(level)) return stored(level, index);
+  if ((index << level) < purged_) {
+    if (const auto kept = stored(level, index)) return kept;
+  }
+  const auto left = subtree(level - 1, 2 * index);
+  const auto right = left ? subtree(level - 1, 2 * index + 1) : std::nullopt;
+  if (!right) return std::nullopt;
+  return node_hash(*left, *right);
 }
 
 std::optional<Hash> LogTree::root(std::uint64_t size) {

@@ -31,8 +31,10 @@ class LogTree {
  private:
   LogTree() = default;
   std::optional<Hash> subtree(int level, std::uint64_t index);
+  std::optional<Hash> stored(int level, std::uint64_t index);
   std::optional<Hash> leaf(std::uint64_t index);
 
+  std::uint64_t purged_ = 0;  // records, of which some may have stayed (purge.h)
   Statement stored_;
   Statement body_;
 };

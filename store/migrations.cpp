@@ -137,8 +137,69 @@ CREATE TABLE witnessed_logs(
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array kSteps = {Migration{1, kFirst}, Migration{2, kSeal}, Migration{3, kInvite},
-                               Migration{4, kWitness}};
+// Retention. The one row of audit_purge_open exists only within the transaction of a purge: the
+// triggers let bodies and proofs go that are not needed any more.
+constexpr const char* kPurge = R"sql(
+CREATE TABLE audit_holds(
+  hold_id TEXT PRIMARY KEY,
+  room TEXT,
+  person TEXT,
+  from_us INTEGER,
+  to_us INTEGER,
+  CHECK (coalesce(room, person, from_us, to_us) IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE audit_purge_proposal(
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  through INTEGER NOT NULL,
+  keep_years INTEGER NOT NULL CHECK (keep_years >= 6),
+  proposed_by TEXT NOT NULL
+) STRICT;
+CREATE TABLE audit_purge_open(
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  through INTEGER NOT NULL
+) STRICT;
+
+DROP TRIGGER audit_is_not_deleted;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+WHEN OLD.seq > coalesce((SELECT through FROM audit_purge_open), 0)
+BEGIN SELECT RAISE(ABORT, 'audit: records are never deleted'); END;
+DROP TRIGGER audit_subtree_is_not_deleted;
+CREATE TRIGGER audit_subtree_is_not_deleted BEFORE DELETE ON audit_subtree
+WHEN OLD.level >= 8 OR NOT EXISTS (SELECT 1 FROM audit_purge_open)
+BEGIN SELECT RAISE(ABORT, 'audit_subtree: roots are never deleted'); END;
+DROP TRIGGER audit_checkpoint_is_kept;
+CREATE TRIGGER audit_checkpoint_is_kept BEFORE DELETE ON audit_checkpoint
+WHEN OLD.kept <> 0 AND OLD.size >= coalesce((SELECT through FROM audit_purge_open), 0)
+BEGIN SELECT RAISE(ABORT, 'audit_checkpoint: this one is kept'); END;
+)sql";
+
+// The keys of the audit log's personal values, a month each, wrapped. A row may be erased, and the
+// values with it; never replaced.
+constexpr const char* kDataKeys = R"sql(
+CREATE TABLE audit_data_key(
+  month TEXT PRIMARY KEY,
+  wrapped BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER audit_data_key_is_not_changed BEFORE UPDATE ON audit_data_key
+BEGIN SELECT RAISE(ABORT, 'audit_data_key: keys are never changed'); END;
+)sql";
+
+// More than one account, and what two of them agree on.
+constexpr const char* kSecondPerson = R"sql(
+CREATE TABLE account_invitations(
+  name TEXT PRIMARY KEY,
+  code_hash BLOB NOT NULL,
+  invited_by TEXT NOT NULL,
+  expires_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+ALTER TABLE audit_purge_proposal ADD COLUMN proposed_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN disabled_ms INTEGER;
+)sql";
+
+constexpr std::array kSteps = {Migration{1, kFirst},       Migration{2, kSeal},
+                               Migration{3, kInvite},      Migration{4, kWitness},
+                               Migration{5, kPurge},       Migration{6, kDataKeys},
+                               Migration{7, kSecondPerson}};
 static_assert(kSteps.back().version == kSchemaVersion);
 
 tl::expected<void, SqlError> run_step(Database& database, const Migration& step) {

@@ -6,6 +6,7 @@
 
 #include "store/checkpoint.h"
 #include "store/database.h"
+#include "store/holds.h"
 #include "store/log_tree.h"
 #include "store/migrations.h"
 #include "store/state_writer.h"
@@ -31,7 +32,9 @@ AuditRow audit_row_of(const Statement& row) {
 
 AccountRow account_of(const Statement& row) {
   return AccountRow{row.text(0), row.text(1), row.text(2),
-                    std::chrono::milliseconds(row.integer(3))};
+                    std::chrono::milliseconds(row.integer(3)),
+                    row.is_null(4) ? std::optional<std::chrono::milliseconds>()
+                                   : std::chrono::milliseconds(row.integer(4))};
 }
 
 // Everything but the type, which is asked for one at a time. Numbered parameters: an unused one is
@@ -208,7 +211,7 @@ tl::expected<LogGrowth, std::string> Reader::growth_since(std::uint64_t old_size
 tl::expected<std::optional<AccountRow>, std::string> Reader::account(
     const std::string& name) const {
   auto statement = database_->prepare(
-      "SELECT name, password_hash, role, created_ms FROM accounts WHERE name = ?1");
+      "SELECT name, password_hash, role, created_ms, disabled_ms FROM accounts WHERE name = ?1");
   if (!statement) return Sentence(statement.error().text);
   statement->bind(1, std::string_view(name));
   return first_of<AccountRow>(read_all<AccountRow>(*statement, account_of));
@@ -216,11 +219,41 @@ tl::expected<std::optional<AccountRow>, std::string> Reader::account(
 
 tl::expected<std::vector<AccountRow>, std::string> Reader::accounts() const {
   auto statement = database_->prepare(
-      "SELECT name, password_hash, role, created_ms FROM accounts ORDER BY name");
+      "SELECT name, password_hash, role, created_ms, disabled_ms FROM accounts ORDER BY name");
   if (!statement) return Sentence(statement.error().text);
   auto rows = read_all<AccountRow>(*statement, account_of);
   if (!rows) return Sentence(rows.error().text);
   return std::move(*rows);
+}
+
+tl::expected<std::vector<InvitationRow>, std::string> Reader::invitations() const {
+  auto statement = database_->prepare(
+      "SELECT name, code_hash, invited_by, expires_ms FROM account_invitations ORDER BY name");
+  if (!statement) return tl::unexpected(statement.error().text);
+  auto rows = read_all<InvitationRow>(*statement, [](const Statement& row) {
+    return InvitationRow{row.text(0), row.blob(1), row.text(2),
+                         std::chrono::milliseconds(row.integer(3))};
+  });
+  if (!rows) return tl::unexpected(rows.error().text);
+  return std::move(*rows);
+}
+
+tl::expected<Retention, std::string> Reader::retention() const {
+  auto holds = holds_of(*database_);
+  if (!holds) return tl::unexpected(holds.error().text);
+  auto proposal = store::purge_proposal(*database_);
+  if (!proposal) return tl::unexpected(proposal.error().text);
+  auto purges = purges_of(*database_);
+  if (!purges) return tl::unexpected(purges.error().text);
+  return Retention{std::move(*holds), std::move(*proposal), std::move(*purges)};
+}
+
+tl::expected<PurgePlan, std::string> Reader::plan_purge(std::uint64_t wanted, int keep_years,
+                                                        std::chrono::microseconds now,
+                                                        std::uint64_t most) const {
+  auto plan = store::plan_purge(*database_, wanted, keep_years, now, most);
+  if (!plan) return tl::unexpected(plan.error().text);
+  return *plan;
 }
 
 tl::expected<std::optional<std::string>, std::string> Reader::setting(

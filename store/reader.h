@@ -13,6 +13,7 @@
 #include "store/audit_record.h"
 #include "store/change.h"
 #include "store/merkle.h"
+#include "store/purge.h"
 
 namespace bedside::store {
 
@@ -54,6 +55,12 @@ struct LogGrowth {
   std::vector<Hash> proof;
 };
 
+struct Retention {
+  std::vector<HoldRow> holds;
+  std::optional<PurgeProposalRow> proposal;  // it may be too old (kProposalLasts)
+  std::vector<DeclaredPurge> purges;         // oldest first
+};
+
 class Reader {
  public:
   // vfs: as in store::Options, for tests.
@@ -77,6 +84,13 @@ class Reader {
 
   tl::expected<std::optional<AccountRow>, std::string> account(const std::string& name) const;
   tl::expected<std::vector<AccountRow>, std::string> accounts() const;
+  // By name; those that have ended included.
+  tl::expected<std::vector<InvitationRow>, std::string> invitations() const;
+  tl::expected<Retention, std::string> retention() const;
+  // What a purge of records up to `wanted` would do at `now` (purge.h).
+  tl::expected<PurgePlan, std::string> plan_purge(std::uint64_t wanted, int keep_years,
+                                                  std::chrono::microseconds now,
+                                                  std::uint64_t most) const;
   tl::expected<std::optional<std::string>, std::string> setting(const std::string& key) const;
   tl::expected<LoadedState, std::string> state() const;
 

@@ -72,13 +72,13 @@ tl::expected<ReceiptPromise, std::string> check_receipt(std::string_view text) {
   const auto checkpoint = note ? Checkpoint::parse(note->text) : std::nullopt;
   if (!checkpoint) return tl::unexpected(std::string("it is not readable"));
   const auto body = CanonicalObject::parse(receipt->body);
-  const auto seq = body ? body->integer("seq") : std::nullopt;
-  if (!seq || *seq <= 0 || static_cast<std::uint64_t>(*seq) - 1 != receipt->index ||
-      !verify_inclusion(leaf_hash(receipt->body), receipt->index, checkpoint->size, receipt->proof,
-                        checkpoint->root)) {
+  const std::int64_t seq = body ? body->integer("seq").value_or(0) : 0;
+  const Hash leaf = leaf_hash(receipt->body);
+  if (seq <= 0 || static_cast<std::uint64_t>(seq) - 1 != receipt->index ||
+      !verify_inclusion(leaf, receipt->index, checkpoint->size, receipt->proof, checkpoint->root)) {
     return tl::unexpected(std::string("its checkpoint does not cover its record"));
   }
-  return ReceiptPromise{std::move(*note), *checkpoint};
+  return ReceiptPromise{std::move(*note), *checkpoint, receipt->index + 1, leaf};
 }
 
 }  // namespace bedside::store

@@ -35,6 +35,8 @@ struct Receipt {
 struct ReceiptPromise {
   Note note;
   Checkpoint checkpoint;
+  std::uint64_t seq = 0;  // of the record
+  Hash leaf{};            // of its body
 };
 tl::expected<ReceiptPromise, std::string> check_receipt(std::string_view text);
 

@@ -81,8 +81,8 @@ tl::expected<void, SqlError> Seal::prepare(const Database& database) {
 // Stored subtrees from the largest down, as far as they reach, then leaf by leaf. Subtrees that are
 // complete but not stored (records from before there were seals) go into the next transaction.
 tl::expected<void, SqlError> Seal::restore_edge(const Database& database) {
-  auto subtrees =
-      database.prepare("SELECT level, idx, root FROM audit_subtree ORDER BY level DESC, idx");
+  auto subtrees = database.prepare(
+      "SELECT level, idx, root FROM audit_subtree WHERE level >= 8 ORDER BY level DESC, idx");
   if (!subtrees) return tl::unexpected(std::move(subtrees.error()));
   while (true) {
     auto more = subtrees->step();

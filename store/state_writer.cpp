@@ -3,6 +3,8 @@
 #include <span>
 #include <utility>
 
+#include "store/holds.h"
+
 namespace bedside::store {
 namespace {
 
@@ -47,6 +49,8 @@ LinkRow link_of(const Statement& row) {
 WitnessedLogRow witnessed_of(const Statement& row) {
   return {row.text(0), static_cast<std::uint64_t>(row.integer(1)), row.blob(2), row.text(3)};
 }
+
+DataKeyRow data_key_of(const Statement& row) { return {row.text(0), row.blob(1)}; }
 
 ApiTokenRow token_of(const Statement& row) {
   return ApiTokenRow{row.text(0),
@@ -95,15 +99,36 @@ tl::expected<StateWriter, SqlError> StateWriter::prepare(const Database& databas
       {&writer.detach_,
        "UPDATE participants SET attached_ms = NULL, lease_until_ms = ?2 WHERE participant_id = ?1"},
       {&writer.leave_, "DELETE FROM participants WHERE participant_id = ?1"},
-      {&writer.create_account_, "INSERT INTO accounts VALUES(?1, ?2, ?3, ?4)"},
+      {&writer.forget_invitations_, "DELETE FROM account_invitations WHERE expires_ms <= ?1"},
+      {&writer.invite_,
+       "INSERT OR REPLACE INTO account_invitations SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS"
+       " (SELECT 1 FROM accounts WHERE name = ?1)"
+       " AND (SELECT count(*) FROM account_invitations WHERE name <> ?1) < ?5"},
+      {&writer.accept_invitation_, "DELETE FROM account_invitations WHERE name = ?1"},
+      {&writer.create_account_, "INSERT INTO accounts VALUES(?1, ?2, ?3, ?4, NULL)"},
       {&writer.create_first_account_,
-       "INSERT INTO accounts SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM accounts)"},
+       "INSERT INTO accounts SELECT ?1, ?2, ?3, ?4, NULL WHERE NOT EXISTS (SELECT 1 FROM "
+       "accounts)"},
       {&writer.set_password_, "UPDATE accounts SET password_hash = ?2 WHERE name = ?1"},
+      {&writer.disable_account_,
+       "UPDATE accounts SET disabled_ms = ?2 WHERE name = ?1 AND disabled_ms IS NULL AND EXISTS"
+       " (SELECT 1 FROM accounts WHERE name <> ?1 AND disabled_ms IS NULL)"},
+      {&writer.end_given_invitations_, "DELETE FROM account_invitations WHERE invited_by = ?1"},
+      {&writer.enter_account_,
+       "UPDATE accounts SET disabled_ms = NULL WHERE name = ?1 AND disabled_ms IS NULL"},
       {&writer.create_token_, "INSERT INTO api_tokens VALUES(?1, ?2, ?3, ?4, ?5, ?6)"},
       {&writer.revoke_token_, "DELETE FROM api_tokens WHERE token_id = ?1"},
       {&writer.witness_first_, "INSERT INTO witnessed_logs VALUES(?1, ?2, ?3, ?4)"},
       {&writer.witness_next_,
        "UPDATE witnessed_logs SET size = ?2, root = ?3, note = ?4 WHERE origin = ?1 AND size = ?5"},
+      {&writer.set_hold_,
+       "INSERT INTO audit_holds SELECT ?1, ?2, ?3, ?4, ?5"
+       " WHERE (SELECT count(*) FROM audit_holds) < ?6"},
+      {&writer.clear_hold_, "DELETE FROM audit_holds WHERE hold_id = ?1"},
+      {&writer.propose_purge_,
+       "INSERT OR REPLACE INTO audit_purge_proposal VALUES(1, ?1, ?2, ?3, ?4)"},
+      {&writer.withdraw_purge_, "DELETE FROM audit_purge_proposal"},
+      {&writer.create_data_key_, "INSERT INTO audit_data_key VALUES(?1, ?2)"},
       {&writer.set_setting_,
        "INSERT INTO settings VALUES(?1, ?2)"
        " ON CONFLICT(key) DO UPDATE SET value = excluded.value"},
@@ -207,7 +232,28 @@ tl::expected<void, SqlError> StateWriter::write(const ParticipantLeft& change) {
   return leave_.run();
 }
 
+tl::expected<void, SqlError> StateWriter::write(const AccountInvited& change) {
+  const InvitationRow& invitation = change.invitation;
+  forget_invitations_.bind(1, ms(change.now));
+  if (auto done = forget_invitations_.run(); !done) return done;
+  invite_.bind(1, std::string_view(invitation.name));
+  invite_.bind(2, std::span<const std::uint8_t>(invitation.code_hash));
+  invite_.bind(3, std::string_view(invitation.invited_by));
+  invite_.bind(4, ms(invitation.expires_at));
+  invite_.bind(5, kMaxInvitations);
+  if (auto done = invite_.run(); !done) return done;
+  if (database_->changed_rows() == 1) return {};
+  return tl::unexpected(SqlError{SqlError::Kind::constraint, "the name is taken"});
+}
+
 tl::expected<void, SqlError> StateWriter::write(const AccountCreated& change) {
+  if (change.invited) {
+    accept_invitation_.bind(1, std::string_view(change.account.name));
+    if (auto done = accept_invitation_.run(); !done) return done;
+    if (database_->changed_rows() != 1) {
+      return tl::unexpected(SqlError{SqlError::Kind::constraint, "the invitation is gone"});
+    }
+  }
   Statement& insert = change.only_first ? create_first_account_ : create_account_;
   insert.bind(1, std::string_view(change.account.name));
   insert.bind(2, std::string_view(change.account.password_hash));
@@ -224,6 +270,24 @@ tl::expected<void, SqlError> StateWriter::write(const AccountPasswordSet& change
   if (auto done = set_password_.run(); !done) return done;
   if (database_->changed_rows() == 1) return {};
   return tl::unexpected(SqlError{SqlError::Kind::constraint, "no such account"});
+}
+
+tl::expected<void, SqlError> StateWriter::write(const AccountDisabled& change) {
+  disable_account_.bind(1, std::string_view(change.name));
+  disable_account_.bind(2, ms(change.disabled_at));
+  if (auto done = disable_account_.run(); !done) return done;
+  if (database_->changed_rows() != 1) {
+    return tl::unexpected(SqlError{SqlError::Kind::constraint, "no such account, or the last one"});
+  }
+  end_given_invitations_.bind(1, std::string_view(change.name));
+  return end_given_invitations_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const AccountEntered& change) {
+  enter_account_.bind(1, std::string_view(change.name));
+  if (auto done = enter_account_.run(); !done) return done;
+  if (database_->changed_rows() == 1) return {};
+  return tl::unexpected(SqlError{SqlError::Kind::constraint, "no such account, or disabled"});
 }
 
 tl::expected<void, SqlError> StateWriter::write(const ApiTokenCreated& change) {
@@ -256,6 +320,52 @@ tl::expected<void, SqlError> StateWriter::write(const CheckpointWitnessed& chang
   if (auto done = statement.run(); !done) return done;
   if (database_->changed_rows() == 1) return {};
   return tl::unexpected(SqlError{SqlError::Kind::constraint, "another checkpoint is known"});
+}
+
+tl::expected<void, SqlError> StateWriter::write(const HoldSet& change) {
+  const HoldRow& hold = change.hold;
+  const auto bind_text = [this](int index, const std::string& text) {
+    if (text.empty()) return set_hold_.bind_null(index);
+    set_hold_.bind(index, std::string_view(text));
+  };
+  const auto bind_instant = [this](int index, std::optional<std::chrono::microseconds> instant) {
+    if (!instant) return set_hold_.bind_null(index);
+    set_hold_.bind(index, std::int64_t{instant->count()});
+  };
+  set_hold_.bind(1, std::string_view(hold.hold_id));
+  bind_text(2, hold.room);
+  bind_text(3, hold.person);
+  bind_instant(4, hold.from);
+  bind_instant(5, hold.to);
+  set_hold_.bind(6, kMaxHolds);
+  if (auto done = set_hold_.run(); !done) return done;
+  if (database_->changed_rows() == 1) return {};
+  return tl::unexpected(SqlError{SqlError::Kind::constraint, "there are too many holds"});
+}
+
+tl::expected<void, SqlError> StateWriter::write(const HoldCleared& change) {
+  clear_hold_.bind(1, std::string_view(change.hold_id));
+  if (auto done = clear_hold_.run(); !done) return done;
+  if (database_->changed_rows() > 0) return {};
+  return tl::unexpected(SqlError{SqlError::Kind::constraint, "there is no such hold"});
+}
+
+tl::expected<void, SqlError> StateWriter::write(const PurgeProposed& change) {
+  propose_purge_.bind(1, change.proposal.through);
+  propose_purge_.bind(2, std::int64_t{change.proposal.keep_years});
+  propose_purge_.bind(3, std::string_view(change.proposal.proposed_by));
+  propose_purge_.bind(4, std::int64_t{change.proposal.proposed_at.count()});
+  return propose_purge_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const PurgeWithdrawn&) {
+  return withdraw_purge_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const DataKeyCreated& change) {
+  create_data_key_.bind(1, std::string_view(change.key.month));
+  create_data_key_.bind(2, std::span<const std::uint8_t>(change.key.wrapped));
+  return create_data_key_.run();
 }
 
 tl::expected<void, SqlError> StateWriter::write(const SettingSet& change) {
@@ -291,6 +401,10 @@ tl::expected<LoadedState, SqlError> load_state(const Database& database) {
   if (done) {
     done = load(database, "SELECT origin, size, root, note FROM witnessed_logs ORDER BY origin",
                 witnessed_of, state.witnessed);
+  }
+  if (done) {
+    done = load(database, "SELECT month, wrapped FROM audit_data_key ORDER BY month", data_key_of,
+                state.data_keys);
   }
   if (!done) return tl::unexpected(std::move(done.error()));
   return state;

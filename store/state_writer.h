@@ -29,11 +29,19 @@ class StateWriter {
   tl::expected<void, SqlError> write(const ParticipantAdmitted& change);
   tl::expected<void, SqlError> write(const ParticipantDetached& change);
   tl::expected<void, SqlError> write(const ParticipantLeft& change);
+  tl::expected<void, SqlError> write(const AccountInvited& change);
   tl::expected<void, SqlError> write(const AccountCreated& change);
   tl::expected<void, SqlError> write(const AccountPasswordSet& change);
+  tl::expected<void, SqlError> write(const AccountDisabled& change);
+  tl::expected<void, SqlError> write(const AccountEntered& change);
   tl::expected<void, SqlError> write(const ApiTokenCreated& change);
   tl::expected<void, SqlError> write(const ApiTokenRevoked& change);
   tl::expected<void, SqlError> write(const CheckpointWitnessed& change);
+  tl::expected<void, SqlError> write(const HoldSet& change);
+  tl::expected<void, SqlError> write(const HoldCleared& change);
+  tl::expected<void, SqlError> write(const PurgeProposed& change);
+  tl::expected<void, SqlError> write(const PurgeWithdrawn& change);
+  tl::expected<void, SqlError> write(const DataKeyCreated& change);
   tl::expected<void, SqlError> write(const SettingSet& change);
 
   const Database* database_ = nullptr;
@@ -50,13 +58,24 @@ class StateWriter {
   Statement admit_;
   Statement detach_;
   Statement leave_;
+  Statement forget_invitations_;
+  Statement invite_;
+  Statement accept_invitation_;
   Statement create_account_;
   Statement create_first_account_;
   Statement set_password_;
+  Statement disable_account_;
+  Statement end_given_invitations_;
+  Statement enter_account_;
   Statement create_token_;
   Statement revoke_token_;
   Statement witness_first_;
   Statement witness_next_;
+  Statement set_hold_;
+  Statement clear_hold_;
+  Statement propose_purge_;
+  Statement withdraw_purge_;
+  Statement create_data_key_;
   Statement set_setting_;
 };
 

@@ -32,9 +32,12 @@ Clock system_clock() { return Clock{read_clock(CLOCK_REALTIME), read_clock(CLOCK
 
 class Store::Impl {
  public:
-  Impl(Options options, Writer writer)
+  Impl(Options options, Writer writer, std::optional<Journal> journal, std::string trouble)
       : options_(std::move(options)),
-        committer_(std::in_place, std::move(writer), options_.max_deferred, options_.clock) {
+        journal_trouble_(std::move(trouble)),
+        committer_(std::in_place, std::move(writer), options_.max_deferred, options_.clock,
+                   std::move(journal)) {
+    publish({});
     thread_ = std::thread([this] { run(); });
   }
   ~Impl() { close(); }
@@ -44,6 +47,7 @@ class Store::Impl {
   bool submit(Commit commit, Completion completion);
   std::size_t close();
   Stats stats() const;
+  std::string journal_trouble() const;
   const Options& options() const { return options_; }
 
  private:
@@ -54,11 +58,12 @@ class Store::Impl {
 
   Options options_;
 
-  mutable std::mutex mutex_;  // guards the next four
+  mutable std::mutex mutex_;  // guards the next five
   std::condition_variable arrived_;
   std::deque<Queued> queue_;
   bool closing_ = false;
   Stats stats_;
+  std::string journal_trouble_;
 
   std::optional<Committer> committer_;  // store thread, while it runs; empty after close()
   std::size_t unwritten_ = 0;           // owner's thread
@@ -141,6 +146,9 @@ void Store::Impl::publish(std::span<const CommitResult> results) {
     stats_.lost = committer_->lost();
     stats_.epoch = committer_->epoch();
     stats_.deferred = committer_->deferred();
+    stats_.journaled = committer_->journaled();
+    stats_.journal = committer_->has_journal();
+    if (stats_.journal) journal_trouble_ = committer_->journal_trouble();
     stats_.full = committer_->full();
     news = committer_->broken() && !stats_.fatal;
     stats_.fatal = committer_->broken();
@@ -155,6 +163,11 @@ Stats Store::Impl::stats() const {
   return now;
 }
 
+std::string Store::Impl::journal_trouble() const {
+  const std::lock_guard lock(mutex_);
+  return journal_trouble_;
+}
+
 std::size_t Store::Impl::close() {
   {
     const std::lock_guard lock(mutex_);
@@ -165,7 +178,7 @@ std::size_t Store::Impl::close() {
   thread_.join();
   committer_->finish();
   publish({});
-  unwritten_ = committer_->deferred();
+  unwritten_ = committer_->deferred() - committer_->journaled();
   committer_.reset();  // closes the file, then gives the lock back
   return unwritten_;
 }
@@ -177,7 +190,18 @@ tl::expected<std::unique_ptr<Store>, OpenError> Store::open(Options options) {
   if (!options.clock) options.clock = system_clock;
   auto writer = Writer::open(options);
   if (!writer) return tl::unexpected(std::move(writer.error()));
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(*writer));
+  std::optional<Journal> journal;
+  std::string trouble;
+  if (!options.journal.path.empty()) {
+    auto opened = Journal::open(options.journal);
+    if (opened) {
+      journal = std::move(*opened);
+    } else {
+      trouble = std::move(opened.error());
+    }
+  }
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(*writer), std::move(journal),
+                                     std::move(trouble));
   return std::make_unique<Store>(std::move(impl));
 }
 
@@ -192,6 +216,7 @@ tl::expected<LoadedState, std::string> Store::load() const {
 }
 
 Stats Store::stats() const { return impl_->stats(); }
+std::string Store::journal_trouble() const { return impl_->journal_trouble(); }
 std::size_t Store::close() { return impl_->close(); }
 const std::string& Store::path() const { return impl_->options().path; }
 

@@ -18,6 +18,7 @@
 
 #include "store/audit_record.h"
 #include "store/change.h"
+#include "store/journal.h"
 #include "store/open_error.h"
 #include "store/seal.h"
 
@@ -25,6 +26,8 @@ namespace bedside::store {
 
 enum class CommitStatus : std::uint8_t {
   committed,  // durable
+  journaled,  // durable in the journal (journal.h); comes into the database when space returns,
+              // marked late. A `keep` or `emergency` commit
   deferred,   // a `keep` commit: held in memory, written when space returns, marked late
   conflict,   // a change contradicts the state (see change.h); nothing of this commit was written
   invalid,    // a record is too large; nothing was written
@@ -38,7 +41,7 @@ struct CommitResult {
   std::uint64_t first_seq = 0;  // of this commit's records; 0 when it wrote none
   std::uint64_t last_seq = 0;
   std::string receipt{};  // of its first record (receipt.h), when it was asked for
-  bool ok() const { return status == CommitStatus::committed; }
+  bool ok() const { return status == CommitStatus::committed || status == CommitStatus::journaled; }
 };
 
 struct Commit {
@@ -48,6 +51,12 @@ struct Commit {
   // accepted beyond the queue's ordinary limit and, when the disk is full, deferred instead of
   // refused.
   bool keep = false;
+  // The stored proposal is carried out in this transaction (purge.h); a record of kPurgeRecord gets
+  // what was purged in its detail.
+  std::optional<PurgeOrder> purge = {};
+  // Of a declared emergency: when the disk is full it goes into the journal. Without one, or when
+  // that takes nothing either, it is refused like all others.
+  bool emergency = false;
   // The result shall have a receipt: costs a few hashes, no reading.
   bool receipt = false;
 };
@@ -73,6 +82,7 @@ struct Options {
                      // Empty: records are not sealed, for tests of everything else
   // The file is a backup that is to be continued (seal.h); what is known of the records it lacks.
   std::optional<Restored> restored;
+  JournalOptions journal;
   std::string build;  // version text that goes into every record
   std::function<void(const std::string&)>
       on_fatal;  // once, at an I/O error; the owner logs and exits
@@ -93,8 +103,10 @@ struct Stats {
   std::uint64_t lost = 0;     // `keep` commits that found the deferred buffer full
   std::uint64_t epoch = 0;    // of the audit log's seal; 0: not sealed
   std::size_t queued = 0;
-  std::size_t deferred = 0;
-  bool full = false;  // the last attempt found no space
+  std::size_t deferred = 0;   // journaled ones included
+  std::size_t journaled = 0;  // of those
+  bool journal = false;       // there is one, and it takes commits
+  bool full = false;          // the last attempt found no space
   bool fatal = false;
 };
 
@@ -119,8 +131,12 @@ class Store {
 
   Stats stats() const;
 
+  // What is wrong with the journal, or was when it was opened; empty: nothing. The store works
+  // without it.
+  std::string journal_trouble() const;
+
   // Takes no more, writes what was taken (completions run), checkpoints, closes the file and gives
-  // the lock back. Returns how many commits could not be written (disk full or an I/O error).
+  // the lock back. Returns how many commits are nowhere (disk full or an I/O error).
   std::size_t close();
 
   const std::string& path() const;

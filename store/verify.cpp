@@ -6,8 +6,13 @@
 
 #include "store/canonical_reader.h"
 #include "store/database.h"
+#include "store/digest.h"
 #include "store/epoch_chain.h"
+#include "store/holds.h"
+#include "store/log_tree.h"
+#include "store/purge.h"
 #include "store/receipt.h"
+#include "store/retention_ledger.h"
 #include "store/seal.h"
 
 namespace bedside::store {
@@ -19,18 +24,21 @@ constexpr std::uint64_t kProgressEvery = 20'000;
 // named.
 class LogCheck {
  public:
-  LogCheck(const VerifyOptions& options, VerifyReport& report)
-      : report_(report), epochs_(options.genesis, options.restored) {}
+  // `tree`: of the same database; it is asked about purged records only.
+  LogCheck(const VerifyOptions& options, VerifyReport& report, LogTree& tree)
+      : report_(report), tree_(tree), epochs_(options.genesis, options.restored) {}
 
   // In order of size: notes of the table, then those that were kept elsewhere.
   void expect(std::uint64_t size, Note note, bool anchor) {
     notes_.emplace(size, Expected{std::move(note), anchor});
   }
-  void expect_subtree(const Subtree& subtree) { subtrees_.push_back(subtree); }
+  void expect_subtree(const Subtree& subtree) { subtrees_.push_back({subtree, false}); }
+  // All that the log declares, oldest first.
+  void expect_purges(std::vector<DeclaredPurge> purges) { declared_ = std::move(purges); }
 
   // False: something is wrong, the report has it.
   bool record(Statement& row);
-  bool end();
+  bool end(const std::string& digest_of_holds);
 
  private:
   struct Expected {
@@ -43,19 +51,39 @@ class LogCheck {
     report_.first_bad_seq = seq;
     return false;
   }
+  struct Stored {
+    Subtree subtree;
+    bool matched = false;
+  };
+  Stored* stored(int level, std::uint64_t index);
   bool columns(Statement& row, const CanonicalObject& body);
   bool time(const CanonicalObject& body);
-  bool epoch(const std::string& body, const MerkleEdge& records_before);
+  bool epoch(const std::string& body, const Hash& records_before);
+  bool purged() const { return !declared_.empty() && edge_.size() == 0; }
+  std::uint64_t purged_through() const { return declared_.back().through; }
+  bool retention(const CanonicalObject& body, std::string_view text);
+  bool stayed(const std::string& text, const CanonicalObject& body);
+  bool young_for_purge(const CanonicalObject& body);
+  bool ages();
+  bool begin_after_purge();
+  bool upper_subtrees();
+  bool purged_checkpoint(const Expected& expected);
   bool lost_anchors(std::uint64_t seq);
   bool subtrees(std::uint64_t seq);
   bool checkpoints();
   bool checkpoint(const Expected& expected);
 
   VerifyReport& report_;
+  LogTree& tree_;
   MerkleEdge edge_;
   std::vector<Subtree> completed_;
-  std::vector<Subtree> subtrees_;  // stored ones, by (level, index)
-  std::size_t matched_subtrees_ = 0;
+  std::vector<Stored> subtrees_;  // by (level, index)
+  std::uint64_t seq_ = 0;         // of the record that is looked at
+  std::uint64_t stayed_ = 0;      // of those that were purged
+  Sha256 stayed_digest_;
+  std::map<std::uint64_t, std::int64_t> stayed_newest_;  // of a purge (`through`): its newest
+  std::vector<DeclaredPurge> declared_;
+  RetentionLedger ledger_;
   std::multimap<std::uint64_t, Expected> notes_;
   EpochChain epochs_;
   std::string boot_id_;
@@ -64,24 +92,159 @@ class LogCheck {
 
 bool LogCheck::record(Statement& row) {
   const auto seq = static_cast<std::uint64_t>(row.integer(0));
-  const std::uint64_t expected = edge_.size() + 1;
-  if (seq != expected) {
+  const bool stays = purged() && seq <= purged_through();
+  if (purged() && !stays && !begin_after_purge()) return false;
+  const std::uint64_t expected = stays ? seq_ + 1 : edge_.size() + 1;
+  if (stays ? seq < expected : seq != expected) {
     return wrong(expected, "record " + std::to_string(expected) + " is missing");
   }
+  seq_ = seq;
   const std::vector<std::uint8_t> blob = row.blob(7);
   const std::string text(blob.begin(), blob.end());
   const auto body = CanonicalObject::parse(text);
   if (!body) return wrong(seq, "its body is not in canonical form");
-  const MerkleEdge before = body->text("type") == kEpochRecord ? edge_ : MerkleEdge();
-  edge_.append(leaf_hash(text), completed_);
   ++report_.records;
+  if (stays) {
+    return columns(row, *body) && time(*body) && stayed(text, *body) && retention(*body, text);
+  }
+  const Hash before = body->text("type") == kEpochRecord ? edge_.root() : Hash();
+  edge_.append(leaf_hash(text), completed_);
   return columns(row, *body) && time(*body) && epoch(text, before) && subtrees(seq) &&
-         checkpoints();
+         checkpoints() && retention(*body, text);
+}
+
+bool LogCheck::retention(const CanonicalObject& body, std::string_view text) {
+  const auto problem = ledger_.follow(body, text);
+  return !problem || wrong(seq_, *problem);
+}
+
+// What stayed of a purge shows how old the purged records can have been. Epochs' announcements
+// always stay.
+bool LogCheck::young_for_purge(const CanonicalObject& body) {
+  const auto purge = std::find_if(declared_.begin(), declared_.end(),
+                                  [this](const auto& each) { return seq_ <= each.through; });
+  const std::int64_t wall = body.integer("t_wall_us").value_or(INT64_MAX);
+  std::int64_t& newest = stayed_newest_[purge->through];
+  newest = std::max(newest, wall);
+  return wall > purge->newest_us;
+}
+
+// Where nothing stayed of a purge, what stayed before it is older than its newest record, give or
+// take a clock that was wrong meanwhile.
+bool LogCheck::ages() {
+  constexpr std::chrono::microseconds kWrongClock = std::chrono::hours{24 * 365};
+  std::int64_t before = 0;
+  for (const DeclaredPurge& purge : declared_) {
+    if (purge.newest_us < before - kWrongClock.count()) {
+      return wrong(purge.seq, "it declares that what it purged is older than what was before it");
+    }
+    const auto stayed = stayed_newest_.find(purge.through);
+    if (stayed != stayed_newest_.end()) before = std::max(before, stayed->second);
+  }
+  return true;
+}
+
+// A record of a purged block that was kept: the hashes beside its path lead to the block's root.
+bool LogCheck::stayed(const std::string& text, const CanonicalObject& body) {
+  ++stayed_;
+  stayed_digest_.add(std::to_string(seq_) + "\n");
+  Hash hash = leaf_hash(text);
+  std::uint64_t index = seq_ - 1;
+  for (int level = 0; level < kStoredLevels; ++level, index /= 2) {
+    Stored* sibling = stored(level, index ^ 1);
+    if (sibling == nullptr) return wrong(seq_, "what proves it was taken away");
+    sibling->matched = true;
+    hash = index % 2 == 0 ? node_hash(hash, sibling->subtree.root)
+                          : node_hash(sibling->subtree.root, hash);
+  }
+  const Stored* block = stored(kStoredLevels, index);
+  if (block == nullptr || block->subtree.root != hash) {
+    return wrong(seq_, "it is not the record that was sealed");
+  }
+  if (young_for_purge(body)) {
+    return wrong(seq_, "it is younger than the purge declares of the records beside it");
+  }
+  if (body.text("type") != kEpochRecord) return true;
+  const auto before = tree_.root(seq_ - 1);
+  if (!before) return wrong(seq_, "what proves the records before it was taken away");
+  return epoch(text, *before);
+}
+
+LogCheck::Stored* LogCheck::stored(int level, std::uint64_t index) {
+  const auto place =
+      std::lower_bound(subtrees_.begin(), subtrees_.end(), std::pair(level, index),
+                       [](const Stored& each, const auto& wanted) {
+                         return std::pair(each.subtree.level, each.subtree.index) < wanted;
+                       });
+  const bool there =
+      place != subtrees_.end() && place->subtree.level == level && place->subtree.index == index;
+  return there ? &*place : nullptr;
+}
+
+// The tree goes on from the roots of the purged blocks; each purge declares one for all of its own.
+bool LogCheck::begin_after_purge() {
+  auto purge = declared_.begin();
+  for (std::uint64_t block = 0; block < purged_through() / kPurgeBlock; ++block) {
+    Stored* root = stored(kStoredLevels, block);
+    if (root == nullptr) return wrong(block * kPurgeBlock + 1, "the root of a block is missing");
+    root->matched = true;
+    edge_.append_subtree(root->subtree);
+    if (edge_.size() != purge->through) continue;
+    if (edge_.root() != purge->root) {
+      return wrong(purge->seq, "the purged records are not those that the purge declares");
+    }
+    ++purge;
+  }
+  const DeclaredPurge& newest = declared_.back();
+  if (stayed_ != newest.kept || to_hex(stayed_digest_.finish()) != newest.kept_digest) {
+    return wrong(newest.seq, "of the purged records others are left than the purge declares");
+  }
+  return ages() && upper_subtrees() &&
+         std::all_of(notes_.begin(), notes_.upper_bound(newest.through),
+                     [this](const auto& entry) { return purged_checkpoint(entry.second); });
+}
+
+bool LogCheck::upper_subtrees() {
+  const std::uint64_t through = purged_through();
+  for (int level = 2 * kStoredLevels; (through >> level) != 0; level += kStoredLevels) {
+    for (std::uint64_t index = 0; index < through >> level; ++index) {
+      Stored* upper = stored(level, index);
+      MerkleEdge below;
+      for (std::uint64_t i = 0; i < kPurgeBlock; ++i) {
+        const Stored* part = stored(level - kStoredLevels, index * kPurgeBlock + i);
+        if (part == nullptr) return wrong(0, "a stored root is missing");
+        below.append_subtree({level - kStoredLevels, i, part->subtree.root});
+      }
+      if (upper == nullptr || upper->subtree.root != below.root()) {
+        return wrong(0, "a stored root is not that of the records");
+      }
+      upper->matched = true;
+    }
+  }
+  return true;
+}
+
+// Checkpoints of purged records: the root where it can still be computed, the signature always.
+bool LogCheck::purged_checkpoint(const Expected& expected) {
+  const auto read = Checkpoint::parse(expected.note.text);
+  if (!read) return wrong(0, "a checkpoint is not readable");
+  const auto root = tree_.root(read->size);
+  if (!root && !expected.anchor) {
+    return wrong(read->size, "a checkpoint is of records that are not there");
+  }
+  if (root && read->root != *root) {
+    return wrong(read->size, "a checkpoint is of other records: one of them was changed");
+  }
+  if (const auto why = epochs_.objection(expected.note, *read)) {
+    return wrong(read->size, "a checkpoint " + *why);
+  }
+  ++(!expected.anchor ? report_.checkpoints : root ? report_.anchors : report_.purged_anchors);
+  return true;
 }
 
 // The columns are derived from the body; a list that shows them must show the same.
 bool LogCheck::columns(Statement& row, const CanonicalObject& body) {
-  const std::uint64_t seq = edge_.size();
+  const std::uint64_t seq = seq_;
   const auto same_text = [&](int column, const std::optional<std::string>& value) {
     return row.is_null(column) ? !value : value && row.text(column) == *value;
   };
@@ -113,15 +276,14 @@ bool LogCheck::time(const CanonicalObject& body) {
   const bool backwards = boot_id == boot_id_ && *boot_us < boot_us_;
   boot_id_ = boot_id;
   boot_us_ = *boot_us;
-  return !backwards ||
-         wrong(edge_.size(), "its time since boot is before that of the record before");
+  return !backwards || wrong(seq_, "its time since boot is before that of the record before");
 }
 
-bool LogCheck::epoch(const std::string& body, const MerkleEdge& records_before) {
+bool LogCheck::epoch(const std::string& body, const Hash& records_before) {
   const auto announced = read_epoch(body);
   if (!announced) return true;
-  const std::uint64_t seq = edge_.size();
-  if (const auto problem = epochs_.announce(*announced, seq, records_before.root())) {
+  const std::uint64_t seq = seq_;
+  if (const auto problem = epochs_.announce(*announced, seq, records_before)) {
     return wrong(seq, *problem);
   }
   report_.origin = epochs_.first().origin;
@@ -153,14 +315,9 @@ bool LogCheck::lost_anchors(std::uint64_t seq) {
 
 bool LogCheck::subtrees(std::uint64_t seq) {
   for (const Subtree& subtree : std::exchange(completed_, {})) {
-    const auto stored = std::lower_bound(
-        subtrees_.begin(), subtrees_.end(), subtree, [](const auto& a, const auto& b) {
-          return std::pair(a.level, a.index) < std::pair(b.level, b.index);
-        });
-    const bool there = stored != subtrees_.end() && stored->level == subtree.level &&
-                       stored->index == subtree.index;
-    ++matched_subtrees_;
-    if (!there || stored->root != subtree.root) {
+    Stored* there = stored(subtree.level, subtree.index);
+    if (there != nullptr) there->matched = true;
+    if (there == nullptr || there->subtree.root != subtree.root) {
       return wrong(seq, "the stored root of the " +
                             std::to_string(std::uint64_t{1} << subtree.level) +
                             " records up to it is not theirs: one of them was changed");
@@ -187,10 +344,11 @@ bool LogCheck::checkpoint(const Expected& expected) {
     return wrong(size, which + " " + *why);
   }
   ++(expected.anchor ? report_.anchors : report_.checkpoints);
+  report_.intact = size;
   return true;
 }
 
-bool LogCheck::end() {
+bool LogCheck::end(const std::string& digest_of_holds) {
   report_.root = edge_.root();
   if (edge_.size() == 0 && notes_.empty()) return wrong(0, "the log is empty");
   if (notes_.empty()) return wrong(0, "the log was never sealed");
@@ -199,13 +357,18 @@ bool LogCheck::end() {
     return wrong(edge_.size() + 1,
                  "records up to " + std::to_string(newest) + " were sealed and are missing");
   }
-  if (matched_subtrees_ != subtrees_.size()) {
+  if (purged()) return wrong(0, "the purge declares more than there is");
+  if (!std::all_of(subtrees_.begin(), subtrees_.end(),
+                   [](const Stored& each) { return each.matched; })) {
     return wrong(0, "roots are stored of records that are not there");
   }
   if (notes_.count(edge_.size()) == 0) {
     return wrong(newest + 1, "the records after " + std::to_string(newest) + " were never sealed");
   }
-  return true;
+  report_.purges = ledger_.purges();
+  if (report_.purges != declared_) return wrong(0, "the log declares other purges");
+  const auto problem = ledger_.objection(stayed_, digest_of_holds);
+  return !problem || wrong(0, *problem);
 }
 
 // "Not a note" is a finding, not an error.
@@ -275,7 +438,14 @@ tl::expected<VerifyReport, std::string> verify_log(const VerifyOptions& options)
   // One snapshot: a server that goes on writing does not disturb.
   if (auto begun = database.run("BEGIN"); !begun) return tl::unexpected(begun.error().text);
   VerifyReport report;
-  LogCheck check(options, report);
+  auto tree = LogTree::open(database);
+  if (!tree) return tl::unexpected(tree.error().text);
+  LogCheck check(options, report, *tree);
+  auto purges = purges_of(database);
+  if (!purges) return tl::unexpected(purges.error().text);
+  check.expect_purges(std::move(*purges));
+  const auto holds = holds_of(database);
+  if (!holds) return tl::unexpected(holds.error().text);
   std::string error;
   if (!load_notes(database, options, check, report, error)) {
     if (!error.empty()) return tl::unexpected(error);
@@ -296,7 +466,7 @@ tl::expected<VerifyReport, std::string> verify_log(const VerifyOptions& options)
       options.progress(report.records, static_cast<std::uint64_t>(*all));
     }
   }
-  check.end();
+  check.end(digest_of_holds(*holds));
   return report;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "store/checkpoint.h"
+#include "store/purge.h"
 #include "store/seal.h"
 
 namespace bedside::store {
@@ -46,13 +47,21 @@ struct VerifyReport {
   std::uint64_t anchors = 0;
   std::uint64_t receipts = 0;
   std::uint64_t lost_anchors = 0;  // kept elsewhere, of records that a restore declares as lost
+  // Of an export: kept elsewhere, well signed, and nothing in the export to compare them with.
+  std::uint64_t unproven_anchors = 0;
+  std::uint64_t unproven_receipts = 0;
+  std::uint64_t purged_anchors = 0;   // kept elsewhere, of records that were purged: signature only
+  std::vector<DeclaredPurge> purges;  // oldest first; all of them are in the log
   std::vector<DeclaredGap> gaps;
   std::string origin;
   PublicKey genesis{};
   Hash root{};
   // The first thing that is wrong, as a sentence; empty: nothing is.
   std::string problem;
-  std::uint64_t first_bad_seq = 0;  // 0: not about one record
+  // Where it was noticed; 0: not about one record. A changed record is noticed at the next root
+  // that was stored or signed: it lies behind `intact`.
+  std::uint64_t first_bad_seq = 0;
+  std::uint64_t intact = 0;  // of a database: up to this record a signed checkpoint says what was
 
   bool ok() const { return problem.empty(); }
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <map>
 #include <utility>
 
 #include "store/audit_bundle.h"
@@ -9,6 +11,7 @@
 #include "store/digest.h"
 #include "store/epoch_chain.h"
 #include "store/log_proofs.h"
+#include "store/purge.h"
 #include "store/receipt.h"
 #include "store/seal.h"
 
@@ -16,6 +19,7 @@ namespace bedside::store {
 namespace {
 
 constexpr std::uint64_t kBundleVerifyProgressEvery = 20'000;
+constexpr std::chrono::microseconds kDay = std::chrono::hours{24};  // what clocks may differ by
 
 constexpr std::array kRequiredFiles = {bundle_file::kCheckpoint,  bundle_file::kEpochs,
                                        bundle_file::kCheckpoints, bundle_file::kExport,
@@ -50,8 +54,11 @@ class BundleCheck {
   bool checkpoints();
   bool anchors();
   bool receipts();
+  bool keeps_promises(std::uint64_t seq, std::string_view body);
+  const Checkpoint* known(std::uint64_t size) const;  // null: none of that size
   bool included(const CanonicalObject& line, std::string_view body, std::uint64_t seq) const;
   bool exported();
+  bool purges();
   bool digests();
   bool records();
   bool matches(const CanonicalObject& body) const;
@@ -63,7 +70,9 @@ class BundleCheck {
   Note note_;
   Checkpoint checkpoint_;
   EpochChain epochs_;
-  std::vector<Checkpoint> known_;  // proven to be of this log
+  std::vector<Checkpoint> known_;                           // proven to be of this log
+  std::multimap<std::uint64_t, Hash> promised_;             // by receipts: seq → leaf
+  std::vector<std::pair<std::uint64_t, std::int64_t>> at_;  // of epochs: seq and wall clock
   std::string export_body_;
   std::optional<CanonicalObject> detail_;
   std::optional<CanonicalObject> filter_;
@@ -139,6 +148,7 @@ bool BundleCheck::epoch(const CanonicalObject& line) {
   if (const auto problem = epochs_.announce(*announced, seq, before->front())) {
     return wrong(seq, *problem);
   }
+  at_.emplace_back(seq, object->integer("t_wall_us").value_or(INT64_MAX));
   report_.genesis = epochs_.first().key;
   report_.epochs = epochs_.size();
   report_.gaps = epochs_.gaps();
@@ -184,21 +194,25 @@ bool BundleCheck::anchors() {
       ++report_.lost_anchors;
       continue;
     }
-    const auto same = std::find_if(known_.begin(), known_.end(), [&](const Checkpoint& each) {
-      return each.size == anchor->size;
-    });
-    if (same == known_.end()) {
-      return wrong(0, "the checkpoint that was kept elsewhere is none of this export's");
+    if (const auto why = epochs_.objection(*note, *anchor)) {
+      return wrong(anchor->size, "the checkpoint that was kept elsewhere " + *why);
     }
-    if (same->root != anchor->root || epochs_.objection(*note, *anchor)) {
+    if (anchor->size > checkpoint_.size && anchor->time_us < checkpoint_.time_us - kDay.count()) {
+      return wrong(anchor->size, "the log had these records before this export was made, and has " +
+                                     std::to_string(checkpoint_.size) + " in it");
+    }
+    const Checkpoint* same = known(anchor->size);
+    if (same != nullptr && same->root != anchor->root) {
       return wrong(anchor->size, "the checkpoint that was kept elsewhere is of other records");
     }
-    ++report_.anchors;
+    ++(same != nullptr ? report_.anchors : report_.unproven_anchors);
   }
   return true;
 }
 
-// An export has the keys of the whole log, and so what it takes to judge a receipt of any record.
+// An export has the keys of the whole log, and so what it takes to judge the signature of a receipt
+// of any record. Whether the log still has the record shows where the record is part of the export,
+// or a checkpoint of the receipt's size.
 bool BundleCheck::receipts() {
   for (const std::string& text : options_.receipts) {
     const auto promise = check_receipt(text);
@@ -210,13 +224,36 @@ bool BundleCheck::receipts() {
     }
     const auto why = epochs_.objection(promise->note, given);
     if (why) return wrong(0, "the checkpoint of a receipt " + *why);
-    const bool other = std::any_of(known_.begin(), known_.end(), [&](const Checkpoint& each) {
-      return each.size == given.size && each.root != given.root;
-    });
-    if (other) return wrong(0, "the checkpoint of a receipt is of other records");
-    ++report_.receipts;
+    const Checkpoint* same = known(given.size);
+    if (same != nullptr && same->root != given.root) {
+      return wrong(0, "the checkpoint of a receipt is of other records");
+    }
+    if (same != nullptr) {
+      ++report_.receipts;
+    } else {
+      promised_.emplace(promise->seq, promise->leaf);
+    }
   }
   return true;
+}
+
+// A record that is here is the one a receipt promises, or the receipt shows that it was changed.
+bool BundleCheck::keeps_promises(std::uint64_t seq, std::string_view body) {
+  const auto [first, last] = promised_.equal_range(seq);
+  if (first == last) return true;
+  const Hash leaf = leaf_hash(body);
+  for (auto each = first; each != last; ++each) {
+    if (each->second != leaf) return wrong(seq, "a receipt promises another record of this number");
+    ++report_.receipts;
+  }
+  promised_.erase(first, last);
+  return true;
+}
+
+const Checkpoint* BundleCheck::known(std::uint64_t size) const {
+  const auto same = std::find_if(known_.begin(), known_.end(),
+                                 [size](const Checkpoint& each) { return each.size == size; });
+  return same == known_.end() ? nullptr : &*same;
 }
 
 bool BundleCheck::exported() {
@@ -241,6 +278,38 @@ bool BundleCheck::exported() {
   return true;
 }
 
+// Each proven to be in the log; the record of the export says how far they go, so none can be left
+// out at the end, and each goes on where the one before it ended.
+bool BundleCheck::purges() {
+  const auto told = detail_->integer("purged_through");
+  if (told.has_value() != is_there(bundle_file::kPurges)) {
+    return wrong(0, sentence(bundle_file::kPurges, "it is there or not, unlike when exported"));
+  }
+  if (!told) return true;
+  std::uint64_t through = 0;
+  const bool all = every_line(bundle_file::kPurges, [&](const auto& line) {
+    const std::string body = line.text("body").value_or("");
+    const auto purge = read_purge(body);
+    if (!purge || purge->from != through + 1) return wrong(0, "a purge is not readable");
+    if (!included(line, body, purge->seq)) {
+      return wrong(purge->seq, "it is not in the log as it was sealed");
+    }
+    if (dated_in_future(*purge, std::chrono::system_clock::now())) {
+      return wrong(purge->seq, "it declares a purge, and its time is in the future");
+    }
+    const bool young = std::any_of(at_.begin(), at_.end(), [&](const auto& epoch) {
+      return epoch.first >= purge->from && epoch.first <= purge->through &&
+             epoch.second > purge->newest_us;
+    });
+    if (young) return wrong(purge->seq, "it declares that what it purged is older than it was");
+    through = purge->through;
+    report_.purges.push_back(*purge);
+    return true;
+  });
+  return all && (through == static_cast<std::uint64_t>(*told) ||
+                 wrong(0, "a purge is missing that the export tells of"));
+}
+
 // The record of the export has the digest of every file that could be changed without a proof.
 bool BundleCheck::digests() {
   const auto recorded = detail_->object("files");
@@ -248,7 +317,7 @@ bool BundleCheck::digests() {
     const bool proven =
         name != bundle_file::kRecords &&
         (std::find(kRequiredFiles.begin(), kRequiredFiles.end(), name) != kRequiredFiles.end() ||
-         name == bundle_file::kDisclosed);
+         name == bundle_file::kDisclosed || name == bundle_file::kPurges);
     if (proven) continue;
     const auto digest = recorded->text(name);
     if (!digest) return wrong(0, sentence(name, "this file is not of the export"));
@@ -272,7 +341,9 @@ bool BundleCheck::matches(const CanonicalObject& body) const {
   const std::int64_t time = body.integer("t_wall_us").value_or(-1);
   const auto person = filter_->text("person");
   const auto actor = body.object("actor");
-  return time >= filter_->integer("from_us").value_or(INT64_MIN) &&
+  const auto through = filter_->integer("through");
+  return (!through || body.integer("seq").value_or(0) <= *through) &&
+         time >= filter_->integer("from_us").value_or(INT64_MIN) &&
          (!filter_->integer("to_us") || time < *filter_->integer("to_us")) &&
          (!filter_->text("room") || body.text("room") == filter_->text("room")) &&
          (!person || (actor && actor->text("id") == person) || body.text("object") == person);
@@ -329,9 +400,10 @@ bool BundleCheck::records() {
     if (options_.progress && report_.records % kBundleVerifyProgressEvery == 0) {
       options_.progress(report_.records, all);
     }
-    return opens(seq, *body);
+    return keeps_promises(seq, *text) && opens(seq, *body);
   });
   if (!proven) return false;
+  report_.unproven_receipts = promised_.size();
   if (bodies.next() || !bodies.at_end()) return wrong(last + 1, "it has no proof");
   if (report_.records != all) {
     return wrong(0, std::to_string(all) + " records were exported, " +
@@ -345,7 +417,7 @@ bool BundleCheck::records() {
 
 bool BundleCheck::run() {
   return open_files() && newest_checkpoint() && epochs() && checkpoints() && anchors() &&
-         receipts() && exported() && records() && digests();
+         receipts() && exported() && purges() && records() && digests();
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "store/migrations.h"
+#include "store/purge.h"
 
 namespace bedside::store {
 namespace {
@@ -69,9 +70,11 @@ tl::expected<void, OpenError> check_pages(const Database& database, const std::s
 }
 
 tl::expected<void, OpenError> check_log(const Database& database, const std::string& path) {
+  const auto purge = newest_purge(database);
+  if (!purge) return refuse(path, purge.error());
   const std::string sql =
-      "SELECT max(seq) - min(seq) + 1 - count(*) FROM (SELECT seq FROM audit ORDER BY seq DESC "
-      "LIMIT " +
+      "SELECT max(seq) - min(seq) + 1 - count(*) FROM (SELECT seq FROM audit WHERE seq > " +
+      std::to_string(*purge ? (*purge)->through : 0) + " ORDER BY seq DESC LIMIT " +
       std::to_string(kCheckedRecords) + ")";
   const auto missing = database.integer(sql);
   if (!missing) return refuse(path, missing.error());
@@ -111,6 +114,17 @@ tl::expected<void, OpenError> prepare_file(Database& database, const std::string
 Writer::Writer(FileLock lock, std::unique_ptr<Database> database)
     : lock_(std::move(lock)), database_(std::move(database)) {}
 
+// Two statements of every commit: compiled once.
+tl::expected<void, SqlError> Writer::prepare_statements() {
+  auto mark = database_->prepare("SAVEPOINT item");
+  if (!mark) return tl::unexpected(std::move(mark.error()));
+  auto keep = database_->prepare("RELEASE item");
+  if (!keep) return tl::unexpected(std::move(keep.error()));
+  mark_item_ = std::move(*mark);
+  keep_item_ = std::move(*keep);
+  return {};
+}
+
 tl::expected<Writer, OpenError> Writer::open(const Options& options) {
   const std::string& path = options.path;
   if (auto made = make_data_folder(path); !made) return tl::unexpected(std::move(made.error()));
@@ -123,6 +137,7 @@ tl::expected<Writer, OpenError> Writer::open(const Options& options) {
   if (auto ready = prepare_file(*writer.database_, path); !ready) {
     return tl::unexpected(std::move(ready.error()));
   }
+  if (auto ready = writer.prepare_statements(); !ready) return refuse(path, ready.error());
   auto state = StateWriter::prepare(*writer.database_);
   if (!state) return refuse(path, state.error());
   writer.state_ = std::move(*state);
@@ -150,14 +165,41 @@ Writer::Ending Writer::fail(const SqlError& error) {
   return Ending::full;
 }
 
-tl::expected<void, SqlError> Writer::write_item(Item& item) {
+tl::expected<std::string, SqlError> Writer::setting(std::string_view key) const {
+  auto find = database_->prepare("SELECT value FROM settings WHERE key = ?1");
+  if (!find) return tl::unexpected(std::move(find.error()));
+  find->bind(1, key);
+  const auto row = find->step();
+  if (!row) return tl::unexpected(row.error());
+  return *row ? find->text(0) : std::string();
+}
+
+tl::expected<void, SqlError> Writer::write_item(Item& item, bool with_changes) {
   const std::uint64_t first = audit_.next_seq();
-  for (const Change& change : item.commit->changes) {
-    if (auto done = state_.apply(change); !done) return done;
+  if (with_changes) {
+    for (const Change& change : item.commit->changes) {
+      if (auto done = state_.apply(change); !done) return done;
+    }
   }
-  for (const AuditRecord& record : item.commit->records) {
-    auto done = audit_.append(record, item.at.wall, item.at.boot, item.late);
-    if (!done) return done;
+  JsonObject purged;
+  if (const auto& order = item.commit->purge) {
+    auto done = purge_log(*database_, *order, item.at.wall);
+    if (!done) return tl::unexpected(std::move(done.error()));
+    purged = std::move(*done);
+  }
+  AuditRecord about_purge;
+  for (const AuditRecord& given : item.commit->records) {
+    const bool of_purge = given.type == kPurgeRecord;
+    if (of_purge && purged.empty()) {
+      return tl::unexpected(SqlError{SqlError::Kind::constraint, "no purge has this record"});
+    }
+    if (of_purge) {
+      about_purge = given;
+      about_purge.detail.set("purge", purged);
+    }
+    const AuditRecord& record = of_purge ? about_purge : given;
+    if (auto done = audit_.append(record, item.at.wall, item.at.boot, item.late); !done)
+      return done;
     if (item.commit->receipt && item.body.empty()) item.body = audit_.newest_body();
   }
   item.result.status = CommitStatus::committed;
@@ -166,6 +208,30 @@ tl::expected<void, SqlError> Writer::write_item(Item& item) {
     item.result.last_seq = audit_.next_seq() - 1;
   }
   return {};
+}
+
+// One item of the open transaction. What is wrong with the item itself becomes its result; an error
+// is the transaction's.
+tl::expected<void, SqlError> Writer::write_or_skip(Item& item) {
+  const AuditWriter::Mark before = audit_.mark();
+  if (auto marked = mark_item_.run(); !marked) return marked;
+  auto written = write_item(item, true);
+  const auto own_fault = [&](SqlError::Kind kind) {
+    return !written && written.error().kind == kind && database_->in_transaction();
+  };
+  if (item.late && own_fault(SqlError::Kind::constraint)) {
+    audit_.rewind(before);
+    if (auto undone = database_->run("ROLLBACK TO item"); !undone) return undone;
+    written = write_item(item, false);
+  }
+  const bool too_big = own_fault(SqlError::Kind::too_big);
+  if (too_big || own_fault(SqlError::Kind::constraint)) {
+    audit_.rewind(before);
+    item.result = CommitResult{too_big ? CommitStatus::invalid : CommitStatus::conflict};
+    written = database_->run("ROLLBACK TO item");
+  }
+  if (!written) return written;
+  return keep_item_.run();
 }
 
 Writer::Ending Writer::write(std::span<Item> batch) {
@@ -180,18 +246,7 @@ Writer::Ending Writer::write(std::span<Item> batch) {
   };
   if (auto begun = database_->run("BEGIN IMMEDIATE"); !begun) return give_up(begun.error());
   for (Item& item : batch) {
-    AuditWriter::Mark before = audit_.mark();
-    if (auto marked = database_->run("SAVEPOINT item"); !marked) return give_up(marked.error());
-    if (auto written = write_item(item); !written) {
-      const SqlError::Kind kind = written.error().kind;
-      const bool own_fault = kind == SqlError::Kind::constraint || kind == SqlError::Kind::too_big;
-      if (!own_fault || !database_->in_transaction()) return give_up(written.error());
-      audit_.rewind(std::move(before));
-      item.result = CommitResult{kind == SqlError::Kind::too_big ? CommitStatus::invalid
-                                                                 : CommitStatus::conflict};
-      if (auto undone = database_->run("ROLLBACK TO item"); !undone) return give_up(undone.error());
-    }
-    if (auto kept = database_->run("RELEASE item"); !kept) return give_up(kept.error());
+    if (auto done = write_or_skip(item); !done) return give_up(done.error());
   }
   if (auto sealed = audit_.sign(batch.back().at.wall); !sealed) return give_up(sealed.error());
   if (auto committed = database_->run("COMMIT"); !committed) return give_up(committed.error());

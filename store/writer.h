@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "store/audit_writer.h"
 #include "store/data_file.h"
@@ -23,7 +24,8 @@ class Writer {
   struct Item {
     const Commit* commit = nullptr;
     Clock at;           // when it was submitted
-    bool late = false;  // it was deferred
+    bool late = false;  // it was deferred: has happened, so that its records are written even when
+                        // its changes contradict the state
     CommitResult result{};
     std::string body = {};  // of the record that is receipted
   };
@@ -40,6 +42,9 @@ class Writer {
     return trouble_;
   }  // what ended the last batch that was not done
 
+  // Empty when it was never set.
+  tl::expected<std::string, SqlError> setting(std::string_view key) const;
+
   // A new epoch of the seal, when one is due (or in any case). Its record is a transaction of its
   // own. `full` also when the key could not be made: the present epoch goes on.
   Ending begin_epoch_if_due(const Clock& now);
@@ -53,13 +58,17 @@ class Writer {
 
  private:
   Writer(FileLock lock, std::unique_ptr<Database> database);
-  tl::expected<void, SqlError> write_item(Item& item);
+  tl::expected<void, SqlError> prepare_statements();
+  tl::expected<void, SqlError> write_item(Item& item, bool with_changes);
+  tl::expected<void, SqlError> write_or_skip(Item& item);
   void give_receipts(std::span<Item> batch);
   Ending fail(const SqlError& error);
   Ending checkpoint(Database::Checkpoint how);
 
   FileLock lock_;                       // first member: released after the connection is closed
   std::unique_ptr<Database> database_;  // a stable address for the statements below
+  Statement mark_item_;
+  Statement keep_item_;
   StateWriter state_;
   AuditWriter audit_;
   std::string trouble_;

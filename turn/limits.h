@@ -80,6 +80,11 @@ inline constexpr std::size_t kSourceBuckets = 8192;       // per table, a power 
 // first few tell everything.
 inline constexpr SourceRate kIcmpRate{16, 32};
 
+// What users and sources opened is counted this long, window by window; it is forgotten earlier
+// when that many of them are counted.
+inline constexpr std::chrono::minutes kNewAllocationsWindow{10};
+inline constexpr std::size_t kMaxCountedParties = 65'536;
+
 }  // namespace limits
 
 // --- Quotas the operator can change (checklist A.10) ---------------------------------------------
@@ -91,6 +96,11 @@ struct Quotas {
   // Allocations of one source, an IPv4 address or an IPv6 /64, whatever their users; more are
   // answered with 486. Wider than for a user: a clinic has one address for all of its browsers.
   std::size_t allocations_per_source = 1024;
+  // Allocations that one account, and one source, may open in limits::kNewAllocationsWindow; more
+  // are answered with 486. Each is two records in the audit log: nobody shall fill it by opening
+  // and closing. Six rounds of ICE restarts of a browser in an eight-person mesh are below that.
+  std::size_t new_allocations_per_user = 256;
+  std::size_t new_allocations_per_source = 4096;
   // Allocations of the whole server, and of one shard; more are answered with 508. As many as the
   // range of relay ports has.
   std::size_t allocations_total = 16'384;

@@ -134,7 +134,7 @@ ClientVerdict Relay::on_allocate(const Request& request, const Account& account)
   if (allocations_.size() >= settings_.quotas.allocations_per_shard) {
     return quota_reached(request, account, QuotaKind::server_allocations);
   }
-  switch (around_.ledger->acquire(account.name, request.client.client.address)) {
+  switch (around_.ledger->acquire(account.name, request.client.client.address, request.now.mono)) {
     case AllocationLedger::Answer::user_full:
       return quota_reached(request, account, QuotaKind::user_allocations);
     case AllocationLedger::Answer::source_full:

@@ -19,7 +19,7 @@ HttpConnection::HttpConnection(Loop& loop, DetachedConnection detached, Id id, H
     : id_(id),
       handler_(handler),
       timeouts_(timeouts),
-      reader_(limits),
+      reader_(std::make_unique<HttpReader>(limits)),
       timer_(loop, [this] { on_overdue(); }),
       read_on_(loop, [this] { read_pending(); }),
       connection_(loop, std::move(detached), *this) {
@@ -110,13 +110,14 @@ void HttpConnection::read_requests() {
   reading_requests_ = true;
   // The next request is looked at when the last answer has left: one answer waits, never two.
   while (mode_ == Mode::reading && connection_.queued() == 0 && !pending_.empty()) {
-    const std::size_t taken = reader_.feed(pending_);
+    const std::size_t taken = reader_->feed(pending_);
     pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(taken));
-    if (reader_.take_continue()) connection_.write(stun::as_bytes("HTTP/1.1 100 Continue\r\n\r\n"));
-    if (reader_.state() == HttpReader::State::refused) {
-      refuse(reader_.refusal());
-    } else if (reader_.state() == HttpReader::State::complete) {
-      HttpRequest request = reader_.take();
+    if (reader_->take_continue())
+      connection_.write(stun::as_bytes("HTTP/1.1 100 Continue\r\n\r\n"));
+    if (reader_->state() == HttpReader::State::refused) {
+      refuse(reader_->refusal());
+    } else if (reader_->state() == HttpReader::State::complete) {
+      HttpRequest request = reader_->take();
       mode_ = Mode::answering;
       timer_.leave();
       keep_alive_ = request.keep_alive;
@@ -136,7 +137,7 @@ void HttpConnection::read_requests() {
 
 void HttpConnection::await_request() {
   if (connection_.queued() > 0) return;  // on_drained comes first, or the write stall
-  enter(reader_.started() ? Phase::request : Phase::idle);
+  enter(reader_->started() ? Phase::request : Phase::idle);
   connection_.resume_reading();
 }
 
@@ -208,7 +209,9 @@ bool HttpConnection::upgrade(const HttpRequest& request) {
   }
   enter(Phase::ping);
   connection_.resume_reading();
-  pending_.shrink_to_fit();  // sockets live long, most of them silently
+  // Sockets live long, most of them silently.
+  pending_.shrink_to_fit();
+  reader_.reset();
   if (!reading_requests_) read_on_.arm(MonoTime(0));
   if (stopping_) close_socket(kGoingAway, "The server is stopping");
   return true;

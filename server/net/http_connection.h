@@ -119,8 +119,8 @@ class HttpConnection final : private Connection::Handler {
   const Id id_;
   HttpHandler& handler_;
   const HttpTimeouts timeouts_;
-  HttpReader reader_;
-  std::vector<std::uint8_t> pending_;  // bytes of later requests
+  std::unique_ptr<HttpReader> reader_;  // null: a WebSocket
+  std::vector<std::uint8_t> pending_;   // bytes of later requests
   Mode mode_ = Mode::reading;
   Phase phase_ = Phase::request;
   bool keep_alive_ = true;

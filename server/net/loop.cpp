@@ -111,21 +111,22 @@ MonoTime steady_now() { return std::chrono::steady_clock::now().time_since_epoch
 void FdWatch::FreeEvent::operator()(event* event) const { event_free(event); }
 
 FdWatch::FdWatch(Loop& loop, int fd, Direction direction, std::function<void()> on_ready)
-    : on_ready_(std::move(on_ready)) {
-  const short what = direction == Direction::read ? EV_READ : EV_WRITE;
-  event_.reset(
-      event_new(loop.base(), fd, static_cast<short>(what | EV_PERSIST), &FdWatch::fire, this));
-  if (!event_) die("bedside: out of memory");
-}
+    : loop_(loop), on_ready_(std::move(on_ready)), fd_(fd), direction_(direction) {}
 
 void FdWatch::start() {
   if (started_) return;
+  if (!event_) {
+    const short what = direction_ == Direction::read ? EV_READ : EV_WRITE;
+    event_.reset(
+        event_new(loop_.base(), fd_, static_cast<short>(what | EV_PERSIST), &FdWatch::fire, this));
+    if (!event_) die("bedside: out of memory");
+  }
   if (event_add(event_.get(), nullptr) != 0) die("bedside: cannot watch a descriptor");
   started_ = true;
 }
 
 void FdWatch::stop() {
-  event_del(event_.get());
+  if (started_) event_del(event_.get());
   started_ = false;
 }
 

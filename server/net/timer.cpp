@@ -10,12 +10,7 @@ namespace bedside::net {
 
 void Timer::FreeEvent::operator()(event* event) const { event_free(event); }
 
-Timer::Timer(Loop& loop, std::function<void()> on_due)
-    : loop_(loop),
-      event_(event_new(loop.base(), -1, 0, &Timer::fire, this)),
-      on_due_(std::move(on_due)) {
-  if (!event_) std::abort();  // out of memory
-}
+Timer::Timer(Loop& loop, std::function<void()> on_due) : loop_(loop), on_due_(std::move(on_due)) {}
 
 void Timer::arm(std::chrono::nanoseconds delay) { arm_at(loop_.now() + delay); }
 
@@ -36,6 +31,8 @@ void Timer::schedule() {
   timeval wait{};
   wait.tv_sec = static_cast<time_t>(micros / 1'000'000);
   wait.tv_usec = static_cast<suseconds_t>(micros % 1'000'000);
+  if (!event_) event_.reset(event_new(loop_.base(), -1, 0, &Timer::fire, this));
+  if (!event_) std::abort();  // out of memory
   if (event_add(event_.get(), &wait) != 0) std::abort();
 }
 
@@ -47,6 +44,7 @@ void Timer::fire(int /*fd*/, short /*what*/, void* self) {
     return;
   }
   timer.armed_ = false;
+  timer.event_.reset();
   auto running = std::exchange(timer.on_due_, nullptr);
   const Lifeline::Watch alive(timer.lifeline_);
   running();  // may destroy the timer, see FdWatch::fire

@@ -10,7 +10,8 @@
 
 namespace bedside::net {
 
-// A one-shot timer. Never fires early by Loop::now(). The callback may re-arm it or destroy it.
+// A one-shot timer. Never fires early by Loop::now(). The callback may re-arm it or destroy it. One
+// that has fired, or was never armed, owns nothing.
 class Timer {
  public:
   Timer(Loop& loop, std::function<void()> on_due);
@@ -31,7 +32,7 @@ class Timer {
     void operator()(event* event) const;
   };
   Loop& loop_;
-  std::unique_ptr<event, FreeEvent> event_;
+  std::unique_ptr<event, FreeEvent> event_;  // from arming to firing
   std::function<void()> on_due_;
   MonoTime deadline_{0};
   Lifeline lifeline_;

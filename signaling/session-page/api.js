@@ -4,10 +4,12 @@ const kPath = '/api/webrtc-signaling';
 
 /** An answer other than success. `status` is the HTTP status, or 0 when the server was not reached. */
 export class ApiError extends Error {
-  constructor(status, message) {
+  constructor(status, message, answer = {}) {
     super(message);
     this.name = 'ApiError';
     this.status = status;
+    /** The server cannot record anything, but a host may go on in an emergency. */
+    this.mayDeclareEmergency = answer.mayDeclareEmergency === true;
   }
 
   /** The same request may succeed later: no network, server restarting, database busy. */
@@ -27,7 +29,7 @@ async function request(url, options, { signal, timeout = 15_000 } = {}) {
     const response = await fetch(url, { ...options, signal: stop.signal, cache: 'no-store' });
     const answer = await response.json().catch(() => ({}));
     if (!response.ok || answer.success !== true) {
-      throw new ApiError(response.status, answer.error ?? `Status ${response.status}`);
+      throw new ApiError(response.status, answer.error ?? `Status ${response.status}`, answer);
     }
     return answer;
   } catch (error) {

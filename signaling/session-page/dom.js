@@ -48,3 +48,26 @@ export function showScreen(id) {
   window.scrollTo(0, 0);
   byId(`${id}-title`).focus({ preventScroll: true });
 }
+
+const kSureTime = 6_000;  // ms within which the second press counts
+
+/** A button to be pressed twice: the first press asks, the second does it. */
+export function askTwice(button, label, question, act) {
+  let timer = 0;
+  const rest = () => {
+    clearTimeout(timer);
+    timer = 0;
+    setText(button, label);
+  };
+  button.addEventListener('click', () => {
+    if (timer) {
+      rest();
+      act();
+      return;
+    }
+    setText(button, question);
+    announce(`${question} Press again to confirm.`);
+    timer = setTimeout(rest, kSureTime);
+  });
+  setText(button, label);
+}

@@ -1,31 +1,8 @@
 // What only hosts see: who waits, and the controls over the visit. Rows are kept while their person is, so
 // that a refresh never takes the keyboard's place away.
 
-import { announce, byId, make, setText } from './dom.js';
-import { kDeclineReason } from './words.js';
-
-const kSureTime = 6_000;  // ms within which the second press counts
-
-/** Presses twice: the first asks, the second does it. */
-function askTwice(button, label, question, act) {
-  let timer = 0;
-  const rest = () => {
-    clearTimeout(timer);
-    timer = 0;
-    setText(button, label);
-  };
-  button.addEventListener('click', () => {
-    if (timer) {
-      rest();
-      act();
-      return;
-    }
-    setText(button, question);
-    announce(`${question} Press again to confirm.`);
-    timer = setTimeout(rest, kSureTime);
-  });
-  setText(button, label);
-}
+import { askTwice, byId, make, setText } from './dom.js';
+import { emergencyWords, kDeclineReason } from './words.js';
 
 export class HostView {
   /** @type {?import('./visit.js').Visit} */ #visit = null;
@@ -36,6 +13,8 @@ export class HostView {
     byId('host-lock').addEventListener('click', () => this.#visit?.lock(!this.#visit.locked));
     askTwice(byId('host-end'), 'End the visit for everybody', 'End it for everybody?',
       () => this.#visit?.endForAll());
+    askTwice(byId('host-emergency'), 'Go on as an emergency', 'Really an emergency?',
+      () => this.#visit?.declareEmergency());
   }
 
   /** @param {?import('./visit.js').Visit} visit  null: the visit is over */
@@ -48,6 +27,10 @@ export class HostView {
     byId('knocks').hidden = this.#knocks.size === 0;
     const people = new Map(host ? visit.roster.people.map(({ id, name }) => [id, name]) : []);
     this.#keep(this.#people, people, byId('host-people'), (id, name) => this.#personRow(id, name));
+    const words = host ? emergencyWords(visit.recording) : '';
+    byId('emergency-tools').hidden = !words;
+    setText(byId('emergency-note'), words);
+    byId('host-emergency').hidden = visit?.recording !== 'refused';
     byId('locked-note').hidden = !visit?.locked;
     setText(byId('host-lock'), visit?.locked ? 'Unlock the visit' : 'Lock the visit');
   }

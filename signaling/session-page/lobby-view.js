@@ -1,6 +1,6 @@
 // The first screen: name, picture of oneself, switches, join.
 
-import { byId, setSwitch, setText } from './dom.js';
+import { askTwice, byId, setSwitch, setText } from './dom.js';
 import { startLevelMeter } from './level-meter.js';
 import { lobbyWords } from './words.js';
 
@@ -12,28 +12,35 @@ export class LobbyView {
   /**
    * @param {import('./media.js').LocalMedia} media
    * @param {(name: string) => void} onJoin
+   * @param {(name: string) => void} onEmergency  a host joins although nothing can be recorded
    */
-  constructor(media, onJoin) {
+  constructor(media, onJoin, onEmergency) {
     this.#media = media;
     byId('preview-mic').addEventListener('click', () => media.setMic(!media.state.audio));
     byId('preview-camera').addEventListener('click', () => media.setCamera(!media.state.video));
     byId('join-form').addEventListener('submit', (event) => {
       event.preventDefault();
-      const name = byId('name').value.trim().replace(/\s+/g, ' ');
-      if (name) {
-        onJoin(name);
-      } else {
-        this.showProblem('Please write your name first.');
-        byId('name').setAttribute('aria-invalid', 'true');
-        byId('name').focus();
-      }
+      this.#withName(onJoin);
     });
+    askTwice(byId('emergency-join'), 'Open the visit as an emergency', 'Really an emergency?',
+      () => this.#withName(onEmergency));
     byId('name').addEventListener('input', () => {
       byId('name').removeAttribute('aria-invalid');
       this.showProblem('');
     });
     media.addEventListener('change', () => this.render());
     this.render();
+  }
+
+  #withName(act) {
+    const name = byId('name').value.trim().replace(/\s+/g, ' ');
+    if (name) {
+      act(name);
+    } else {
+      this.showProblem('Please write your name first.');
+      byId('name').setAttribute('aria-invalid', 'true');
+      byId('name').focus();
+    }
   }
 
   setName(name) {
@@ -43,6 +50,11 @@ export class LobbyView {
   showProblem(text) {
     byId('join-problem').hidden = !text;
     setText(byId('join-problem'), text);
+  }
+
+  offerEmergency(offered) {
+    byId('emergency-offer').hidden = !offered;
+    if (offered) byId('join').scrollIntoView({ block: 'end' });
   }
 
   setBusy(busy) {

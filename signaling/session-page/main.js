@@ -31,7 +31,7 @@ let ownName = '';
 let missing = null;
 let wakeLock = null;
 
-const lobby = new LobbyView(media, join);
+const lobby = new LobbyView(media, join, (name) => join(name, null, { emergency: true }));
 const view = new VisitView(media, {
   mic: () => switchDevice('mic', () => media.setMic(!media.state.audio)),
   camera: () => switchDevice('camera', () => media.setCamera(!(media.camera && media.cameraOn))),
@@ -92,11 +92,12 @@ function noteDevices() {
   }
 }
 
-async function join(name, place = null) {
+async function join(name, place = null, how = {}) {
   if (joining) return;
   joining = true;
   lobby.setBusy(true);
   lobby.showProblem('');
+  lobby.offerEmergency(false);
   ownName = name;
   const attempt = new Visit({
     roomId,
@@ -111,6 +112,7 @@ async function join(name, place = null) {
     happened: (kind, who) => announce({
       knock: `${who} is waiting to be let in`,
       locked: 'The visit is locked: nobody new can come in',
+      emergency: 'The visit goes on as an emergency',
       unlocked: 'The visit is not locked any more',
       joined: `${who} has joined`,
       left: `${who} has left`,
@@ -122,7 +124,7 @@ async function join(name, place = null) {
   try {
     inside = false;
     missing = null;
-    await (place ? attempt.resume(place) : attempt.join());
+    await (place ? attempt.resume(place) : attempt.join(how));
     visit = attempt;
     sessionStorage.setItem(kNameKey, name);
     lobby.rest();
@@ -134,7 +136,8 @@ async function join(name, place = null) {
       showScreen('lobby');
       lobby.render();
     } else {
-      lobby.showProblem(joinProblem(problem));
+      if (!problem.mayDeclareEmergency) lobby.showProblem(joinProblem(problem));
+      lobby.offerEmergency(problem.mayDeclareEmergency);
     }
   } finally {
     joining = false;
@@ -175,6 +178,7 @@ async function keepAwake() {
 }
 
 async function start() {
+  byId('starting').remove();
   if (!roomId) {
     finish({ code: 'no-room' });
     return;

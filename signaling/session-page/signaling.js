@@ -21,6 +21,18 @@ const kFinalCloses = new Map([[4001, 'room-ended'], [4005, 'removed'], [4006, 'd
 
 /** @typedef {{roomId: string, participantId: string, token?: string, name: string}} Membership */
 
+const kHostActions = new Set(['admit', 'decline', 'kick', 'lock', 'end-room', 'emergency']);
+
+/** The error message a WebSocket would have brought, for a host's wish that the server did not carry out. */
+function hostRefusal(message, { status, message: words }) {
+  if (!message || !kHostActions.has(message.type)) return null;
+  if (status === 503) return { type: 'error', code: 'unavailable', message: words };
+  if (status === 409 && message.type === 'emergency') {
+    return { type: 'error', code: 'no-journal', message: words };
+  }
+  return null;
+}
+
 export class Signaling {
   /** @type {Membership} */ #who;
   #on;
@@ -179,17 +191,21 @@ export class Signaling {
     if (this.#sending) return;
     this.#sending = true;
     const { roomId, participantId, token } = this.#who;
+    let message = null;
     try {
       while (this.#attached === 'poll' && this.#unsent.length > 0) {
-        const message = this.#unsent[0];
+        [message] = this.#unsent;
         await call('signal',
           { roomId, participantId, token, clientSeq: message.clientSeq, message });
         if (this.#unsent[0] === message) this.#unsent.shift();
       }
     } catch (problem) {
       if (this.#attached !== 'poll' || this.#closed) return;
-      // Refused for good, e.g. its target has left: the ones behind it must not wait for ever.
-      if (!problem.passing) this.#unsent.shift();
+      // Refused for good, e.g. its target has left: the ones behind it must not wait for ever. What a host
+      // does is not tried again by itself: as over a WebSocket, they read why and decide.
+      const refusal = hostRefusal(message, problem);
+      if (!problem.passing || refusal) this.#unsent.shift();
+      if (refusal) this.#on.message(refusal);
       await new Promise((resolve) => setTimeout(resolve, 1_000));
     } finally {
       this.#sending = false;

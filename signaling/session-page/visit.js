@@ -25,7 +25,7 @@ const kRenewRetry = 5_000;         // ms
 /**
  * @typedef {object} VisitEvents
  * @property {() => void} changed    anything visible changed
- * @property {(kind: 'joined'|'left'|'connected'|'trouble'|'knock'|'locked'|'unlocked', name: string) => void} happened
+ * @property {(kind: 'joined'|'left'|'connected'|'trouble'|'knock'|'locked'|'unlocked'|'emergency', name: string) => void} happened
  * @property {(why: {code?: string, status?: number, reason?: string}) => void} over  ended by the server
  * @property {(membership: object) => void} [joined]  what resume() takes after a reload
  */
@@ -57,6 +57,12 @@ export class Visit {
   /** For hosts, who waits: id → name */
   knocks = new Map();
   locked = false;
+  /**
+   * For hosts, whether what they do can be recorded: 'refused' when it could not, 'emergency' after they
+   * went on all the same, 'impossible' where the server has no place for that.
+   * @type {'ok'|'refused'|'emergency'|'impossible'}
+   */
+  recording = 'ok';
   /** id → {relayed, protocol}, for those who are connected */
   routes = new Map();
 
@@ -68,11 +74,18 @@ export class Visit {
 
   get selfId() { return this.#membership?.participantId; }
 
-  /** @throws {import('./api.js').ApiError} */
-  async join() {
+  /**
+   * @param {{emergency?: boolean}} [how]  a host declares an emergency with it
+   * @throws {import('./api.js').ApiError}
+   */
+  async join({ emergency = false } = {}) {
     const { roomId, secret, name } = this.#options;
     const fields = { roomId, participantName: name };
     if (secret) fields.token = secret;
+    if (emergency) {
+      fields.emergency = true;
+      this.recording = 'emergency';
+    }
     const answer = await call('join-room', fields);
     const { participantId, participantToken, role } = answer;
     const membership = { participantId, token: participantToken, role, name };
@@ -91,8 +104,9 @@ export class Visit {
     try {
       answer = await call('ice-servers', { roomId, participantId, token });
     } catch (problem) {
-      // 409: still waits, or is not attached yet; then the credentials are fetched after the attach.
-      if (problem.status !== 409) throw problem;
+      // 409: still waits, or is not attached yet; 429: asked too often. Then the credentials are
+      // fetched after the attach.
+      if (problem.status !== 409 && problem.status !== 429) throw problem;
       answer = { waiting: problem.message === 'Waiting to be admitted' };
     }
     this.#start(membership, answer);
@@ -150,6 +164,7 @@ export class Visit {
   decline(id, reason) { this.#signaling.send({ type: 'decline', peerId: id, reason }); }
   kick(id) { this.#signaling.send({ type: 'kick', peerId: id }); }
   lock(locked) { this.#signaling.send({ type: 'lock', locked }); }
+  declareEmergency() { this.#signaling.send({ type: 'emergency' }); }
   endForAll() { this.#signaling.send({ type: 'end-room' }); }
 
   /**
@@ -197,9 +212,11 @@ export class Visit {
         break;
       case 'knock-over':
         this.knocks.delete(message.peerId);
+        this.#wasRecorded();
         break;
       case 'locked':
         this.locked = message.locked === true;
+        this.#wasRecorded();
         this.#on.happened(this.locked ? 'locked' : 'unlocked', '');
         break;
       case 'existing-peers':
@@ -234,13 +251,23 @@ export class Visit {
       case 'removed':
         this.#end({ code: 'removed' });
         return;
+      case 'emergency':
+        this.recording = 'emergency';
+        this.#on.happened('emergency', '');
+        break;
       case 'error':
+        if (message.code === 'unavailable' && this.recording !== 'emergency') this.recording = 'refused';
+        if (message.code === 'no-journal') this.recording = 'impossible';
         console.warn('The server refused a message:', message.code, message.message);
         break;
       default:  // types of later servers
         return;
     }
     this.#on.changed();
+  }
+
+  #wasRecorded() {
+    if (this.recording === 'refused') this.recording = 'ok';
   }
 
   #takeRoster(message) {

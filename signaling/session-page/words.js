@@ -89,6 +89,21 @@ export function aloneWords(waiting) {
 /** What a host who declines tells the guest, unless they write something else. */
 export const kDeclineReason = 'The clinician is not ready yet. Please come back in a few minutes.';
 
+/** What a host is told about the record of what they do; '' when all is well. */
+export function emergencyWords(recording) {
+  switch (recording) {
+    case 'refused':
+      return 'The server cannot record that at the moment, so it was not done. Please try again in a '
+        + 'moment. If this visit cannot wait, go on as an emergency: that is recorded as one.';
+    case 'emergency':
+      return 'This visit goes on as an emergency, and is recorded as one.';
+    case 'impossible':
+      return 'The server cannot record anything at the moment, and has no journal for emergencies. Please '
+        + 'tell whoever looks after it.';
+    default: return '';
+  }
+}
+
 /** @param {{status?: number, code?: string, message?: string}} problem of joining */
 export function joinProblem({ status, message }) {
   switch (status) {

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import pathlib
+import random
 import secrets
 import socket
 import ssl
@@ -21,15 +22,13 @@ def machine():
 
 
 def free_port():
-    """Nobody uses it now, over TCP nor UDP; below the range of relay ports."""
+    """Nobody uses it now, over TCP nor UDP; below the ephemeral ports, which the kernel gives to clients."""
     while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
-            with contextlib.suppress(OSError):
-                udp.bind(("127.0.0.1", port))
-                if port < 50000:
-                    return port
+        port = random.randint(10000, 32767)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
 
 
 def certificate(folder):

@@ -342,12 +342,14 @@ class Crowd {
   void report(double at) const {
     std::array<std::size_t, kKinds> held{};
     std::size_t all = 0;
+    std::size_t open = 0;  // and those that shake hands, which hold a connection of the server too
     for (const auto& client : clients_) {
+      if (!client->idle()) ++open;
       if (!client->connected()) continue;
       ++held[client->kind()];
       ++all;
     }
-    std::printf(R"({"at":%.0f,"held":%zu,"opened":%zu)", at, all, opened_);
+    std::printf(R"({"at":%.0f,"held":%zu,"open":%zu,"opened":%zu)", at, all, open, opened_);
     for (std::size_t kind = 0; kind < kKinds; ++kind) {
       std::printf(R"(,"%s":%zu,"%s_closed":%zu)", kNames[kind], held[kind], kNames[kind],
                   closed_[kind]);

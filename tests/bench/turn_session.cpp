@@ -114,7 +114,10 @@ void LoopbackSocket::connect(const stun::Endpoint& to) const {
 }
 
 TurnSession::TurnSession(const stun::Endpoint& server, Login login)
-    : socket_(client_address()), login_(std::move(login)) {
+    : TurnSession(server, std::move(login), client_address()) {}
+
+TurnSession::TurnSession(const stun::Endpoint& server, Login login, const stun::IpAddress& from)
+    : socket_(from), login_(std::move(login)) {
   socket_.connect(server);
 }
 

@@ -47,6 +47,8 @@ class TurnSession {
   static constexpr std::size_t kChannelHeader = 4;
 
   TurnSession(const stun::Endpoint& server, Login login);
+  // From a loopback address of the caller's choice: servers count allocations by address.
+  TurnSession(const stun::Endpoint& server, Login login, const stun::IpAddress& from);
 
   // Asks with a Binding request whether a server is there. Throws as the others do.
   void probe();

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { assertAccessible, launchBrowser, Server, shoot } from './support.mjs';
+import { assertAccessible, launchBrowser, Server, shoot, until } from './support.mjs';
 import { noWebSocket, VisitPage } from './visit-page.mjs';
 
 const kPhone = { width: 360, height: 740 };
@@ -87,6 +87,32 @@ test('a reload keeps the place, in the waiting room and in the visit', async () 
   await guest.shows('#visit');
   await Promise.all([host.mediaFlows(), guest.mediaFlows()]);
   assert.equal(await host.page.isVisible('#knocks'), false, 'nobody has to be admitted twice');
+});
+
+test('a restart of the server keeps who is host, who is admitted and who waits', async () => {
+  const { host, guest, link } = await hostAndGuest('restarts');
+  await host.page.click('text="Admit"');
+  await guest.mediaFlows();
+  const late = await (await open({ link, viewport: kPhone })).knock('Late Guest');
+  await host.reads('#knock-list', 'Late Guest is waiting');
+
+  await server.kill('SIGKILL');
+  await host.reads('#banner-text', 'The line to our server is interrupted');
+  await server.restart();
+  for (const person of [host, guest]) await until('the notice to go away', () => person.page.isHidden('#banner'));
+  await Promise.all([host.mediaFlows(), guest.mediaFlows()]);
+  assert.equal(await late.page.isVisible('#waiting'), true);
+  assert.deepEqual(await late.facts(), [], 'a restart admits nobody');
+  await host.page.click('#people-button');
+  await host.shows('#host-tools');
+  await guest.page.click('#people-button');
+  await guest.shows('#people');
+  assert.equal(await guest.page.isVisible('#host-tools'), false, 'a restart makes nobody a host');
+  await host.reads('#knock-list', 'Late Guest is waiting');
+  await shoot(host.page, 'host-after-restart');
+  await host.page.click('text="Admit"');
+  await late.shows('#visit');
+  await Promise.all([host.mediaFlows(2), late.mediaFlows(2)]);
 });
 
 test('a host removes a guest, locks the visit and ends it for everybody', async () => {

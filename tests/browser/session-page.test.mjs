@@ -269,3 +269,32 @@ test('relay credentials are renewed before they expire, without disturbing the v
   assert.equal(asked, 1);
   assert.equal((await patient.facts())[0].candidateType, 'relay');
 });
+
+test('a page of which a part does not arrive says so, and a reload helps', async () => {
+  const room = await server.createRoom('incomplete');
+  // Without starting.js the notice comes too, later and without a button.
+  for (const missing of ['main', 'mesh', 'starting']) {
+    const context = await browser.newContext({ viewport: kPhone });
+    const page = await context.newPage();
+    const asked = page.waitForRequest(`**/session/${missing}.js`);
+    await context.route(`**/session/${missing}.js`, (route) => route.abort('connectionreset'));
+    if (missing === 'starting') await context.route('**/session/main.js', (route) => route.abort('connectionreset'));
+    await page.goto(server.url(`/telehealth-webrtc.html?room=${room}#secret`));
+    await asked;
+    await page.getByRole('heading', { name: 'This page did not load completely' }).waitFor({ timeout: 12_000 });
+    await context.unrouteAll();
+    const reload = page.getByRole('button', { name: 'Reload the page' });
+    if (missing === 'starting') {
+      assert.equal(await reload.isVisible(), false);
+      await page.reload();
+    } else {
+      await assertAccessible(page, 'a page that did not load');
+      await shoot(page, `incomplete-${missing}`);
+      await reload.click();
+    }
+    await page.waitForSelector('#lobby', { state: 'visible' });
+    assert.equal(await page.locator('#starting').count(), 0);
+    assert.match(page.url(), /#secret$/);
+    await context.close();
+  }
+});

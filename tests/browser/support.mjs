@@ -6,6 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
+import crypto from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -46,15 +47,18 @@ export async function until(what, probe, deadline = 20_000) {
   }
 }
 
-/** A TCP port of 127.0.0.1 that nobody listens on at the moment. */
+/** A TCP port of 127.0.0.1 that nobody listens on now; below the ephemeral ports, which the kernel gives to clients. */
 export async function freePort() {
-  const probe = net.createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
+  for (;;) {
+    const port = crypto.randomInt(11000, 32768); // browsers refuse 10080
+    const probe = net.createServer();
+    probe.listen(port, '127.0.0.1');
+    const free = await once(probe, 'listening').then(() => true, () => false); // false: it is taken
+    if (!free) continue;
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  }
 }
 
 export const kChromium = process.env.BEDSIDE_CHROMIUM ?? '/usr/bin/chromium';
@@ -83,17 +87,23 @@ export async function assertAccessible(page, state) {
 
 /**
  * A running server on loopback with its own folder; `access` as in its configuration. `certificateDays`: it
- * serves https too, with a certificate that is good for so long.
+ * serves https too, with a certificate that is good for so long; `more`: at the end of its configuration;
+ * `prepare` is given the folder before the first start; `listen`: another address for its pages.
  */
 export class Server {
   #process = null;
   #log = [];
 
   /** @returns {Promise<Server>} */
-  static async start({ access = 'open', certificateDays = 0 } = {}) {
+  static async start({
+    access = 'open', certificateDays = 0, listen = '127.0.0.1', more = '', prepare = () => {},
+  } = {}) {
     const server = new Server();
+    server.more = more;
     server.access = access;
+    server.listen = listen;
     server.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bedside-browser-'));
+    prepare(server.folder);
     server.https = certificateDays > 0;
     if (server.https) server.makeCertificate(certificateDays);
     // A free port may be taken before the server binds it: then others are tried.
@@ -176,7 +186,7 @@ export class Server {
 data_dir = "data"
 public_host = "localhost"
 [http]
-listen = ["127.0.0.1:${http}"]
+listen = ["${this.listen}:${http}"]
 [https]
 ${secure}
 [turn]
@@ -185,7 +195,7 @@ listen = ["127.0.0.1:${turn}"]
 access = "${this.access}"
 [operator]
 listen = "127.0.0.1:${operator}"
-`);
+${this.more}`);
   }
 
   async #run() {

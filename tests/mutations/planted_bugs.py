@@ -1,6 +1,8 @@
 """The bugs that `./run mutations` plants, one at a time: what is broken, in which file, which text
 becomes which, and the test binaries that must notice. A text must occur exactly once."""
 
+from planted_audit_bugs import audit_bugs
+
 STUN, TURN, RELAY, NET, EDGE = "stun", "turn", "relay", "net", "edge"
 
 
@@ -64,7 +66,11 @@ BUGS = [
     Bug("a shard takes any number of allocations", "turn/relay_allocate.cpp",
         "if (allocations_.size() >= settings_.quotas.allocations_per_shard) {", "if (false) {", RELAY),
     Bug("a user takes one allocation too many", "turn/allocation_ledger.cpp",
-        "if (held(by_subject_, subject) >= per_user_)", "if (held(by_subject_, subject) > per_user_)", RELAY),
+        "if (user.held >= per_user_ ||", "if (user.held > per_user_ ||", RELAY),
+    Bug("a user opens and closes allocations without end", "turn/allocation_ledger.cpp",
+        " || user.opened >= opened_per_user_)", ")", RELAY),
+    Bug("credentials are asked for without end", "signaling/room_actions.cpp",
+        "if (!participant->renewals.take(now)) {", "if (false) {", "signaling"),
     Bug("a reservation token works twice", "turn/reservations.cpp",
         "  entries_.erase(found);\n", "", RELAY),
     Bug("Refresh with lifetime 0 does not delete", "turn/relay_requests.cpp",
@@ -189,4 +195,5 @@ BUGS = [
         "if (payload.size() == 1) return fail(kProtocolError);", "if (payload.size() == 1) return end(kNoCode);", EDGE),
     Bug("the reason of a close may be anything", "server/net/websocket.cpp",
         "if (!is_utf8(payload.substr(2))) return fail(kNotUtf8);", "", EDGE),
+    *audit_bugs(Bug),
 ]

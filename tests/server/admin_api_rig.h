@@ -67,8 +67,12 @@ class AdminApiRig : public testing::Test {
  protected:
   static constexpr const char* kPassword = "correct horse battery";
 
+  // Runs before the server's store is opened, with the options it will have.
+  using Before = void (*)(store::Options options);
+
   AdminApiRig() : AdminApiRig(false) {}
-  explicit AdminApiRig(bool sealed) {
+  // `vfs`: of SQLite, where a test's disk misbehaves.
+  explicit AdminApiRig(bool sealed, Before before = nullptr, std::string vfs = {}) {
     store::Options options;
     options.path = database();
     if (sealed) {
@@ -76,6 +80,8 @@ class AdminApiRig : public testing::Test {
       std::filesystem::create_directories(options.keys);
     }
     options.build = "test";
+    if (before != nullptr) before(options);
+    options.vfs = std::move(vfs);
     auto opened = store::Store::open(std::move(options));
     EXPECT_TRUE(opened) << opened.error().text;
     store_ = std::move(*opened);

@@ -176,8 +176,9 @@ TEST_F(AdminApiTest, pages_follow_each_other_by_key_without_gap_or_overlap) {
 }
 
 TEST_F(AdminApiTest, filters_that_make_no_sense_are_named) {
-  for (const char* query : {"from=yesterday", "to=-1", "type=room%27--", "outcome=maybe",
-                            "before=x", "before=0", "limit=99999", "from=20&to=10"}) {
+  for (const char* query :
+       {"from=yesterday", "to=-1", "type=room%27--", "type=margaret", "outcome=maybe", "before=x",
+        "before=0", "limit=99999", "from=20&to=10"}) {
     const AdminAnswer answer = get(std::string("audit?") + query);
     EXPECT_EQ(answer.status, 400) << query;
     EXPECT_EQ(answer.body["code"], "bad-filter");

@@ -50,15 +50,25 @@ TEST_F(AdminExportTest, full_addresses_leave_only_when_asked_for_and_that_is_rec
   EXPECT_THAT(answer.raw.body, HasSubstr("\"value\":\"192.0.2.77\""));
   EXPECT_EQ(verdict(answer).problem, "");
   EXPECT_THAT(exported().body, HasSubstr("\"disclosed\":\"ip\""));
+  EXPECT_EQ(verdict(post("audit/export?disclose=display,ip", {})).problem, "");
+  EXPECT_THAT(exported().body, HasSubstr("\"disclosed\":\"display ip\""));
 }
 
 TEST_F(AdminExportTest, filters_restrict_what_leaves_and_are_recorded) {
   const AdminAnswer answer = post("audit/export?person=anna&from=1000", {});
   EXPECT_EQ(verdict(answer).records, records("user.created").size() + records("auth.login").size());
   EXPECT_THAT(exported().body, HasSubstr("\"filter\":{\"from_us\":1000000,\"person\":\"anna\"}"));
-  for (const char* bad : {"format=pdf", "disclose=name", "from=x"}) {
+  for (const char* bad : {"format=pdf", "disclose=name", "disclose=ip,name", "from=x"}) {
     EXPECT_EQ(post(std::string("audit/export?") + bad, {}).status, 400) << bad;
   }
+}
+
+// The filter is recorded, and nobody is kept from typing a patient's name there.
+TEST_F(AdminExportTest, a_person_whom_the_log_does_not_know_is_neither_exported_nor_recorded) {
+  const AdminAnswer answer = post("audit/export?person=Margaret", {});
+  EXPECT_EQ(answer.status, 409);
+  EXPECT_THAT(answer.raw.body, Not(HasSubstr("Margaret")));
+  EXPECT_TRUE(records("audit.exported").empty());
 }
 
 TEST_F(AdminExportTest, nothing_leaves_when_it_cannot_be_recorded) {

@@ -35,12 +35,26 @@ TEST_F(AdminLoginTest, the_set_up_code_makes_the_first_account_and_logs_it_in) {
   EXPECT_THAT(records("user.")[0].body, Not(HasSubstr("scrypt")));
 }
 
+TEST_F(AdminLoginTest, a_session_nobody_uses_any_more_ends_in_the_log) {
+  ASSERT_EQ(set_up().status, 200);
+  now_ += 15min - 1ms;
+  EXPECT_TRUE(api_->take_timeouts().empty());
+  now_ += 1ms;
+  const auto ended = api_->take_timeouts();
+  ASSERT_EQ(ended.size(), 1U);
+  EXPECT_EQ(ended[0].records.at(0).type, "auth.timeout");
+  EXPECT_EQ(ended[0].records[0].reason, "idle");
+  EXPECT_EQ(ended[0].records[0].actor.id, "anna");
+  EXPECT_TRUE(api_->take_timeouts().empty());
+  EXPECT_EQ(get("rooms").status, 401);
+}
+
 TEST_F(AdminLoginTest, the_set_up_code_works_once) {
   const std::string code = code_;
   ASSERT_EQ(set_up().status, 200);
   const AdminAnswer again =
       post("setup", {{"code", code}, {"name", "berta"}, {"password", kPassword}});
-  EXPECT_EQ(again.status, 409);
+  EXPECT_EQ(again.status, 401);
   EXPECT_EQ(store::Reader::open(database())->accounts()->size(), 1U);
 }
 
@@ -63,7 +77,7 @@ TEST_F(AdminLoginTest, with_an_account_there_is_no_set_up_code) {
   start(std::move(options));
   EXPECT_EQ(code_, "");
   EXPECT_EQ(get("state").body["setUpNeeded"], false);
-  EXPECT_EQ(post("setup", {{"code", ""}, {"name", "anna"}, {"password", kPassword}}).status, 409);
+  EXPECT_EQ(post("setup", {{"code", ""}, {"name", "anna"}, {"password", kPassword}}).status, 401);
 }
 
 TEST_F(AdminLoginTest, guessing_the_set_up_code_is_recorded_and_slowed_down) {

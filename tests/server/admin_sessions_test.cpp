@@ -74,7 +74,30 @@ TEST_F(AdminSessionsTest, fifteen_idle_minutes_end_a_session) {
   EXPECT_NE(find(cookie(1)), nullptr);
   now_ += 15min;
   EXPECT_EQ(find(cookie(1)), nullptr);
+}
+
+TEST_F(AdminSessionsTest, a_session_that_ends_by_itself_is_told_once_and_why) {
+  sessions_.start("anna", "admin", secret(1), now_);
+  now_ += 15min - 1ms;
+  EXPECT_TRUE(sessions_.take_over(now_).empty());
+  now_ += 1ms;
+  const auto idle = sessions_.take_over(now_);
+  ASSERT_EQ(idle.size(), 1U);
+  EXPECT_EQ(idle[0].session.account, "anna");
+  EXPECT_EQ(idle[0].session.audit_id, AdminSessions::audit_id_of(secret(1)));
+  EXPECT_EQ(idle[0].reason, TimeoutReason::idle);
+  EXPECT_TRUE(sessions_.take_over(now_).empty());
   EXPECT_EQ(sessions_.size(), 0U);
+
+  sessions_.start("anna", "admin", secret(2), now_);
+  for (const auto end = now_ + 12h; now_ < end; now_ += 10min) find(cookie(2));
+  const auto old = sessions_.take_over(now_);
+  ASSERT_EQ(old.size(), 1U);
+  EXPECT_EQ(old[0].reason, TimeoutReason::absolute);
+
+  sessions_.start("anna", "admin", secret(3), now_);
+  sessions_.end(cookie(3), true);
+  EXPECT_TRUE(sessions_.take_over(now_ + 1h).empty());
 }
 
 TEST_F(AdminSessionsTest, a_page_that_refreshes_itself_does_not_keep_the_session) {
@@ -114,6 +137,10 @@ TEST_F(AdminSessionsTest, the_table_is_bounded_and_the_longest_unused_session_go
   EXPECT_NE(few.find(cookie(1), true, Use::person, now_), nullptr);
   few.start("anna", "admin", secret(4), now_);
   EXPECT_EQ(few.size(), 3U);
+  const auto displaced = few.take_over(now_);
+  ASSERT_EQ(displaced.size(), 1U);
+  EXPECT_EQ(displaced[0].session.audit_id, AdminSessions::audit_id_of(secret(2)));
+  EXPECT_EQ(displaced[0].reason, TimeoutReason::displaced);
   EXPECT_EQ(few.find(cookie(2), true, Use::person, now_), nullptr);
   EXPECT_NE(few.find(cookie(1), true, Use::person, now_), nullptr);
 }

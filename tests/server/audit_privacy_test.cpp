@@ -6,6 +6,9 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include "store/checkpoint.h"
 
 namespace bedside::server {
 namespace {
@@ -21,29 +24,45 @@ TestKey key_of(std::uint8_t byte) {
 stun::IpAddress ip(std::string_view text) { return stun::IpAddress::parse(text).value(); }
 
 TEST(AuditPrivacy, PseudonymIsAKeyedHashOf128Bits) {
-  const AuditPrivacy privacy(key_of(1), key_of(2));
+  const AuditPrivacy privacy(key_of(1), key_of(2), key_of(3));
   // printf 'room\0visit-1' | openssl dgst -sha256 -mac HMAC -macopt hexkey:0101…01 | cut -c1-32
   EXPECT_EQ(privacy.pseudonym("room", "visit-1"), "57f1a156555b274f7e3995f357de16ca");
   EXPECT_NE(privacy.pseudonym("room", "visit-1"), privacy.pseudonym("room", "visit-2"));
   EXPECT_NE(privacy.pseudonym("room", "1"), privacy.pseudonym("appointment", "1"));
   EXPECT_NE(privacy.pseudonym("ab", "c"), privacy.pseudonym("a", "bc"));
   EXPECT_NE(privacy.pseudonym("room", "visit-1"),
-            AuditPrivacy(key_of(3), key_of(2)).pseudonym("room", "visit-1"));
+            AuditPrivacy(key_of(3), key_of(2), key_of(3)).pseudonym("room", "visit-1"));
 }
 
 TEST(AuditPrivacy, SealedFieldOpensWithItsKeyOnly) {
-  const AuditPrivacy privacy(key_of(1), key_of(2));
-  const SealedField sealed = privacy.seal("203.0.113.7");
+  const AuditPrivacy privacy(key_of(1), key_of(2), key_of(3));
+  const SealedField sealed = privacy.seal("ip", "203.0.113.7");
   EXPECT_EQ(sealed.commitment.size(), 64U);
   EXPECT_EQ(privacy.reveal(sealed.ciphertext), "203.0.113.7");
-  EXPECT_FALSE(AuditPrivacy(key_of(1), key_of(9)).reveal(sealed.ciphertext));
+  EXPECT_FALSE(AuditPrivacy(key_of(1), key_of(9), key_of(3)).reveal(sealed.ciphertext));
   EXPECT_EQ(std::string(sealed.ciphertext.begin(), sealed.ciphertext.end()).find("203."),
             std::string::npos);
 }
 
+// AES-256-GCM, key 0202…, nonce 000102…, bound "bedside audit field v1", of sixteen 09 and the
+// address, as Python's cryptography computes it: what schema 4 and older kept.
+TEST(AuditPrivacy, ValuesFromBeforeThereWereMonthsOpen) {
+  AuditPrivacy privacy(key_of(1), key_of(2), key_of(3));
+  ASSERT_TRUE(privacy.data_keys().adopt("2026-11", privacy.data_keys().make("2026-11")));
+  std::array<std::uint8_t, 53> old{};
+  ASSERT_TRUE(
+      store::from_hex("000102030405060708090a0b4001ebf3d840854d2281491f97b76cf2"
+                      "6207f2e22334a6f74da75a40cfc88b174f32e78707d15b2fb0",
+                      old));
+  const auto opened = privacy.open(old);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(opened->value, "192.0.2.7");
+  EXPECT_EQ(opened->salt, (std::vector<std::uint8_t>(16, 9)));
+}
+
 TEST(AuditPrivacy, SealedFieldWithAnyBitChangedOrCutDoesNotOpen) {
-  const AuditPrivacy privacy(key_of(1), key_of(2));
-  const auto sealed = privacy.seal("::1").ciphertext;
+  const AuditPrivacy privacy(key_of(1), key_of(2), key_of(3));
+  const auto sealed = privacy.seal("ip", "::1").ciphertext;
   for (std::size_t i = 0; i < sealed.size(); ++i) {
     auto changed = sealed;
     changed[i] ^= 0x10;
@@ -53,11 +72,11 @@ TEST(AuditPrivacy, SealedFieldWithAnyBitChangedOrCutDoesNotOpen) {
 }
 
 TEST(AuditPrivacy, EqualValuesSealDifferently) {
-  const AuditPrivacy privacy(key_of(1), key_of(2));
+  const AuditPrivacy privacy(key_of(1), key_of(2), key_of(3));
   std::set<std::string> commitments;
   std::set<std::vector<std::uint8_t>> nonces;
   for (int i = 0; i < 100; ++i) {
-    const SealedField sealed = privacy.seal("10.0.0.1");
+    const SealedField sealed = privacy.seal("ip", "10.0.0.1");
     commitments.insert(sealed.commitment);
     nonces.insert({sealed.ciphertext.begin(), sealed.ciphertext.begin() + 12});
   }

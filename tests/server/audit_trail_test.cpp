@@ -86,6 +86,39 @@ TEST_F(AuditTrailTest, RecordsEveryChangeOfARoomOnce) {
   EXPECT_EQ(commit.changes.size(), 7U);  // an issued credential is no state
 }
 
+TEST_F(AuditTrailTest, MarksWhatOnlyTheClientSays) {
+  using What = signaling::MediaDeclared::What;
+  const std::string room = "visit-ada";
+  const auto commit = trail.commit({1,
+                                    room,
+                                    {signaling::MediaDeclared{room, "p1", What::screen, true},
+                                     signaling::MediaDeclared{room, "p1", What::recording, false},
+                                     signaling::MediaDeclared{room, "p1", What::relay, true}},
+                                    caller(),
+                                    true});
+  std::vector<std::string> said;
+  for (const AuditRecord& record : commit.records) {
+    said.push_back(record.type + " " + record.detail.text());
+    EXPECT_EQ(record.object, "p1");
+  }
+  EXPECT_THAT(said,
+              testing::ElementsAre(R"(media.screen_share {"declared_by":"client","on":1})",
+                                   R"(media.recording_claimed {"declared_by":"client","on":0})",
+                                   R"(media.path {"declared_by":"client","path":"relay"})"));
+  EXPECT_TRUE(commit.changes.empty());
+}
+
+TEST_F(AuditTrailTest, SaysOfEverythingInAnEmergencyThatItWasOne) {
+  signaling::CommitNeeded needed{
+      1, "visit-ada", {signaling::EmergencyOpened{"visit-ada", "p1", milliseconds(5)}}, caller()};
+  EXPECT_EQ(trail.commit(needed).records.at(0).purpose, "");
+  needed.emergency = true;
+  const AuditRecord record = trail.commit(needed).records.at(0);
+  EXPECT_EQ(record.type, "room.emergency_opened");
+  EXPECT_EQ(record.purpose, "BTG");
+  EXPECT_EQ(record.actor.role, "host");
+}
+
 TEST_F(AuditTrailTest, PutsNothingPersonalInClearIntoARecord) {
   const store::Commit commit = trail.commit({1, "visit-ada", one_of_each(), caller()});
   std::vector<AuditRecord> records = commit.records;
@@ -99,6 +132,31 @@ TEST_F(AuditTrailTest, PutsNothingPersonalInClearIntoARecord) {
          {"Ada", "Lovelace", "visit-ada", "appointment-4711", "203.0.113.77", "abcd0000"}) {
       EXPECT_THAT(body(record), Not(HasSubstr(secret)));
     }
+  }
+}
+
+// With a month's key and before there was one.
+TEST_F(AuditTrailTest, CommitsToNamesAndAppointmentsAndKeepsThemEncrypted) {
+  for (const bool with_data_key : {false, true}) {
+    if (with_data_key) {
+      const auto due = trail.data_key_due(milliseconds(0));
+      ASSERT_TRUE(due);
+      ASSERT_TRUE(trail.adopt(std::get<store::DataKeyCreated>(due->changes.at(0)).key));
+    }
+    const auto records = trail.commit({1, "visit-ada", one_of_each(), caller()}).records;
+    const std::pair<const AuditRecord*, std::pair<std::string, std::string>> wanted[] = {
+        {&records.at(0), {"patient_ref", "\"appointment-4711\""}},
+        {&records.at(1), {"display", "Ada Lovelace"}}};
+    for (const auto& [record, value] : wanted) {
+      ASSERT_EQ(record->private_fields.size(), 1U);
+      const store::PrivateField& kept = record->private_fields[0];
+      EXPECT_EQ(kept.field, value.first);
+      EXPECT_EQ(trail.reveal_ip(kept.ciphertext), value.second);
+      EXPECT_THAT(std::string(kept.ciphertext.begin(), kept.ciphertext.end()),
+                  Not(HasSubstr(value.second)));
+      EXPECT_THAT(body(*record), HasSubstr("\"detail\":{\"" + value.first + "\":\""));
+    }
+    EXPECT_EQ(trail.reveal_ip(records.at(1).where.ip_enc), "203.0.113.77");
   }
 }
 
@@ -262,12 +320,54 @@ TEST_F(AuditTrailTest, WritesAccountAndRecordTogetherWithoutThePassword) {
   EXPECT_THAT(body(set.records[0]), Not(HasSubstr("scrypt")));
 }
 
+TEST_F(AuditTrailTest, RecordsWhatElseWasStarted) {
+  const AuditRecord upgrade =
+      trail.commit(ServiceUpgraded{{"0.1", "", "a"}, {"0.2", "file", "b"}}, {}).records.at(0);
+  EXPECT_EQ(upgrade.type, "service.upgrade");
+  EXPECT_EQ(upgrade.detail.text(), R"({"from":{"assets":"a","version":"0.1"},)"
+                                   R"("to":{"assets":"b","binary":"file","version":"0.2"}})");
+}
+
+TEST_F(AuditTrailTest, RecordsWhatTheClockDidWhateverTheDiskSays) {
+  const store::Commit step = trail.commit(ClockStepped{std::chrono::milliseconds(-2500)}, {});
+  EXPECT_TRUE(step.keep);
+  EXPECT_EQ(step.records.at(0).type, "time.step");
+  EXPECT_EQ(step.records[0].detail.text(), R"({"by_ms":-2500})");
+  const store::Commit unsynced = trail.commit(ClockSynchronization{false}, {});
+  EXPECT_EQ(unsynced.records.at(0).type, "time.unsynced");
+  EXPECT_EQ(unsynced.records[0].reason, "began");
+}
+
+TEST_F(AuditTrailTest, RecordsACheckOfTheLog) {
+  const AuditRecord good = trail.commit(AuditVerified{7, "root", true, 0, 7}, {}).records.at(0);
+  EXPECT_EQ(good.type, "audit.verified");
+  EXPECT_EQ(good.outcome, store::Outcome::ok);
+  EXPECT_EQ(good.detail.text(), R"({"intact":7,"root":"root","size":7})");
+  const AuditRecord bad = trail.commit(AuditVerified{7, "", false, 3, 2}, {}).records.at(0);
+  EXPECT_EQ(bad.outcome, store::Outcome::failed);
+  EXPECT_EQ(bad.detail.text(), R"({"first_bad_seq":3,"intact":2,"size":7})");
+}
+
+TEST_F(AuditTrailTest, RecordsASessionThatEndedByItself) {
+  const store::Commit ended =
+      trail.commit(SessionTimedOut{{"dr.grace", "admin", "s1"}, TimeoutReason::idle}, {});
+  EXPECT_TRUE(ended.keep);
+  EXPECT_EQ(ended.records.at(0).type, "auth.timeout");
+  EXPECT_EQ(ended.records[0].reason, "idle");
+  EXPECT_EQ(ended.records[0].actor.id, "dr.grace");
+  EXPECT_EQ(ended.records[0].session, "s1");
+}
+
 TEST_F(AuditTrailTest, RecordsStartAndStop) {
   const AuditRecord start =
-      trail.commit(ServiceStarted{"digest", 3, true}, AuditSource{}).records[0];
+      trail
+          .commit(ServiceStarted{{"0.1", "file", "digest"}, 3, true, false, {{"turn.listen", "d"}}},
+                  AuditSource{})
+          .records[0];
   EXPECT_EQ(start.type, "service.start");
   EXPECT_EQ(start.reason, "after-crash");
-  EXPECT_EQ(start.detail.text(), R"({"assets":"digest","rooms":3})");
+  EXPECT_EQ(start.detail.text(),
+            R"({"assets":"digest","binary":"file","config":{"turn.listen":"d"},"rooms":3})");
   const store::Commit stop = trail.commit(ServiceStopped{"signal"}, AuditSource{});
   EXPECT_EQ(stop.records.at(0).type, "service.stop");
   EXPECT_TRUE(stop.keep);

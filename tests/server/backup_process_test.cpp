@@ -4,13 +4,17 @@
 #include <httplib.h>
 #include <sqlite3.h>
 
+#include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <string>
 
 #include "server/backup_key.h"
 #include "store/reader.h"
 #include "tests/server/bedside_process.h"
+#include "tests/server/small_disk.h"
 
 namespace bedside::server {
 namespace {
@@ -136,6 +140,33 @@ TEST_F(BackupTest, DeclaresTheLossThatAnAnchorFileShows) {
   EXPECT_EQ(command({"audit", "verify", "--restored-key", new_key(restored.output)}).exit_code, 0);
 }
 
+TEST_F(BackupTest, PersonalValuesComeBackWithTheirWrappingKeyOnly) {
+  configure("[audit]\nkey_file = \"audit.key\"\n");
+  server_.folder().write("audit.key", std::string(32, 'k'), 0400);
+  server_.start();
+  ASSERT_EQ(create_room("4711"), 200);
+  ASSERT_EQ(command({"backup", "make"}).exit_code, 0);
+  server_.stop(SIGKILL);
+  fs::remove_all(server_.data_dir());
+
+  const Ended whole = restore();
+  ASSERT_EQ(whole.exit_code, 0) << whole.errors;
+  EXPECT_THAT(whole.output, Not(HasSubstr("Closed")));
+  EXPECT_EQ(command({"audit", "export", "--disclose", "--out", path("open.tar")}).exit_code, 0);
+  EXPECT_THAT(server_.folder().read("open.tar"), HasSubstr(R"("value":"\"4711\"")"));
+
+  fs::remove(path("audit.key"));  // a new machine, and nobody thought of the key yet
+  const Ended closed = restore({"--replace"});
+  ASSERT_EQ(closed.exit_code, 0) << closed.errors;
+  EXPECT_THAT(closed.output,
+              AllOf(HasSubstr("Closed     the personal values of 20"),
+                    HasSubstr("systemd credential audit-key or the audit.key_file")));
+  EXPECT_NE(command({"serve"}).exit_code, 0);
+  server_.folder().write("audit.key", std::string(32, 'k'), 0400);
+  server_.start();
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+}
+
 TEST_F(BackupTest, NeverReplacesADatabaseUnasked) {
   server_.start();
   ASSERT_EQ(create_room("4711"), 200);
@@ -151,6 +182,45 @@ TEST_F(BackupTest, NeverReplacesADatabaseUnasked) {
   EXPECT_THAT(replaced.output, HasSubstr("the old data to"));
   EXPECT_EQ(records("log.restored").size(), 1U);
   EXPECT_FALSE(fs::exists(server_.data_dir() / "restore-scratch"));
+}
+
+TEST_F(BackupTest, IsMadeWhileTheDiskIsFullWithItsScratchFolderElsewhere) {
+  const SmallDisk disk(server_.data_dir(), 40);
+  if (!disk.mounted()) {
+    GTEST_SKIP() << "NOT TESTED: a backup while the disk is full; mounting a tmpfs needs root: "
+                 << std::strerror(errno);
+  }
+  const std::string backup = "[backup]\nfolder = \"backups\"\npublic_key = \"public.pem\"\n";
+  const auto configure_with = [&](const std::string& more) {
+    server_.configure("[audit]\nballast_mb = 8\n" + backup + more, "");
+  };
+  configure_with("scratch_folder = \"scratch\"\n");
+  EXPECT_EQ(run_bedside({"check-config", server_.config_file().string()}).exit_code, 1);
+  fs::create_directory(path("scratch"));
+  const fs::path ballast = server_.data_dir() / "ballast";
+  const auto until_ballast = [&](bool there) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (fs::exists(ballast) != there && std::chrono::steady_clock::now() < end) {
+    }
+    return fs::exists(ballast) == there;
+  };
+  server_.start();
+  ASSERT_TRUE(until_ballast(true));
+  disk.fill();
+  ASSERT_TRUE(until_ballast(false));
+  // What the ballast gave, but for less than a backup takes.
+  disk.fill();
+  const fs::path filler = server_.data_dir() / "filler";
+  const std::uintmax_t live = fs::file_size(server_.data_dir() / "bedside.db") +
+                              fs::file_size(server_.data_dir() / "bedside.db-wal");
+  fs::resize_file(filler, fs::file_size(filler) - live);
+  const Ended made = command({"backup", "make"});
+  EXPECT_EQ(made.exit_code, 0) << made.errors;
+  EXPECT_EQ(backups().size(), 1U);
+  EXPECT_EQ(records("backup.verified").size(), 1U);
+  EXPECT_TRUE(fs::is_empty(path("scratch")));
+  configure_with("");
+  EXPECT_THAT(command({"backup", "make"}).errors, HasSubstr("backup.scratch_folder"));
 }
 
 TEST_F(BackupTest, OfADamagedDatabaseIsNoneAndThatIsRecorded) {

@@ -11,6 +11,7 @@
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <random>
 
 namespace bedside::server {
 namespace {
@@ -20,30 +21,26 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kProcessPatience{30'000};
 
-// The port of a socket bound to `port` (0: any) on 127.0.0.1; 0 when that fails.
-std::uint16_t try_port(int fd, std::uint16_t port) {
+bool binds(int type, std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  void* untyped = &address;
-  socklen_t size = sizeof address;
-  if (::bind(fd, static_cast<sockaddr*>(untyped), size) != 0) return 0;
-  if (::getsockname(fd, static_cast<sockaddr*>(untyped), &size) != 0) return 0;
-  return ntohs(address.sin_port);
+  const void* untyped = &address;
+  const int fd = ::socket(AF_INET, type | SOCK_CLOEXEC, 0);
+  const bool bound = ::bind(fd, static_cast<const sockaddr*>(untyped), sizeof address) == 0;
+  ::close(fd);
+  return bound;
 }
 
 }  // namespace
 
 std::uint16_t free_port() {
+  std::random_device random;
+  std::uniform_int_distribution<std::uint16_t> below_ephemeral(10'000, 32'767);
   for (int attempt = 0; attempt < 100; ++attempt) {
-    const int tcp = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const int udp = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const std::uint16_t port = try_port(tcp, 0);
-    const bool both = port != 0 && port < 49152 && try_port(udp, port) == port;
-    ::close(tcp);
-    ::close(udp);
-    if (both) return port;
+    const std::uint16_t port = below_ephemeral(random);
+    if (binds(SOCK_STREAM, port) && binds(SOCK_DGRAM, port)) return port;
   }
   ADD_FAILURE() << "no free port";
   return 0;

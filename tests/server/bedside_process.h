@@ -14,7 +14,8 @@
 
 namespace bedside::server {
 
-// A loopback port that was free for TCP and UDP a moment ago.
+// A loopback port that was free for TCP and UDP a moment ago, and that the kernel gives to no
+// client: it is below the ephemeral range.
 std::uint16_t free_port();
 
 struct Ended {
@@ -39,6 +40,9 @@ class BedsideProcess {
 
   // The same for what comes after the last text that was waited for with it.
   bool wait_for_next_errors(const std::string& text);
+
+  // Standard output as far as it was read.
+  const std::string& output() const { return output_.text; }
 
   void signal(int number) const;
   pid_t pid() const { return pid_; }

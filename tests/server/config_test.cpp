@@ -133,7 +133,11 @@ allowed_origins = ["https://portal.example.org", "http://localhost:3000"]
 [admin]
 allow_from = ["192.168.1.0/24", "::1"]
 [audit]
+key_file = "audit.key"
+keep_years = 7
+ballast_mb = 16
 anchor_file = "anchor"
+emergency_journal = "journal"
 anchor_webhook = "https://records.example.org/anchor"
 [[audit.witness]]
 url = "https://visit.example.net/witness"
@@ -141,6 +145,7 @@ key = "localhost/witness+ea0160d3+BA2awDPSZu2kryyi/YB29BcoY+LjFnhzmxNJalAETMSm"
 [backup]
 folder = "backups"
 public_key = "backup.pem"
+scratch_folder = "scratch"
 keep = 7
 [witness]
 logs = ["sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"]
@@ -155,6 +160,7 @@ class EveryKey : public ::testing::Test {
     folder.write("phone.password", "pass word\n", 0600);
     std::filesystem::create_directory(folder.path() / "acme");
     std::filesystem::create_directory(folder.path() / "backups");
+    std::filesystem::create_directory(folder.path() / "scratch");
     ASSERT_TRUE(BackupKey::generate()->save(folder.path() / "private.pem",
                                             folder.path() / "backup.pem", false));
     checked = parse_config(kEveryKey, folder.path() / "bedside.toml");
@@ -189,14 +195,19 @@ TEST_F(EveryKey, OfTheOtherSectionsIsRead) {
   EXPECT_TRUE(config.admin.allow_from[0].contains(stun::IpAddress::v4(192, 168, 1, 77)));
   EXPECT_FALSE(config.admin.allow_from[0].contains(stun::IpAddress::v4(192, 168, 2, 77)));
   EXPECT_EQ(config.operator_listener.listen->to_string(), "[::1]:9000");
+  EXPECT_EQ(config.audit.key_file, folder.path() / "audit.key");
   EXPECT_EQ(config.audit.anchor_file, folder.path() / "anchor");
+  EXPECT_EQ(config.audit.emergency_journal, folder.path() / "journal");
   EXPECT_EQ(config.audit.anchor_webhook, "https://records.example.org/anchor");
   ASSERT_EQ(config.audit.witnesses.size(), 1U);
   EXPECT_EQ(config.audit.witnesses[0].url, "https://visit.example.net/witness");
   EXPECT_EQ(config.audit.witnesses[0].key.name, "localhost/witness");
+  EXPECT_EQ(config.audit.keep_years, 7U);
+  EXPECT_EQ(config.audit.ballast_mb, 16U);
   EXPECT_EQ(config.backup.folder, folder.path() / "backups");
   EXPECT_EQ(config.backup.public_key, folder.path() / "backup.pem");
   EXPECT_EQ(config.backup.keep, 7U);
+  EXPECT_EQ(config.scratch(), folder.path() / "scratch");
   ASSERT_EQ(config.witness.logs.size(), 1U);
   EXPECT_EQ(config.witness.logs[0].name, "sum.golang.org");
 }
@@ -207,6 +218,15 @@ TEST(Config, AKeyOfTheWrongKindIsNoWitness) {
       "YB29BcoY+LjFnhzmxNJalAETMSm\"]\n");
   EXPECT_FALSE(checked.ok());
   EXPECT_THAT(all(checked), HasSubstr("witness key"));
+}
+
+TEST(Config, KeepsRecordsForSixYearsAtLeast) {
+  const CheckedConfig checked = parse("[audit]\nkeep_years = 5\n");
+  EXPECT_FALSE(checked.ok());
+  EXPECT_THAT(all(checked), HasSubstr("HIPAA asks for six years"));
+  EXPECT_THAT(all(checked), HasSubstr("write 6 or more"));
+  EXPECT_EQ(parse("").config.audit.keep_years, 10U);
+  EXPECT_THAT(all(parse("[audit]\nkeep_years = 6\n")), ::testing::Not(HasSubstr("keep_years")));
 }
 
 TEST(Config, AllProblemsAreToldAtOnceInFileOrderWithPlaceAndRemedy) {

@@ -50,9 +50,10 @@ inline AdvertisedRelay test_relay() {
 class ControlRig {
  public:
   // With `tls` there is a second listener, "https"; it outlives the rig.
+  // `vfs`: of SQLite, where a test's disk misbehaves.
   explicit ControlRig(ControlOptions options = {}, const net::TlsContext* tls = nullptr,
-                      bool sealed = false)
-      : options_(std::move(options)), tls_(tls), sealed_(sealed) {
+                      bool sealed = false, std::string vfs = {})
+      : options_(std::move(options)), tls_(tls), sealed_(sealed), vfs_(std::move(vfs)) {
     start();
   }
   ~ControlRig() { stop(); }
@@ -67,6 +68,7 @@ class ControlRig {
     store::Options store_options;
     store_options.path = (folder_.path() / "bedside.db").string();
     store_options.build = "test";
+    store_options.vfs = vfs_;
     if (sealed_) {
       store_options.keys = (folder_.path() / "keys").string();
       std::filesystem::create_directories(store_options.keys);
@@ -173,6 +175,7 @@ class ControlRig {
   ControlOptions options_;
   const net::TlsContext* tls_;
   bool sealed_ = false;
+  std::string vfs_;
   ScratchFolder folder_;
   turn::Credentials credentials_ = test_credentials();
   AuditTrail trail_{kKey, kKey};

@@ -155,6 +155,31 @@ TEST_F(InviteServer, AGuestWaitsAndIsAdmittedOverSocketAndPoll) {
   EXPECT_THAT(revoked(), Contains(patient["participantId"].get<std::string>()));
 }
 
+// A page of protocol section 1: it joins with what its link carries and knows no other addition.
+TEST_F(InviteServer, AnOldPageWaitsToo) {
+  const Json room = create_by(make_token({"rooms.create"}).secret, "r");
+  const Json doctor = join_with("r", room["hostLink"], "Dr. Okafor");
+  SocketClient host(port(), "/api/webrtc-ws");
+  host.send(attach_message("r", doctor));
+  EXPECT_EQ(host.next()["type"], "existing-peers");
+  const Json patient = join_with("r", room["link"], "Margaret");
+  const std::string id = patient["participantId"];
+  SocketClient old(port(), "/api/webrtc-ws");
+  old.send({{"type", "join"}, {"roomId", "r"}, {"peerId", id}, {"peerName", "Margaret"}});
+  EXPECT_EQ(old.next()["type"], "waiting");
+  EXPECT_EQ(host.next()["type"], "knock");
+  const Json offer{{"type", "offer"}, {"targetPeerId", doctor["participantId"]}, {"offer", "sdp"}};
+  old.send(offer);
+  EXPECT_EQ(old.next()["type"], "error") << "who waits reaches nobody";
+  host.send({{"type", "admit"}, {"peerId", id}});
+  EXPECT_EQ(old.until("existing-peers").back()["peers"], Json::array({doctor["participantId"]}));
+  EXPECT_EQ(host.until("peer-joined").size(), 2U) << "after the end of the knock, no offer";
+  old.send(offer);
+  const Json call = host.next();
+  EXPECT_EQ(call["type"], "offer");
+  EXPECT_EQ(call["fromPeerId"], id);
+}
+
 TEST_F(InviteServer, LinksAndTheWaitingSurviveAKillAndNothingSecretIsOnDisk) {
   const NewApiToken token = make_token({"rooms.create"});
   const Json room = create_by(token.secret, "r");

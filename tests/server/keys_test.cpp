@@ -27,7 +27,7 @@ TEST(Keys, AreMadeOnTheFirstStartForThisUserOnly) {
   EXPECT_EQ(mode_of(dir), 0700U);
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(dir)) {
-    EXPECT_EQ(mode_of(entry.path()), 0600U) << entry.path();
+    EXPECT_EQ(mode_of(entry.path()), 0400U) << entry.path();
     ++files;
   }
   EXPECT_EQ(files, 3U);  // and no temporary file is left
@@ -72,6 +72,21 @@ TEST(Keys, AKeyThatRecordsWereWrittenWithIsNeverMadeAnew) {
   EXPECT_FALSE(std::filesystem::exists(dir / "pseudonym.key"));
 }
 
+TEST(Keys, TheOperatorsOwnKeyIsReadFromItsFileOrTheServiceManager) {
+  const ScratchFolder folder;
+  EXPECT_EQ(open_wrapping_key("").value(), std::nullopt);
+  const auto file = folder.write("audit.key", std::string(32, 'f'), 0400);
+  EXPECT_EQ(open_wrapping_key(file).value()->at(0), 'f');
+  EXPECT_FALSE(open_wrapping_key(folder.path() / "none")) << "it is never made";
+  EXPECT_FALSE(open_wrapping_key(folder.write("open.key", std::string(32, 'o'), 0440)));
+  // Readable for the group as an access list makes it look.
+  std::filesystem::create_directory(folder.path() / "credentials");
+  folder.write("credentials/audit-key", std::string(32, 'c'), 0440);
+  ASSERT_EQ(::setenv("CREDENTIALS_DIRECTORY", (folder.path() / "credentials").c_str(), 1), 0);
+  EXPECT_EQ(open_wrapping_key(file).value()->at(0), 'c');
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 TEST(Keys, AKeyOthersCanReadIsRefusedWithTheRemedy) {
   const ScratchFolder folder;
   const auto dir = folder.path() / "keys";
@@ -80,7 +95,7 @@ TEST(Keys, AKeyOthersCanReadIsRefusedWithTheRemedy) {
   const auto keys = open_keys(dir, MissingKeys::make);
   ASSERT_FALSE(keys);
   EXPECT_THAT(keys.error().message, HasSubstr((dir / "field.key").string()));
-  EXPECT_THAT(keys.error().message, HasSubstr("chmod 600"));
+  EXPECT_THAT(keys.error().message, HasSubstr("chmod 400"));
 }
 
 TEST(Keys, AFolderOthersCanEnterIsRefused) {

@@ -11,13 +11,21 @@
 #include <csignal>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "server/bearer_secret.h"
+#include "store/reader.h"
 #include "tests/server/bedside_process.h"
+#include "tests/server/small_disk.h"
 
 namespace bedside::server {
 namespace {
 
 using nlohmann::json;
+using testing::AnyOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::Not;
@@ -57,6 +65,20 @@ class LocalCommands : public testing::Test {
                     R"({"action":"create-room","appointmentId":5})", "application/json");
     return answer ? answer->status : 0;
   }
+  // The types of the records since the last call, in order. What the machine does of itself is not
+  // about commands.
+  std::vector<std::string> new_records() {
+    const auto reader = store::Reader::open((server_.data_dir() / "bedside.db").string());
+    const auto rows = reader->audit({});
+    std::vector<std::string> types;
+    const std::uint64_t before = std::exchange(seen_, rows->front().seq);
+    for (const store::AuditRow& row : *rows) {
+      if (row.seq <= before) break;
+      const bool own = row.type.starts_with("storage.") || row.type.starts_with("time.");
+      if (!own) types.insert(types.begin(), row.type);
+    }
+    return types;
+  }
   std::filesystem::path socket_file() const { return server_.data_dir() / "bedside.sock"; }
   // Sends these bytes to the socket and returns what comes back until it is closed.
   std::string talk(const std::string& bytes) const {
@@ -82,6 +104,7 @@ class LocalCommands : public testing::Test {
   }
 
   TestServer server_;
+  std::uint64_t seen_ = 0;
 };
 
 TEST_F(LocalCommands, MakeListAndRevokeTokensOfTheRunningServer) {
@@ -97,6 +120,10 @@ TEST_F(LocalCommands, MakeListAndRevokeTokensOfTheRunningServer) {
   const Ended wrong = run({"token", "create", "--name", "EHR", "--scope", "rooms.burn"});
   EXPECT_EQ(wrong.exit_code, 1);
   EXPECT_EQ(wrong.output, "");
+}
+
+TEST(NewName, IsNoOptionOfACommandLine) {
+  for (int i = 0; i < 1000; ++i) EXPECT_NE(new_name().front(), '-');
 }
 
 TEST_F(LocalCommands, MakeAndRevokeTokensOfAStoppedServerToo) {
@@ -129,6 +156,93 @@ TEST_F(LocalCommands, MakeListAndEndRoomsOfTheRunningServerOnly) {
   }
 }
 
+TEST_F(LocalCommands, LeaveExactlyTheirRecord) {
+  server_.start();
+  const auto expect = [&](const std::vector<std::string>& words, bool done,
+                          const std::vector<std::string>& records) {
+    const Ended ended = run(words);
+    EXPECT_EQ(ended.exit_code == 0, done) << words[0] << " " << words[1] << ": " << ended.errors;
+    EXPECT_THAT(new_records(), ElementsAreArray(records)) << words[0] << " " << words[1];
+  };
+  const std::vector<std::string> none;
+  (void)new_records();
+  const Token token = create_token();
+  EXPECT_THAT(new_records(), ElementsAre("token.created"));
+  expect({"token", "create", "--name", "EHR", "--scope", "rooms.burn"}, false, none);
+  expect({"token", "revoke", token.id}, true, {"token.revoked"});
+  expect({"token", "revoke", token.id}, false, none);
+  expect({"room", "create", "a-9"}, true, {"room.created", "link.issued", "link.issued"});
+  expect({"room", "list"}, true, none);
+  expect({"room", "end", "appointment-a-9"}, true, {"room.ended"});
+  expect({"room", "end", "nowhere"}, false, none);
+  expect({"admin", "add", "ben"}, true, {"user.invited"});
+  expect({"admin", "add", "no name"}, false, none);
+  expect({"admin", "disable", "nobody"}, false, none);
+  expect({"audit", "hold", "set", "--person", "ben", "--reason", "complaint"}, true,
+         {"audit.hold_set"});
+  expect({"audit", "hold", "set", "--person", "ben", "--reason", "whim"}, false, none);
+  expect({"audit", "hold", "clear", "0123456789abcdef", "--reason", "closed"}, false, none);
+  expect({"audit", "export", "--out", (server_.folder().path() / "log.tar").string()}, true,
+         {"audit.exported"});
+  expect({"audit", "verify"}, true, {"audit.verified"});
+  server_.stop(SIGTERM);
+  EXPECT_THAT(new_records(), ElementsAre("service.stop"));
+  expect({"audit", "verify"}, true, none);  // nobody to tell
+}
+
+TEST_F(LocalCommands, ChangeNothingThatAFullDiskCannotRecord) {
+  const SmallDisk disk(server_.data_dir());
+  if (!disk.mounted()) {
+    GTEST_SKIP() << "NOT TESTED: commands on a full disk; mounting a tmpfs needs root: "
+                 << std::strerror(errno);
+  }
+  server_.start();
+  const Token token = create_token();
+  EXPECT_EQ(run({"room", "create", "a-10"}).exit_code, 0);
+  (void)new_records();
+  disk.fill();
+  while (run({"audit", "hold", "set", "--person", "ann", "--reason", "other"}).exit_code == 0) {
+  }
+  (void)new_records();
+  const std::string bundle = (server_.folder().path() / "log.tar").string();
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"token", "create", "--name", "EHR", "--scope", "rooms.create"},
+        {"token", "revoke", token.id},
+        {"room", "create", "a-11"},
+        {"admin", "add", "ben"},
+        {"audit", "hold", "set", "--person", "ben", "--reason", "complaint"},
+        {"audit", "export", "--out", bundle}}) {
+    const Ended refused = run(words);
+    EXPECT_EQ(refused.exit_code, 1) << words[0] << " " << words[1];
+    EXPECT_EQ(refused.output, "") << words[0] << " " << words[1];
+    EXPECT_THAT(refused.errors, HasSubstr("free space")) << words[0] << " " << words[1];
+  }
+  EXPECT_FALSE(std::filesystem::exists(bundle));
+  disk.make_space();
+  while (status_of_create(token.secret) != 200) {
+  }
+  EXPECT_THAT(new_records(), Not(Contains(AnyOf("token.created", "token.revoked", "user.invited",
+                                                "audit.hold_set", "audit.exported"))));
+  EXPECT_THAT(run({"room", "list"}).output, Not(HasSubstr("a-11")));
+  EXPECT_EQ(run({"token", "revoke", token.id}).exit_code, 0);
+}
+
+TEST_F(LocalCommands, GiveAReceiptForWhatTheyChanged) {
+  server_.start();
+  httplib::Client socket(socket_file().string(), 80);
+  socket.set_address_family(AF_UNIX);
+  const auto check = [&](const httplib::Result& answer) {
+    const json body = answer ? json::parse(answer->body, nullptr, false) : json::object();
+    const auto file = server_.folder().write("receipt", body.value("receipt", ""), 0600);
+    EXPECT_EQ(run({"audit", "verify", "--receipt", file.string()}).exit_code, 0) << body;
+    return body;
+  };
+  const json token = check(socket.Post(
+      "/tokens", R"({"name":"EHR","scopes":["rooms.create"],"days":1})", "application/json"));
+  check(socket.Delete("/tokens?id=" + token.value("id", "")));
+  check(socket.Post("/audit/holds", R"({"person":"ben","reason":"other"})", "application/json"));
+}
+
 TEST_F(LocalCommands, AreForTheServersUserOnly) {
   server_.start();
   struct stat info {};
@@ -154,6 +268,8 @@ TEST_F(LocalCommands, SocketSurvivesWhatNobodyShouldSend) {
         request("POST /rooms", R"({"appointmentId":{"a":1},"roomName":["x"]})"),
         request("POST /rooms", R"({"appointmentId":"x","roomName":"../../etc"})"),
         request("DELETE /tokens?id=%00%ff'%3B--", ""), request("DELETE /rooms?roomId=a%2fb", ""),
+        request("POST /audit/verified", "{}"),
+        request("POST /audit/verified", R"({"ok":true,"records":1,"root":"x","firstBad":0})"),
         request("DELETE /tokens", ""), request("GET /../../etc/passwd", "")}) {
     const std::string answer = talk(bytes);
     EXPECT_THAT(answer, Not(HasSubstr(" 200 "))) << bytes.substr(0, 60);

@@ -4,6 +4,9 @@
 #include <httplib.h>
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "tests/server/bedside_process.h"
@@ -55,6 +58,45 @@ TEST(Privacy, NamesRoomsAndTokensAreInNoLogAndNoMetric) {
     EXPECT_THAT(ended.output, Not(HasSubstr(secret)));
   }
   EXPECT_THAT(ended.errors, HasSubstr("stopped")) << "the log was read";
+}
+
+std::string content_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+TEST(Privacy, PersonalValuesLeaveOnlyInAnExportThatOpensThem) {
+  TestServer server;
+  const auto own_key = server.folder().path() / "audit.key";
+  server.folder().write("audit.key", std::string(32, 'k'), 0400);
+  server.configure("[audit]\nkey_file = \"" + own_key.string() + "\"\n", "");
+  server.start();
+  httplib::Client web("127.0.0.1", server.http());
+  const std::string appointment = std::string("appointment-of-") + kCanary;
+  post(web, {{"action", "create-room"}, {"appointmentId", appointment}, {"roomName", "r"}});
+  post(web, {{"action", "join-room"}, {"roomId", "r"}, {"participantName", kCanary}});
+  server.stop(SIGTERM);
+
+  const auto exported = [&](const std::string& name, std::vector<std::string> more) {
+    const auto out = server.folder().path() / name;
+    more.insert(more.begin(),
+                {"audit", "export", "--config", server.config_file().string(), "--out", out});
+    const Ended ended = run_bedside(more);
+    return ended.exit_code == 0 ? content_of(out) : ended.errors;
+  };
+  EXPECT_THAT(exported("closed.tar", {}), Not(HasSubstr(kCanary)));
+  const std::string opened = exported("open.tar", {"--disclose", "--redact", "ip"});
+  EXPECT_THAT(opened, HasSubstr(R"("field":"display")"));
+  EXPECT_THAT(opened, HasSubstr(std::string(R"("value":")") + kCanary + '"'));
+  EXPECT_THAT(opened, HasSubstr(appointment));
+  EXPECT_THAT(opened, Not(HasSubstr(R"("field":"ip")")));
+
+  std::filesystem::remove(own_key);  // who has the database and its keys folder alone opens nothing
+  server.folder().write("audit.key", std::string(32, 'x'), 0400);
+  EXPECT_THAT(exported("stolen.tar", {"--disclose"}), HasSubstr("does not open with the key"));
+  const Ended refused = run_bedside({"serve", "--config", server.config_file().string()});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_THAT(refused.errors, HasSubstr("does not open with the key"));
 }
 
 }  // namespace

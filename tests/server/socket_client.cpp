@@ -16,8 +16,12 @@ namespace {
 
 constexpr int kPatienceMs = 10'000;
 
-net::Fd connect_to(std::uint16_t port) {
+net::Fd connect_to(std::uint16_t port, const std::string& from) {
   net::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in local{};
+  local.sin_family = AF_INET;
+  ::inet_pton(AF_INET, from.c_str(), &local.sin_addr);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local) != 0) return {};
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
@@ -74,8 +78,9 @@ void SocketClient::FreeContext::operator()(wslay_event_context* context) const {
   wslay_event_context_free(context);
 }
 
-SocketClient::SocketClient(std::uint16_t port, const std::string& path, const std::string& headers)
-    : fd_(connect_to(port)) {
+SocketClient::SocketClient(std::uint16_t port, const std::string& path, const std::string& headers,
+                           const std::string& from)
+    : fd_(connect_to(port, from)) {
   wslay_event_callbacks callbacks{};
   callbacks.recv_callback = Callbacks::receive;
   callbacks.send_callback = Callbacks::transmit;

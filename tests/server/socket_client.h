@@ -22,8 +22,10 @@ class SocketClient {
  public:
   using Json = nlohmann::json;
 
-  // Connects and shakes hands. `headers` are complete lines, e.g. "Origin: http://x\r\n".
-  SocketClient(std::uint16_t port, const std::string& path, const std::string& headers = {});
+  // Connects and shakes hands. `headers` are complete lines, e.g. "Origin: http://x\r\n"; `from` is
+  // the loopback address to come from.
+  SocketClient(std::uint16_t port, const std::string& path, const std::string& headers = {},
+               const std::string& from = "127.0.0.1");
   ~SocketClient();
   SocketClient(const SocketClient&) = delete;
   SocketClient& operator=(const SocketClient&) = delete;

@@ -55,7 +55,7 @@ TEST(Start, ServesPagesApiAndOperatorOnTheConfiguredPorts) {
   EXPECT_EQ(health->status, 200) << health->body;
   const auto metrics = operator_client.Get("/metrics");
   ASSERT_TRUE(metrics);
-  EXPECT_THAT(metrics->body, HasSubstr("\nbedside_audit_records_total 2\n"));
+  EXPECT_THAT(metrics->body, HasSubstr("\nbedside_audit_records_total 3\n"));
   EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
 }
 
@@ -179,7 +179,7 @@ TEST(Start, AKeyOthersCanReadStopsTheStart) {
   const Ended ended = run_bedside({"serve", "--config", server.config_file().string()});
   EXPECT_EQ(ended.exit_code, 1);
   EXPECT_THAT(ended.errors, HasSubstr(key.string()));
-  EXPECT_THAT(ended.errors, HasSubstr("chmod 600"));
+  EXPECT_THAT(ended.errors, HasSubstr("chmod 400"));
 }
 
 TEST(Start, ADatabaseOfANewerVersionIsLeftAlone) {
@@ -264,6 +264,29 @@ TEST(CommandLine, TurnCredentialSignsWithTheSharedSecret) {
   const Ended without = run_bedside({"turn-credential", "--subject", "x"}, folder.path());
   EXPECT_EQ(without.exit_code, 1);
   EXPECT_THAT(without.errors, HasSubstr("start the demo once"));
+}
+
+// The only listener of these tests that is not on loopback alone, for as long as a start takes.
+TEST(Start, RoomsOpenToAllAreWarnedAboutAtEveryStartAndByCheckConfig) {
+  TestServer server;
+  const auto listen = [&](const std::string& address) {
+    std::string text = server.folder().read("bedside.toml");
+    const std::string now = "[http]\nlisten = \"";
+    const std::size_t at = text.find(now) + now.size();
+    text.replace(at, text.find(':', at) - at, address);
+    server.folder().write("bedside.toml", "public_host = \"visit.example\"\n" + text, 0600);
+  };
+  const std::string warning = "rooms are open: whoever reaches this server";
+  server.start();
+  EXPECT_THAT(server.stop(SIGTERM).errors, Not(HasSubstr(warning))) << "only this machine comes";
+  listen("0.0.0.0");
+  for (int start = 1; start <= 3; ++start) {
+    server.start();
+    EXPECT_THAT(server.stop(SIGTERM).errors, HasSubstr(warning)) << "start " << start;
+  }
+  const Ended checked = run_bedside({"check-config", server.config_file().string()});
+  EXPECT_EQ(checked.exit_code, 0) << checked.errors;
+  EXPECT_THAT(checked.output + checked.errors, HasSubstr(warning));
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ std::size_t records(const TestServer& server, const char* type, const char* outc
 
 std::string held_by(const TestServer& witness) {
   const Ended list = run_bedside({"witness", "list", "--config", witness.config_file().string()});
-  const std::string held = list.output.substr(0, list.output.size() - 1);
-  const auto note = store::parse_note(held);
+  const std::string& held = list.output;
+  const auto note = store::parse_note(std::string_view(held).substr(0, held.size() - 1));
   const auto key = store::VerifierKey::parse(keys_of(witness).second);
   EXPECT_TRUE(note && key && store::cosigned_at(*note, *key)) << list.output;
   return held;

@@ -64,11 +64,13 @@ class HubUnderTest {
   explicit HubUnderTest(const Limits& limits = {}, Access access = Access::open)
       : hub(limits, access, issuer) {}
 
-  // ---- the store: commits succeed at once, fail at once, or wait for `decide`
-  enum class Store { commits, refuses, holds };
+  // ---- the store: commits succeed at once, fail at once, only in an emergency, or wait for
+  // `decide`
+  enum class Store { commits, refuses, journals, holds };
   Store store = Store::commits;
   std::vector<CommitNeeded> commits;  // all that were asked for
   std::deque<CommitNeeded> held;
+  std::vector<Noted> noted;
 
   void decide(std::size_t index, bool ok) {
     const CommitId id = held.at(index).id;
@@ -249,7 +251,8 @@ class HubUnderTest {
     if (store == Store::holds) {
       held.push_back(commit);
     } else {
-      hub.committed(commit.id, store == Store::commits, now);
+      const bool journaled = store == Store::journals && (commit.keep || commit.emergency);
+      hub.committed(commit.id, store == Store::commits || journaled, now);
     }
   }
   void perform(const Answer& answer) {
@@ -279,6 +282,7 @@ class HubUnderTest {
     order.push_back("gone " + gone.participant);
   }
   void perform(const Misuse&) { ++misuse; }
+  void perform(const Noted& what) { noted.push_back(what); }
   void receive(SocketId socket, const std::string& text) {
     order.emplace_back("message");
     inbox[socket].push_back(Json::parse(text));

@@ -389,6 +389,23 @@ TEST(WaitingRoom, KeepsThePlaceOverReconnectAndReload) {
   EXPECT_EQ(t.live.count(patient.id), 1U);
 }
 
+TEST(WaitingRoom, APageReloadedBeforeItsFirstAttachHasNotDeparted) {
+  Invite t;
+  const auto doctor = t.host();
+  const std::size_t before = t.commits.size();
+  EXPECT_EQ(t.ask({{"action", "leave-room"},
+                   {"roomId", "visit"},
+                   {"participantId", doctor.id},
+                   {"token", doctor.token},
+                   {"returning", true}})
+                .status,
+            200);
+  EXPECT_EQ(t.commits.size(), before) << "who never arrived has no departure in the records";
+  EXPECT_EQ(t.live.count(doctor.id), 0U);
+  EXPECT_THAT(t.types(t.attach(doctor)), ElementsAre("existing-peers"));
+  EXPECT_EQ(t.live.count(doctor.id), 1U);
+}
+
 TEST(WaitingRoom, IsBounded) {
   Invite t;
   for (std::size_t i = 0; i < kMaxWaiting; ++i) t.guest();
@@ -453,6 +470,16 @@ TEST(Kick, DoesNotWaitForACommitOfSomebodyElse) {
   EXPECT_EQ(t.live.count(t.patient_person.id), 0U);
   t.decide_all();
   EXPECT_EQ(t.closed(t.patient)->code, close_codes::kRemoved);
+}
+
+TEST(Kick, ByAHostWhoLeftBeforeItsTurnLeavesTheGuestItsRelay) {
+  Visit t;
+  t.store = HubUnderTest::Store::holds;
+  t.say(t.doctor, {{"type", "leave"}, {"roomId", "visit"}, {"peerId", t.doctor_person.id}});
+  t.say(t.doctor, {{"type", "kick"}, {"peerId", t.patient_person.id}});
+  t.decide_all();
+  EXPECT_FALSE(t.closed(t.patient)) << "the doctor had no say any more";
+  EXPECT_EQ(t.live, std::set<std::string>{t.patient_person.id});
 }
 
 TEST(Kick, IsForHostsAndNotForOneself) {

@@ -12,8 +12,6 @@
 namespace bedside::signaling {
 namespace {
 
-using Json = nlohmann::json;
-
 const std::vector<std::string> kUsual{
     R"({"type":"offer","targetPeerId":"p-1","offer":{"type":"offer","sdp":"v=0\r\no=- 1 2 \"x\"\\\/"}})",
     R"({"targetPeerId":"p_2","answer":{"a":[1,-2.5,0,true,false,null,[],{}]},"type":"answer","clientSeq":7})",
@@ -111,10 +109,10 @@ TEST(QuickForward, AcceptsNothingButStrictJsonAndMeansTheSame) {
     const auto message = quick_forward(text);
     if (!message) continue;
     ++accepted;
-    const Json read = Json::parse(text, nullptr, false);
+    const nlohmann::json read = nlohmann::json::parse(text, nullptr, false);
     ASSERT_TRUE(read.is_object()) << text;
     EXPECT_EQ(read["targetPeerId"], forward_of(*message).target) << text;
-    EXPECT_EQ(read, Json::parse(forward_of(*message).object, nullptr, false)) << text;
+    EXPECT_EQ(read, nlohmann::json::parse(forward_of(*message).object, nullptr, false)) << text;
     EXPECT_EQ(read.contains("clientSeq"), message->client_seq.has_value()) << text;
     EXPECT_FALSE(read.contains("fromPeerId") || read.contains("seq")) << text;
   }

@@ -339,6 +339,20 @@ TEST_F(Session, AskedCredentialsReplaceTheNextPush) {
   EXPECT_THAT(t.heard(a), IsEmpty());
 }
 
+TEST_F(Session, CredentialsThatAreAskedForTooOftenAre429) {
+  t.attach(ann);
+  const auto ask = [&](const std::string& token) {
+    return t.ask(
+        {{"action", "ice-servers"}, {"roomId", "r"}, {"participantId", ann.id}, {"token", token}});
+  };
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(ask("guessed").status, 403);  // costs her nothing
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(ask(ann.token).status, 200);
+  EXPECT_EQ(ask(ann.token).status, 429);
+  t.advance(seconds{10});
+  EXPECT_EQ(ask(ann.token).status, 200);
+  EXPECT_EQ(ask(ann.token).status, 429);
+}
+
 TEST_F(Session, TooManySocketMessagesAreAnErrorAndAClose) {
   const SocketId a = t.attach(ann);
   t.heard(a);

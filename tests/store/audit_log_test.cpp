@@ -65,9 +65,16 @@ TEST(AuditLog, CannotBeChangedByAnyStatementOnAnyConnection) {
   const auto store = open_or_die(folder.database());
   AuditRecord record = record_of("a");
   record.where.ip_enc = {9};
+  record.private_fields = {{"display", {8}}};
   Commit commit;
   commit.records = {record, record_of("b")};
+  commit.changes = {DataKeyCreated{{"2026-11", {7}}}};
   ASSERT_TRUE(commit_and_wait(*store, std::move(commit)).ok());
+
+  EXPECT_EQ(store->load()->data_keys, (std::vector<DataKeyRow>{{"2026-11", {7}}}));
+  Commit again;
+  again.changes = {DataKeyCreated{{"2026-11", {6}}}};
+  EXPECT_EQ(commit_and_wait(*store, std::move(again)).status, CommitStatus::conflict);
 
   RawDatabase raw(folder.database());
   const auto changed = HasSubstr("records are never changed");
@@ -88,6 +95,9 @@ TEST(AuditLog, CannotBeChangedByAnyStatementOnAnyConnection) {
               HasSubstr("CHECK"));
   EXPECT_THAT(raw.run("UPDATE audit_private SET ciphertext = x'00'"),
               HasSubstr("fields are never changed"));
+  EXPECT_THAT(raw.run("UPDATE audit_data_key SET wrapped = x'00'"),
+              HasSubstr("keys are never changed"));
+  EXPECT_EQ(raw.run("DELETE FROM audit_data_key"), "");
   EXPECT_EQ(raw.run("DELETE FROM audit_private"), "");  // erasing is allowed: the body stays whole
   EXPECT_THAT(raw.types(), testing::ElementsAre("a", "b"));
 }

@@ -155,6 +155,50 @@ TEST(Commit, MakesOneFirstAccountHoweverManyTry) {
   EXPECT_EQ(reader.accounts()->size(), 2U);
 }
 
+TEST(Commit, MakesAnAccountOfAnInvitationOnceAndNeverDisablesTheLastOne) {
+  const TemporaryFolder folder;
+  const auto store = open_or_die(folder.database());
+  const auto change = [&](Change one) {
+    Commit commit = commit_of("user");
+    commit.changes.push_back(std::move(one));
+    return commit_and_wait(*store, std::move(commit)).status;
+  };
+  const auto account = [](const char* name) {
+    return AccountRow{name, "scrypt$1", "admin", milliseconds(3)};
+  };
+  EXPECT_EQ(change(AccountCreated{account("ada"), true}), CommitStatus::committed);
+  EXPECT_EQ(change(AccountDisabled{"ada", milliseconds(5)}), CommitStatus::conflict) << "the last";
+  const InvitationRow invitation{"bob", {1, 2}, "ada", milliseconds(100)};
+  EXPECT_EQ(change(AccountCreated{account("bob"), false, true}), CommitStatus::conflict);
+  EXPECT_EQ(change(AccountInvited{{"ada", {1}, "", {}}, {}}), CommitStatus::conflict) << "taken";
+  EXPECT_EQ(change(AccountInvited{invitation, milliseconds(10)}), CommitStatus::committed);
+  EXPECT_EQ(reader_or_die(folder.database()).invitations().value(), std::vector{invitation});
+  EXPECT_EQ(change(AccountCreated{account("bob"), false, true}), CommitStatus::committed);
+  EXPECT_TRUE(reader_or_die(folder.database()).invitations()->empty());
+
+  EXPECT_EQ(change(AccountInvited{{"dan", {1, 2}, "ada", milliseconds(100)}, milliseconds(10)}),
+            CommitStatus::committed);
+  EXPECT_EQ(change(AccountEntered{"ada"}), CommitStatus::committed);
+  EXPECT_EQ(change(AccountDisabled{"ada", milliseconds(5)}), CommitStatus::committed);
+  EXPECT_TRUE(reader_or_die(folder.database()).invitations()->empty()) << "what ada gave";
+  EXPECT_EQ(change(AccountEntered{"ada"}), CommitStatus::conflict);
+  EXPECT_EQ(change(AccountEntered{"eve"}), CommitStatus::conflict);
+  EXPECT_EQ(change(AccountDisabled{"ada", milliseconds(6)}), CommitStatus::conflict)
+      << "is already";
+  EXPECT_EQ(change(AccountDisabled{"bob", milliseconds(6)}), CommitStatus::conflict) << "the last";
+  EXPECT_EQ(change(AccountDisabled{"eve", milliseconds(6)}), CommitStatus::conflict);
+  EXPECT_EQ(reader_or_die(folder.database()).account("ada").value()->disabled_at, milliseconds(5));
+
+  for (int i = 0; i < kMaxInvitations; ++i) {
+    const InvitationRow one{"n" + std::to_string(i), {1}, "", milliseconds(100)};
+    EXPECT_EQ(change(AccountInvited{one, milliseconds(10)}), CommitStatus::committed);
+  }
+  const InvitationRow more{"more", {1}, "", milliseconds(500)};
+  EXPECT_EQ(change(AccountInvited{more, milliseconds(10)}), CommitStatus::conflict);
+  EXPECT_EQ(change(AccountInvited{more, milliseconds(100)}), CommitStatus::committed);
+  EXPECT_EQ(reader_or_die(folder.database()).invitations()->size(), 1U) << "the others have ended";
+}
+
 TEST(Commit, GroupsWhatWaitsIntoFewTransactionsAndKeepsTheOrder) {
   const TemporaryFolder folder;
   const auto store = open_or_die(folder.database());

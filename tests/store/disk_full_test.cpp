@@ -19,12 +19,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-Commit kept(const std::string& type, const std::string& object = {}) {
-  Commit commit = commit_of(type, object);
-  commit.keep = true;
-  return commit;
-}
-
 Options on(const TemporaryFolder& folder, const FaultyVfs& vfs) {
   Options options;
   options.path = folder.database();
@@ -32,8 +26,6 @@ Options on(const TemporaryFolder& folder, const FaultyVfs& vfs) {
   options.retry_deferred = std::chrono::hours(1);  // only where a test wants it sooner
   return options;
 }
-
-constexpr std::uint64_t kNoSpace = 1;  // byte: nothing can grow
 
 TEST(DiskFull, RefusesGrantsKeepsLeavesAndWritesThemWhenSpaceReturns) {
   const TemporaryFolder folder;

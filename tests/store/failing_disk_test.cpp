@@ -137,9 +137,11 @@ TEST_P(FatalFault, EndsTheStoreAndKeepsWhatWasAcknowledged) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryCall, FatalFault,
-                         testing::Values(Fault::write_error, Fault::sync_error),
+                         testing::Values(Fault::write_error, Fault::sync_error, Fault::read_error),
                          [](const auto& param) {
-                           return param.param == Fault::sync_error ? "sync" : "write";
+                           return param.param == Fault::sync_error   ? "sync"
+                                  : param.param == Fault::read_error ? "read"
+                                                                     : "write";
                          });
 
 TEST(FailingDisk, AnswersEverybodyWhoWaitsBehindAFatalError) {

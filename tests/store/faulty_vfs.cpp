@@ -15,8 +15,12 @@ namespace bedside::store {
 struct FaultyVfs::File : sqlite3_file {
   FaultyVfs* vfs = nullptr;
   bool counted = false;  // a database or its WAL
+  // SQLite needs a rollback journal for the one step from an empty file to WAL mode: a power cut
+  // leaves it too, but no fault and no limit is about it.
+  bool rollback_journal = false;
   std::uint64_t serial = 0;
   std::string path;
+  bool tracked() const { return counted || rollback_journal; }
   sqlite3_file* real() {
     return static_cast<sqlite3_file*>(
         static_cast<void*>(static_cast<std::byte*>(static_cast<void*>(this)) + kSize));
@@ -47,6 +51,10 @@ FaultyVfs::FaultyVfs() : real_(sqlite3_vfs_find(nullptr)), methods_(methods()) {
   vfs_.xOpen = open;
   vfs_.xDelete = [](sqlite3_vfs* v, const char* path, int sync) {
     auto* self = static_cast<FaultyVfs*>(v->pAppData);
+    {
+      const std::lock_guard lock(self->mutex_);
+      self->image_.erase(path);
+    }
     return self->real_->xDelete(self->real_, path, sync);
   };
   vfs_.xAccess = [](sqlite3_vfs* v, const char* path, int flags, int* result) {
@@ -70,6 +78,7 @@ int FaultyVfs::open(sqlite3_vfs* v, const char* path, sqlite3_file* raw, int fla
   file->pMethods = &self->methods_;
   file->vfs = self;
   file->counted = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) != 0;
+  file->rollback_journal = (flags & SQLITE_OPEN_MAIN_JOURNAL) != 0;
   file->path = path != nullptr ? path : "";
   if (file->counted) {
     const std::lock_guard lock(self->mutex_);
@@ -115,8 +124,12 @@ bool FaultyVfs::armed() const {
   return fault_ != Fault::none && countdown_ > 0;
 }
 
-bool FaultyVfs::hit(bool sync) {
-  if (fault_ == Fault::none || (fault_ == Fault::sync_error) != sync) return false;
+bool FaultyVfs::hit(Call call) {
+  if (fault_ == Fault::none) return false;
+  const Call meant = fault_ == Fault::sync_error   ? Call::sync
+                     : fault_ == Fault::read_error ? Call::read
+                                                   : Call::write;
+  if (call != meant) return false;
   if (countdown_ > 0 && --countdown_ > 0) return false;
   if (!for_good_) fault_ = Fault::none;
   return true;
@@ -137,11 +150,24 @@ bool FaultyVfs::over_capacity(const std::string& path, std::int64_t size) {
   return total > static_cast<std::int64_t>(capacity_);
 }
 
+int FaultyVfs::read(File& file, void* out, int size, std::int64_t offset) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (hit(Call::read)) return SQLITE_IOERR_READ;
+  }
+  return file.real()->pMethods->xRead(file.real(), out, size, offset);
+}
+
 int FaultyVfs::write(File& file, const void* data, int size, std::int64_t offset) {
   const std::lock_guard lock(mutex_);
+  const auto* first = static_cast<const std::uint8_t*>(data);
+  if (file.rollback_journal) {
+    image_[file.path].pending.push_back({offset, {first, first + size}});
+    return file.real()->pMethods->xWrite(file.real(), data, size, offset);
+  }
   change(file);
   const Fault planned = fault_;
-  if (hit(false)) {
+  if (hit(Call::write)) {
     // The unix VFS, too, says FULL when the kernel took a part and then nothing more.
     if (planned == Fault::short_write) {
       file.real()->pMethods->xWrite(file.real(), data, size / 2, offset);
@@ -150,24 +176,27 @@ int FaultyVfs::write(File& file, const void* data, int size, std::int64_t offset
   }
   if (over_capacity(file.path, offset + size)) return SQLITE_FULL;
   sizes_[file.path] = std::max(sizes_[file.path], offset + size);
-  const auto* first = static_cast<const std::uint8_t*>(data);
   image_[file.path].pending.push_back({offset, {first, first + size}});
   return file.real()->pMethods->xWrite(file.real(), data, size, offset);
 }
 
 int FaultyVfs::truncate(File& file, std::int64_t size) {
   const std::lock_guard lock(mutex_);
-  change(file);
-  if (fault_ == Fault::write_error && hit(false)) return SQLITE_IOERR_TRUNCATE;
-  sizes_[file.path] = size;
+  if (!file.rollback_journal) {
+    change(file);
+    if (fault_ == Fault::write_error && hit(Call::write)) return SQLITE_IOERR_TRUNCATE;
+    sizes_[file.path] = size;
+  }
   image_[file.path].pending.push_back({size, {}});
   return file.real()->pMethods->xTruncate(file.real(), size);
 }
 
 int FaultyVfs::sync(File& file, int) {
   const std::lock_guard lock(mutex_);
-  change(file);
-  if (hit(true)) return SQLITE_IOERR_FSYNC;
+  if (!file.rollback_journal) {
+    change(file);
+    if (hit(Call::sync)) return SQLITE_IOERR_FSYNC;
+  }
   FileImage& image = image_[file.path];
   for (const Write& write : image.pending) apply(image.durable, write);
   image.pending.clear();
@@ -191,22 +220,23 @@ void FaultyVfs::set_file_methods(sqlite3_io_methods& m) {
     return code;
   };
   m.xRead = [](sqlite3_file* f, void* out, int size, sqlite3_int64 at) {
-    sqlite3_file* real = File::of(f).real();
-    return real->pMethods->xRead(real, out, size, at);
+    File& file = File::of(f);
+    if (!file.counted) return file.real()->pMethods->xRead(file.real(), out, size, at);
+    return file.vfs->read(file, out, size, at);
   };
   m.xWrite = [](sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
     File& file = File::of(f);
-    if (!file.counted) return file.real()->pMethods->xWrite(file.real(), data, size, at);
+    if (!file.tracked()) return file.real()->pMethods->xWrite(file.real(), data, size, at);
     return file.vfs->write(file, data, size, at);
   };
   m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) {
     File& file = File::of(f);
-    if (!file.counted) return file.real()->pMethods->xTruncate(file.real(), size);
+    if (!file.tracked()) return file.real()->pMethods->xTruncate(file.real(), size);
     return file.vfs->truncate(file, size);
   };
   m.xSync = [](sqlite3_file* f, int flags) {
     File& file = File::of(f);
-    if (!file.counted) return file.real()->pMethods->xSync(file.real(), flags);
+    if (!file.tracked()) return file.real()->pMethods->xSync(file.real(), flags);
     return file.vfs->sync(file, flags);
   };
   m.xFileSize = [](sqlite3_file* f, sqlite3_int64* size) {

@@ -14,13 +14,15 @@
 
 namespace bedside::store {
 
+inline constexpr std::uint64_t kNoSpace = 1;  // byte of capacity: nothing can grow
+
 // A disk for tests: passes everything to the real one, counts what changes a file, fails the calls
 // it is told to fail, and remembers what a power cut would leave. Shared memory (-shm) is not
 // counted: it does not survive a power cut and is rebuilt.
 class FaultyVfs {
  public:
   // short_write: half of it is written, then there is no space.
-  enum class Fault : std::uint8_t { none, full, short_write, write_error, sync_error };
+  enum class Fault : std::uint8_t { none, full, short_write, write_error, sync_error, read_error };
 
   FaultyVfs();
   ~FaultyVfs();
@@ -29,8 +31,8 @@ class FaultyVfs {
 
   const std::string& name() const { return name_; }
 
-  // From now on, the calls that this fault can hit (writes, with write_error truncations, or syncs)
-  // are counted; the nth (from 1) fails, and with `for_good` every later one.
+  // From now on, the calls that this fault can hit (writes, with write_error truncations, or syncs,
+  // or reads) are counted; the nth (from 1) fails, and with `for_good` every later one.
   void fail(Fault fault, std::uint64_t nth, bool for_good);
   bool armed() const;  // a fault is set and has not struck yet
   void heal() { fail(Fault::none, 0, false); }
@@ -58,7 +60,9 @@ class FaultyVfs {
  private:
   struct File;
   static int open(sqlite3_vfs*, const char*, sqlite3_file*, int, int*);
-  bool hit(bool sync);
+  enum class Call : std::uint8_t { write, sync, read };
+  bool hit(Call call);
+  int read(File& file, void* out, int size, std::int64_t offset);
   int write(File& file, const void* data, int size, std::int64_t offset);
   int truncate(File& file, std::int64_t size);
   int sync(File& file, int flags);

@@ -21,6 +21,7 @@
 
 #include "store/verify.h"
 #include "store_fixture.h"
+#include "tests/support/sanitized.h"
 
 namespace bedside::store {
 namespace {
@@ -128,9 +129,10 @@ struct Log {
   }
 };
 
-// `./run kills` does 2,000, of 500 acknowledgements or more each.
+// Where a sanitizer makes each of them slow, a few. `./run kills` does 2,000, of 500
+// acknowledgements or more each.
 struct Scale {
-  int cycles = 12;
+  int cycles = testing_support::kSanitized ? 12 : 200;
   std::size_t least = 1;
   std::size_t spread = 400;
 };

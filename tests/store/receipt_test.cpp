@@ -52,13 +52,16 @@ class ReceiptTest : public testing::Test {
     FILE* pipe = popen((command + " 2>&1").c_str(), "r");
     char buffer[256];
     while (fgets(buffer, sizeof buffer, pipe) != nullptr) said += buffer;
-    EXPECT_EQ(WEXITSTATUS(pclose(pipe)), report->ok() ? 0 : 1)
+    EXPECT_EQ(WEXITSTATUS(pclose(pipe)), !report->ok()                   ? 1
+                                         : report->unproven_receipts > 0 ? 3
+                                                                         : 0)
         << said << "\nagainst: " << report->problem;
     return *report;
   }
 
-  std::string export_all() {
+  std::string export_all(const std::string& room = {}) {
     ExportOptions options;
+    options.filter.room = room;
     options.database = store_.database();
     options.readme = options.verifier = "x";
     const auto survey = survey_export(options);
@@ -90,7 +93,38 @@ TEST_F(ReceiptTest, ProvesItsRecordWhereverItIsInTheTree) {
   const VerifyReport report = verdict(store_.database(), some);
   EXPECT_EQ(report.problem, "");
   EXPECT_EQ(report.receipts, 3U);
-  EXPECT_EQ(verdict(export_all(), some).problem, "");
+  const VerifyReport of_export = verdict(export_all(), some);
+  EXPECT_EQ(of_export.problem, "");
+  EXPECT_EQ(of_export.receipts, 3U);
+  EXPECT_EQ(of_export.unproven_receipts, 0U);
+}
+
+TEST_F(ReceiptTest, OfARecordThatIsNotInAnExportIsNotProvenByIt) {
+  const std::string text = receipt_of("room.created");
+  store_.commit("room.ended");
+  const VerifyReport report = verdict(export_all("another room"), {text});
+  EXPECT_EQ(report.problem, "");
+  EXPECT_EQ(report.receipts, 0U);
+  EXPECT_EQ(report.unproven_receipts, 1U);
+}
+
+// Whoever has the present key can sign another record of a number, but not take a receipt back.
+TEST_F(ReceiptTest, OfAnotherRecordThanTheExportHasIsNoticed) {
+  const std::string text = receipt_of("room.created");
+  const Receipt given = *Receipt::parse(text);
+  ASSERT_EQ(given.index, 1U);
+  const auto note = parse_note(given.checkpoint);
+  Checkpoint checkpoint = *Checkpoint::parse(note->text);
+  std::string body = given.body;
+  body.replace(body.find("room.created"), 12, "room.deleted");
+  checkpoint.size = 2;
+  checkpoint.root = node_hash(given.proof.front(), leaf_hash(body));
+  checkpoint.time_us += 1;
+  const auto key = EpochKeys(store_.keys()).load(checkpoint.epoch);
+  const Receipt other{body, 1, {given.proof.front()}, sign_checkpoint(checkpoint, *key).value()};
+  store_.commit("room.ended");
+  EXPECT_TRUE(check_receipt(other.text()));
+  EXPECT_THAT(verdict(export_all(), {other.text()}).problem, HasSubstr("another record"));
 }
 
 TEST_F(ReceiptTest, IsOfTheFirstRecordOfItsCommitAmongMany) {
@@ -178,6 +212,17 @@ TEST_F(ReceiptTest, ShowsThatItsRecordWasTakenOutOfTheLog) {
   EXPECT_TRUE(verify_log(options)->ok());
   options.receipts = {text};
   EXPECT_FALSE(verify_log(options)->ok());
+}
+
+// The number in the body is what people read.
+TEST(Receipt, IsOfTheRecordWithItsNumber) {
+  const auto key = SigningKey::from_seed(std::vector<std::uint8_t>(32, 7)).value();
+  for (const std::string number : {"1", "2"}) {
+    const std::string body = R"({"seq":)" + number + R"(,"type":"a"})";
+    const Checkpoint checkpoint{"origin", 1, leaf_hash(body), 1, 1};
+    const Receipt receipt{body, 0, {}, sign_checkpoint(checkpoint, key).value()};
+    EXPECT_EQ(check_receipt(receipt.text()).has_value(), number == "1") << number;
+  }
 }
 
 TEST(ReceiptSize, IsBelow1500BytesBesideTheBodyAtAMillionRecords) {

@@ -72,6 +72,7 @@ class SealedStore {
     return checkpoint;
   }
 
+  std::chrono::microseconds now() const { return wall_; }
   void pass(std::chrono::microseconds time) { wall_ = wall_.load() + time; }
 
  private:
@@ -86,7 +87,7 @@ class SealedStore {
     return options;
   }
 
-  std::atomic<std::chrono::microseconds> wall_{std::chrono::microseconds(1'700'000'000'000'000)};
+  std::atomic<std::chrono::microseconds> wall_{std::chrono::microseconds(1'100'000'000'000'000)};
   TemporaryFolder folder_;
   std::unique_ptr<Store> store_;
 };

@@ -87,6 +87,12 @@ inline Commit commit_of(std::string type, std::string object = {}) {
   return commit;
 }
 
+inline Commit kept(const std::string& type, const std::string& object = {}) {
+  Commit commit = commit_of(type, object);
+  commit.keep = true;
+  return commit;
+}
+
 inline Change room_created(const std::string& room) {
   return RoomCreated{RoomRow{room, "42", std::chrono::milliseconds(1000), {}, {}}};
 }

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "store/migrations.h"
+#include "store/verify.h"
 #include "store_fixture.h"
 
 namespace bedside::store {
@@ -14,9 +15,7 @@ namespace {
 using testing::ElementsAre;
 using testing::Not;
 
-// As a server of version 1 left it when it was killed: a visit with two people in it, one that has
-// ended, and the log of it, which had no seal yet.
-void write_first_version(const std::string& path) {
+void write_version(const std::string& path, std::size_t version, const char* content) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   std::filesystem::create_directories(folder);
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
@@ -25,15 +24,21 @@ void write_first_version(const std::string& path) {
       path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   auto database = Database::open(path, Database::Mode::read_write, {});
   ASSERT_TRUE(database) << database.error().text;
-  ASSERT_TRUE(migrate(*database, migrations().first(1)));
-  ASSERT_TRUE(database->run(R"sql(
+  ASSERT_TRUE(migrate(*database, migrations().first(version)));
+  ASSERT_TRUE(database->run(content));
+}
+
+// As a server of version 1 left it when it was killed: a visit with two people in it, one that has
+// ended, and the log of it, which had no seal yet.
+void write_first_version(const std::string& path) {
+  write_version(path, 1, R"sql(
 INSERT INTO rooms VALUES('a', '"a-42"', 1000, NULL, NULL), ('b', '7', 2000, 3000, 9000);
 INSERT INTO participants VALUES(1, 'p1', 'a', 'Grace', 'guest', x'0102', 1100, 61100, 1200);
 INSERT INTO participants VALUES(2, 'p2', 'a', 'Alan', 'guest', x'0304', 1300, 61300, NULL);
 INSERT INTO accounts VALUES('dr.smith', 'hash', 'admin', 500);
 INSERT INTO audit VALUES(1, 1000000, 'service.start', 'ok', NULL, NULL, NULL, CAST('{"seq":1,"type":"service.start"}' AS BLOB));
 INSERT INTO audit VALUES(2, 1000001, 'room.created', 'ok', NULL, NULL, 'a', CAST('{"seq":2,"type":"room.created"}' AS BLOB));
-)sql"));
+)sql");
 }
 
 class Upgrade : public testing::Test {
@@ -84,6 +89,35 @@ TEST_F(Upgrade, KeepsTheLogAndSealsAllOfItAndWritesOn) {
   EXPECT_EQ(raw.value("PRAGMA user_version"), std::to_string(kSchemaVersion));
   EXPECT_EQ(raw.value("SELECT name FROM accounts"), "dr.smith");
   expect_gapless(folder_.database());
+}
+
+// The last schema without keys for the months: what it kept beside its records stays as it is.
+TEST(UpgradeFromSchema4, KeepsPersonalValuesUnderTheirOldKey) {
+  const TemporaryFolder folder;
+  write_version(folder.database(), 4, R"sql(
+INSERT INTO audit VALUES(1, 1000000, 'room.created', 'ok', NULL, NULL, 'a', CAST('{"outcome":"ok","room":"a","seq":1,"t_wall_us":1000000,"type":"room.created"}' AS BLOB));
+INSERT INTO audit_private VALUES(1, 'ip', x'0102030405');
+)sql");
+  std::filesystem::create_directories(folder.path() + "/data/keys");
+  Options options;
+  options.path = folder.database();
+  options.keys = folder.path() + "/data/keys";
+  options.build = "test";
+  const auto store = open_or_die(std::move(options));
+  EXPECT_TRUE(store->load()->data_keys.empty());
+  AuditRecord next = record_of("key.rotated");
+  next.private_fields = {{"display", {6}}};
+  Commit commit;
+  commit.records = {next};
+  commit.changes = {DataKeyCreated{{"2026-11", {7}}}};
+  ASSERT_TRUE(commit_and_wait(*store, std::move(commit)).ok());
+  RawDatabase raw(folder.database());
+  EXPECT_EQ(raw.value("SELECT hex(ciphertext) FROM audit_private WHERE field = 'ip'"),
+            "0102030405");
+  EXPECT_EQ(raw.value("SELECT hex(ciphertext) FROM audit_private WHERE field = 'display'"), "06");
+  VerifyOptions verify;
+  verify.path = folder.database();
+  EXPECT_EQ(verify_log(verify)->problem, "");
 }
 
 }  // namespace

@@ -29,11 +29,14 @@ class SealedLog {
   const std::string& keys() const { return keys_; }
   const Epoch& epoch(std::uint64_t number) const { return epochs_.at(number - 1); }
   const std::string& newest() const { return newest_; }
+  // Of the second epoch, as somebody kept it who should not have.
+  const SigningKey& kept_key() const { return *kept_key_; }
 
  private:
   SealedLog() {
     for (int epoch = 0; epoch < 3; ++epoch) {
       store_.open();
+      if (epoch == 1) kept_key_ = EpochKeys(store_.keys()).load(2).value();
       for (int i = 0; i < kPerEpoch; ++i) {
         Commit commit = commit_of("room.join", "p" + std::to_string(epoch * kPerEpoch + i));
         commit.records.front().actor = {"participant", "p", "guest", "token"};
@@ -55,6 +58,7 @@ class SealedLog {
   std::string keys_;
   std::string newest_;
   std::vector<Epoch> epochs_;
+  std::optional<SigningKey> kept_key_;
 };
 
 // A copy somebody with a database editor works on.
@@ -109,6 +113,17 @@ class Attacked {
     run("DELETE FROM audit_checkpoint WHERE size >= " + std::to_string(size_));
     run("INSERT INTO audit_checkpoint VALUES(" + std::to_string(size_) + ", '" +
         sign_checkpoint(checkpoint, key).value() + "', 0)");
+  }
+
+  // The same without a key: the new root under the old signature.
+  void change_signed_root() {
+    const std::string size = "WHERE size = " + std::to_string(kRecords);
+    std::string note = value("SELECT note FROM audit_checkpoint " + size);
+    const auto parsed = parse_note(note).value();
+    const std::string old = base64(Checkpoint::parse(parsed.text)->root);
+    restore_roots();
+    note.replace(note.find(old), old.size(), base64(root_));
+    run("UPDATE audit_checkpoint SET note = '" + note + "' " + size);
   }
 
   // Both verifiers agree, or the test fails.
@@ -256,6 +271,40 @@ TEST(Verify, ASwappedEpochKeyIsNotVouchedFor) {
   log.edit(132, to_hex(SealedLog::get().epoch(2).key), to_hex(key.public_key()));
   log.sign_again(key, 3);
   EXPECT_EQ(log.verdict().first_bad_seq, 132U);
+}
+
+TEST(Verify, ASignatureByAnotherKeyIsNone) {
+  Attacked log;
+  log.sign_again(SigningKey::from_seed(std::vector<std::uint8_t>(32, 7)).value(), 3);
+  EXPECT_THAT(log.verdict().problem, HasSubstr("not signed by the key of its epoch"));
+}
+
+TEST(Verify, ASignatureOfSomethingElseIsNone) {
+  Attacked log;
+  log.edit(kRecords, "\"reason\":\"asked\"", "\"reason\":\"forced\"");
+  log.run("UPDATE audit SET reason = 'forced' WHERE seq = " + std::to_string(kRecords));
+  log.change_signed_root();
+  EXPECT_THAT(log.verdict().problem, HasSubstr("not signed by the key of its epoch"));
+}
+
+TEST(Verify, AKeySignsNothingAfterItsEpoch) {
+  Attacked log;
+  log.sign_again(SealedLog::get().kept_key(), 2);
+  EXPECT_THAT(log.verdict().problem, HasSubstr("an epoch that was over"));
+}
+
+// Whoever has the present key can sign a later order of events, but not make a clock run backwards.
+TEST(Verify, TimeThatRunsBackwardsWithinABootIsNamed) {
+  const auto present = EpochKeys(SealedLog::get().keys()).load(3).value();
+  for (const auto& [seq, earlier] :
+       {std::pair(std::uint64_t{393}, true), {393, false}, {300, true}}) {
+    Attacked log;
+    if (earlier) log.edit(seq, "\"t_boot_us\":11", "\"t_boot_us\":10");
+    log.sign_again(present, 3);
+    const VerifyReport report = log.verdict();
+    EXPECT_EQ(report.first_bad_seq, earlier ? seq : 0U) << report.problem;
+    EXPECT_THAT(report.problem, HasSubstr(earlier ? "time since boot" : ""));
+  }
 }
 
 // Forward security: the erased key of each epoch has signed the records before the next one.

@@ -132,6 +132,7 @@ class SimServer {
   void perform(const signaling::ParticipantLive& live);
   void perform(const signaling::ParticipantGone& gone);
   void perform(const signaling::Misuse&) {}
+  void perform(const signaling::Noted&) {}  // nothing depends on it
   void revoke(const std::string& participant);
   void verdict(const signaling::CommitNeeded& commit, bool ok);
   void check_answer(const Request& request, int status, const Json& body) const;

@@ -62,6 +62,8 @@ class Rooms {
   void on(const signaling::ParticipantAdmitted&, milliseconds) { ADD_FAILURE() << "admitted"; }
   void on(const signaling::ParticipantDeclined&, milliseconds) { ADD_FAILURE() << "declined"; }
   void on(const signaling::ParticipantKicked&, milliseconds) { ADD_FAILURE() << "kicked"; }
+  void on(const signaling::EmergencyOpened&, milliseconds) { ADD_FAILURE() << "emergency"; }
+  void on(const signaling::MediaDeclared&, milliseconds) { ADD_FAILURE() << "in no commit"; }
   void on(const signaling::RoomForgotten& change, milliseconds now);
   void on(const signaling::ParticipantJoined& change, milliseconds now);
   void on(const signaling::ParticipantAttached& change, milliseconds now);

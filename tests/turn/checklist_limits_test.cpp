@@ -62,7 +62,8 @@ TEST(ChecklistA, Line10_IcmpErrorsToAnAllocation) {
 }
 
 TEST(ChecklistA, Line10_ReservedPortsOfTheServer) {
-  WorldOptions options = with_quotas([](Quotas& q) { q.allocations_per_user = 1000; });
+  WorldOptions options =
+      with_quotas([](Quotas& q) { q.allocations_per_user = q.new_allocations_per_user = 1000; });
   options.last_port = 59999;
   AliceWorld world(options);
   world.ports.reservations = Reservations(limits::kMaxReservations);

@@ -63,6 +63,35 @@ TEST(ChecklistA, Line10_AnIpv6SourceIsItsPrefixOf64Bits) {
   EXPECT_TRUE(other.allocate().ok());
 }
 
+// Each is two records in the audit log.
+TEST(ChecklistA, Line10_AllocationsThatAUserOpensInTenMinutes) {
+  Neighbours world([](Quotas& q) { q.new_allocations_per_user = 3; });
+  Client again(world, "192.0.2.9:4000");
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(again.allocate().ok());
+    again.refresh(0);
+  }
+  EXPECT_EQ(again.allocate().code(), 486);
+  EXPECT_EQ(world.only_kind(), QuotaKind::user_allocations);
+  Client neighbour(world, "192.0.2.9:4001", "bob", "bob-password");
+  EXPECT_TRUE(neighbour.allocate().ok());
+  world.advance(limits::kNewAllocationsWindow);
+  EXPECT_TRUE(again.allocate().ok());
+}
+
+TEST(ChecklistA, Line10_AllocationsThatASourceOpensInTenMinutes) {
+  Neighbours world([](Quotas& q) { q.new_allocations_per_source = 2; });
+  Client again(world, "192.0.2.7:4001", "bob", "bob-password");
+  ASSERT_TRUE(again.allocate().ok());
+  again.refresh(0);
+  EXPECT_EQ(again.allocate().code(), 486);
+  EXPECT_EQ(world.only_kind(), QuotaKind::source_allocations);
+  Client neighbour(world, "192.0.2.8:4001", "bob", "bob-password");
+  EXPECT_TRUE(neighbour.allocate().ok());
+  world.advance(limits::kNewAllocationsWindow);
+  EXPECT_TRUE(again.allocate().ok());
+}
+
 TEST(ChecklistA, Line10_AllocationsInTotal) {
   Neighbours world([](Quotas& q) { q.allocations_total = 2; });
   Client third(world, "192.0.2.9:4000");

@@ -1,0 +1,54 @@
+#pragma once
+
+// Holds and purges of the audit log as records tell of them; audit_trail.h has who did it.
+// Values; any thread.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "store/audit_record.h"
+#include "store/store.h"
+
+namespace bedside::server {
+
+// Why, in a word of ours, and the practice's own reference (a case number). Neither is free text:
+// what stands in a sealed record cannot be taken back.
+struct RetentionReason {
+  std::string word;
+  std::string reference;
+};
+// "litigation", "investigation", "complaint", "other" to set a hold; "closed", "mistake", "other"
+// to clear it.
+bool is_reason_to_hold(std::string_view word);
+bool is_reason_to_clear(std::string_view word);
+// Letters, digits and . _ - /, at most 64, or nothing.
+bool is_reference(std::string_view text);
+
+struct HoldSet {
+  store::HoldSet change;
+  RetentionReason reason;
+};
+struct HoldCleared {
+  store::HoldCleared change;
+  RetentionReason reason;
+};
+struct PurgeProposed {
+  store::PurgeProposed change;
+  std::uint64_t records = 0;  // that would go
+  std::uint64_t held = 0;     // that would stay because of holds
+};
+struct PurgeWithdrawn {};
+struct LogPurged {
+  store::PurgeOrder order;
+  std::string archive;  // the name of its file
+};
+using RetentionAction =
+    std::variant<HoldSet, HoldCleared, PurgeProposed, PurgeWithdrawn, LogPurged>;
+
+std::string_view type_of(const RetentionAction& action);
+// Everything but the actor; with the change, in one transaction.
+void describe(const RetentionAction& action, store::AuditRecord& record, store::Commit& commit);
+
+}  // namespace bedside::server

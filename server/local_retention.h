@@ -1,0 +1,29 @@
+#pragma once
+
+// `bedside audit hold` and `bedside audit purge status`. A purge itself is proposed and approved on
+// the admin page, where two persons prove who they are.
+// Each call prints what it found on standard output, or why not on standard error, and returns the
+// exit code.
+
+#include <string>
+
+#include "server/config.h"
+
+namespace bedside::server {
+
+struct HoldCommand {
+  std::string room;    // a name or its pseudonym
+  std::string person;  // the id of who acted or was acted on
+  std::string from;    // as parse_instant() takes it
+  std::string to;
+  std::string reason;
+  std::string reference;
+  std::string id;  // of the one to clear
+};
+
+int hold_set(const Config& config, const HoldCommand& command);
+int hold_clear(const Config& config, const HoldCommand& command);
+int hold_list(const Config& config);
+int purge_status(const Config& config);
+
+}  // namespace bedside::server
