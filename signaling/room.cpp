@@ -68,7 +68,7 @@ bool Room::within_rate(const Command& command, const Now& now) {
     if (participant->socket != command.socket || participant->rate.take(now)) return true;
     services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::rate_limited, command.caller});
     close_socket(command.socket, 4008, "rate-limited",
-                 {error_message({"rate-limited", "Too many messages", {}})});
+                 {error_message({"rate-limited", "Too many messages", request_id(command)})});
     Command gone = command;
     gone.what = SocketGone{};
     submit(std::move(gone), now);
@@ -131,10 +131,17 @@ void Room::refuse_busy(const Command& command) {
     unavailable(command.request);
     return;
   }
-  close_socket(command.socket, 1013, "busy", {error_message({"busy", "Please try again", {}})});
+  close_socket(command.socket, 1013, "busy",
+               {error_message({"busy", "Please try again", request_id(command)})});
   Command gone = command;
   gone.what = SocketGone{};
   waiting_.push_back(std::move(gone));
+}
+
+std::string Room::request_id(const Command& command) {
+  const auto* said = std::get_if<SocketSaid>(&command.what);
+  if (said == nullptr) return {};
+  return said->message ? said->message->request_id : said->message.error().request_id;
 }
 
 void Room::commit(std::vector<Change> changes, bool keep, const Caller& caller,

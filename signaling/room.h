@@ -172,6 +172,8 @@ class Room {
   bool may_pass(const Command& command) const;
   Participant* leaves_now(const Command& command) const;
   void refuse_busy(const Command& command);
+  // JSON text of the `requestId` of what a socket said, for the error that answers it.
+  static std::string request_id(const Command& command);
   void commit(std::vector<Change> changes, bool keep, const Caller& caller, std::string participant,
               Decided decided);
   void drain(const Now& now);
@@ -224,7 +226,7 @@ class Room {
   void on(const Command& command, const SocketGone& gone, const Now& now);
   void socket_join(const Command& command, const Join& join, const Now& now);
   bool overtaken(const Participant& participant, std::uint64_t after) const;
-  void refuse_join(const Command& command, std::uint16_t close_code, const Problem& problem);
+  void refuse_join(const Command& command, std::uint16_t close_code, Problem problem);
   bool has_place_for(const Participant& participant) const;
   void enter(Participant& participant, Transport transport, const Command& command,
              std::string name, Decided decided, const Now& now);

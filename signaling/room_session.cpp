@@ -80,7 +80,8 @@ bool Room::overtaken(const Participant& participant, std::uint64_t after) const 
   return participant.attached() && after != 0 && after < participant.outbox.acknowledged();
 }
 
-void Room::refuse_join(const Command& command, std::uint16_t close_code, const Problem& problem) {
+void Room::refuse_join(const Command& command, std::uint16_t close_code, Problem problem) {
+  problem.request_id = request_id(command);
   close_socket(command.socket, close_code, problem.code, {error_message(problem)});
 }
 

@@ -129,13 +129,46 @@ TEST(InviteLinks, Expire) {
   EXPECT_FALSE(t.closed(host)) << "the room itself is in use";
 }
 
-TEST(InviteLinks, AndStrangersLearnNothingBySocketOrPoll) {
+// Everything that is said to a stranger, not only the code: one member more would tell apart.
+TEST(InviteLinks, AndStrangersLearnNothingBySocket) {
+  for (const Json& request_id : {Json(), Json(1), Json("r1")}) {
+    Invite t;
+    t.create_invited("ended");
+    t.ask({{"action", "end-room"}, {"roomId", "ended"}});
+    Json join{{"type", "join"}, {"peerId", "p9"}, {"token", "guessed"}};
+    Json expected{{"type", "error"},
+                  {"code", "not-a-participant"},
+                  {"message", "This participant is not in the room"}};
+    if (!request_id.is_null()) join["requestId"] = expected["requestId"] = request_id;
+    for (const std::string room : {"visit", "ended", "nowhere"}) {
+      join["roomId"] = room;
+      const auto socket = t.open();
+      t.say(socket, join);
+      EXPECT_THAT(t.heard(socket), ElementsAre(expected)) << room;
+      ASSERT_TRUE(t.closed(socket)) << room;
+      EXPECT_EQ(t.closed(socket)->code, close_codes::kNotAParticipant) << room;
+      EXPECT_EQ(t.closed(socket)->reason, "not-a-participant") << room;
+    }
+    EXPECT_EQ(t.misuse, 3) << "counted for the audit log";
+  }
+}
+
+TEST(InviteLinks, AndStrangersLearnNothingByPoll) {
   Invite t;
-  const std::string rooms[] = {"visit", "nowhere"};
-  for (const std::string& room : rooms) {
-    const auto socket = t.attach({room, "p9", "guessed"});
-    EXPECT_EQ(t.closed(socket)->code, close_codes::kNotAParticipant) << room;
-    EXPECT_EQ(t.reply(t.poll({room, "p9", "guessed"}, 0)).status, 403) << room;
+  t.create_invited("ended");
+  t.ask({{"action", "end-room"}, {"roomId", "ended"}});
+  const Json refused{{"success", false}, {"error", "This participant is not in the room"}};
+  for (const std::string action : {"poll", "signal", "leave-room", "ice-servers"}) {
+    for (const std::string room : {"visit", "ended", "nowhere"}) {
+      const Reply reply = t.ask({{"action", action},
+                                 {"roomId", room},
+                                 {"participantId", "p9"},
+                                 {"token", "guessed"},
+                                 {"message", {{"type", "leave"}, {"requestId", 1}}}});
+      EXPECT_EQ(reply.status, 403) << action << " " << room;
+      EXPECT_EQ(reply.body, refused) << action << " " << room;
+      EXPECT_FALSE(reply.retry_after) << action << " " << room;
+    }
   }
 }
 

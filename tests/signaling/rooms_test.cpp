@@ -332,6 +332,44 @@ TEST(Section3, Point7_RoomSizeIsLimitedForReturnersToo) {
   EXPECT_EQ(t.heard(late)[0]["code"], "room-full");
 }
 
+TEST(Joining, IsRefusedWithItsRequestId) {
+  Limits limits;
+  limits.max_participants = 1;
+  HubUnderTest t(limits);
+  t.create("r");
+  t.create("ended");
+  t.ask({{"action", "end-room"}, {"roomId", "ended"}});
+  const auto ann = t.join("r", "Ann");
+  t.advance(kJoinLease);
+  const auto ben = t.join("r", "Ben");
+  const auto refused = [&](const HubUnderTest::Person& who, std::optional<int> after = {}) {
+    Json join{{"type", "join"}, {"roomId", who.room}, {"peerId", who.id}, {"requestId", "r1"}};
+    if (!who.token.empty()) join["token"] = who.token;
+    if (after) join["after"] = *after;
+    const SocketId socket = t.open();
+    t.say(socket, join);
+    const auto told = t.heard(socket);
+    EXPECT_TRUE(t.closed(socket));
+    EXPECT_EQ(told.size(), 1U);
+    EXPECT_EQ(told.at(0)["requestId"], "r1") << told.at(0);
+    return told.at(0).value("code", "");
+  };
+  EXPECT_EQ(refused({"nowhere", "p1", ""}), "room-not-found");
+  EXPECT_EQ(refused({"ended", "p1", ""}), "room-ended");
+  EXPECT_EQ(refused({"r", "p9", ""}), "not-a-participant");
+  EXPECT_EQ(refused(ann), "room-full");
+  t.store = HubUnderTest::Store::refuses;
+  EXPECT_EQ(refused(ben), "unavailable");
+  t.store = HubUnderTest::Store::commits;
+  for (const std::optional<int> after : {std::optional<int>(), {1}, {2}}) t.attach(ben, after);
+  EXPECT_EQ(refused(ben, 1), "superseded");
+  t.store = HubUnderTest::Store::holds;
+  for (std::size_t i = 0; i <= kMaxWaitingCommands; ++i) {
+    t.post({{"action", "end-room"}, {"roomId", "r"}});
+  }
+  EXPECT_EQ(refused({"r", "p9", ""}), "busy");
+}
+
 TEST(Section3, Point8_EndingTwiceLeavesOneExpiry) {
   HubUnderTest t;
   t.create("r");
