@@ -117,6 +117,7 @@ void Hub::socket_message(SocketId id, std::string_view text, const Now& now) {
     if (!is_join) return tell(id, socket, {"join-first", "Join a room first", message->request_id});
     return join(id, socket, std::move(*message), now);
   }
+  if (message && std::holds_alternative<Ping>(message->body)) return answer_ping(id, socket);
   if (is_join) {
     message =
         tl::unexpected(Problem{"already-joined", "One room per connection", message->request_id});
@@ -335,6 +336,12 @@ void Hub::refuse_unknown(RequestId id, const Action& action, const Caller& calle
 
 void Hub::tell(SocketId id, Socket& socket, const Problem& problem) {
   socket.direct.push_back(error_message(problem));
+  queue_.outputs.emplace_back(SocketReady{id});
+}
+
+// By the hub, because a commit in flight must not make a client believe that nobody is there.
+void Hub::answer_ping(SocketId id, Socket& socket) {
+  socket.direct.push_back(pong_message());
   queue_.outputs.emplace_back(SocketReady{id});
 }
 

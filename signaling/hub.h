@@ -131,6 +131,7 @@ class Hub {
   void refuse_unknown(RequestId id, const Action& action, const Caller& caller);
   void join(SocketId id, Socket& socket, ClientMessage message, const Now& now);
   void tell(SocketId id, Socket& socket, const Problem& problem);
+  void answer_ping(SocketId id, Socket& socket);
   void close(SocketId id, std::uint16_t code, const Problem& problem);
   void leave_room(SocketId id, const Socket& socket, const Now& now);
 

@@ -133,6 +133,8 @@ tl::expected<ClientMessage, Problem> client_message(const Json& object) {
     message.body = std::move(forward);
   } else if (type == "leave") {
     message.body = Leave{};
+  } else if (type == "ping") {
+    message.body = Ping{};
   } else if (type == "media-state") {
     const std::string path = text_of(object, "path");
     const auto relayed =
@@ -441,6 +443,8 @@ std::string ice_message(const IceGrant& grant) {
 std::string resumed_message(std::uint64_t client_seq) {
   return dump(Out{{"type", "resumed"}, {"clientSeq", client_seq}});
 }
+
+std::string pong_message() { return dump(Out{{"type", "pong"}}); }
 
 std::string error_message(const Problem& problem) {
   Out body{{"type", "error"}, {"code", problem.code}, {"message", problem.message}};

@@ -59,8 +59,11 @@ struct HostAction {
   bool locked = false;  // of lock
 };
 
+// Asks whether anybody is there.
+struct Ping {};
+
 struct ClientMessage {
-  std::variant<Join, Forward, Leave, MediaState, HostAction> body;
+  std::variant<Join, Forward, Leave, MediaState, HostAction, Ping> body;
   std::string request_id;                   // JSON text of `requestId`, empty when absent
   std::optional<std::uint64_t> client_seq;  // a number not above the last one seen is a repeat
 };
@@ -215,6 +218,8 @@ std::string knock_message(std::string_view peer, std::string_view name);
 // `outcome`: "admitted", "declined" or "left".
 std::string knock_over_message(std::string_view peer, std::string_view outcome);
 std::string resumed_message(std::uint64_t client_seq);
+// The answer to a Ping: of the connection, not of the session, and so without a number.
+std::string pong_message();
 std::string error_message(const Problem& problem);
 
 std::string with_seq(std::string_view object, std::uint64_t seq);

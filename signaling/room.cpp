@@ -88,6 +88,8 @@ bool Room::within_rate(const Command& command, const Now& now) {
 // A commit in flight makes a command wait when it could depend on it: because it needs a commit
 // itself, or because its speaker has something in flight or waiting and would overtake itself.
 bool Room::may_pass(const Command& command) const {
+  const auto* signal = std::get_if<Signal>(&command.what);
+  if (signal != nullptr && std::holds_alternative<Ping>(signal->message.body)) return true;
   const Participant* participant = find(command.participant);
   if (participant == nullptr || !participant->attached()) return false;
   if (in_flight_->participant.empty() || in_flight_->participant == command.participant)
@@ -104,7 +106,7 @@ bool Room::may_pass(const Command& command) const {
   if (const auto* said = std::get_if<SocketSaid>(&command.what)) {
     return !said->message || only_speaks(*said->message);
   }
-  if (const auto* signal = std::get_if<Signal>(&command.what)) return only_speaks(signal->message);
+  if (signal != nullptr) return only_speaks(signal->message);
   return std::holds_alternative<Poll>(command.what);
 }
 

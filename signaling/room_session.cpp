@@ -249,6 +249,9 @@ void Room::on(const Command& command, const Signal& signal, const Now& now) {
   Participant* participant = speaker(command, signal.speaker, false);
   if (participant == nullptr) return;
   const ClientMessage& message = signal.message;
+  if (std::holds_alternative<Ping>(message.body)) {
+    return answer(command.request, 200, accepted_body(std::nullopt));
+  }
   if (std::holds_alternative<Leave>(message.body)) return leave(*participant, command, now);
   const auto* join = std::get_if<Join>(&message.body);
   if (join != nullptr && (join->room != id_ || join->peer != participant->id)) {

@@ -58,6 +58,9 @@ struct LineOfMessage {
   AuditLine operator()(const signaling::MediaState&) const {
     return {{}, "abuse.wrong_token", WhenFull::open};
   }
+  AuditLine operator()(const signaling::Ping&) const {
+    return {{}, "abuse.wrong_token", WhenFull::open};
+  }
   AuditLine operator()(const signaling::HostAction& action) const { return line_of(action.kind); }
 };
 

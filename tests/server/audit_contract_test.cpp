@@ -117,6 +117,7 @@ class AuditContract : protected Disk,
              {{"type", "offer"}, {"targetPeerId", second_host_["participantId"]}, {"sdp", "v=0"}})},
         {"signal leave", say(host_, {{"type", "leave"}})},
         {"signal media-state", say(host_, {{"type", "media-state"}, {"audio", true}})},
+        {"signal ping", say(host_, {{"type", "ping"}})},
         {"signal admit", say(host_, {{"type", "admit"}, {"peerId", guest}})},
         {"signal decline", say(host_, {{"type", "decline"}, {"peerId", guest}})},
         {"signal kick", say(host_, {{"type", "kick"}, {"peerId", guest}})},
@@ -251,10 +252,10 @@ TEST_P(AuditContract, HoldsWhenTheDiskIsFull) {
 }
 
 const char* const kEverything[] = {
-    "create-room",  "get-room",           "end-room",        "join-room",
-    "poll",         "leave-room",         "ice-servers",     "signal offer",
-    "signal leave", "signal media-state", "signal admit",    "signal decline",
-    "signal kick",  "signal lock",        "signal end-room", "signal emergency"};
+    "create-room",      "get-room",       "end-room",     "join-room",    "poll",
+    "leave-room",       "ice-servers",    "signal offer", "signal leave", "signal media-state",
+    "signal admit",     "signal decline", "signal kick",  "signal lock",  "signal end-room",
+    "signal emergency", "signal ping"};
 
 INSTANTIATE_TEST_SUITE_P(All, AuditContract, testing::ValuesIn(kEverything), [](const auto& test) {
   std::string name = test.param;
@@ -267,8 +268,8 @@ INSTANTIATE_TEST_SUITE_P(All, AuditContract, testing::ValuesIn(kEverything), [](
 TEST(AuditContractItself, KnowsEveryActionAndMessage) {
   EXPECT_EQ(std::variant_size_v<signaling::Action>, 8U);
   // Without `join`, which is for WebSockets; with the six host actions instead of one.
-  EXPECT_EQ(std::variant_size_v<decltype(signaling::ClientMessage::body)>, 5U);
-  EXPECT_EQ(std::size(kEverything), (8U - 1) + (5U - 2) + 6U);
+  EXPECT_EQ(std::variant_size_v<decltype(signaling::ClientMessage::body)>, 6U);
+  EXPECT_EQ(std::size(kEverything), (8U - 1) + (6U - 2) + 6U);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // protocol.md 2.3 to 2.5: resuming, long poll, media state, credentials, limits.
+#include "signaling/close_codes.h"
 #include "tests/signaling/hub_under_test.h"
 
 namespace bedside::signaling {
@@ -386,6 +387,48 @@ TEST_F(Session, TooManySignalsAre429) {
   EXPECT_EQ(status, 429);
   t.advance(seconds{1});
   EXPECT_EQ(t.signal(ann, {{"type", "media-state"}}).status, 200);
+}
+
+TEST_F(Session, PingIsAnsweredWithoutANumberACommitOrAWordToTheOthers) {
+  const SocketId a = t.attach(ann);
+  t.heard(a);
+  t.heard(b);
+  const std::size_t commits = t.commits.size();
+  t.say(a, {{"type", "ping"}});
+  EXPECT_THAT(t.heard(a), ElementsAre(Json{{"type", "pong"}}));
+  EXPECT_THAT(t.heard(b), IsEmpty());
+  EXPECT_EQ(t.commits.size(), commits);
+  offer_to_ann(1);
+  EXPECT_EQ(t.heard(a).at(0)["seq"], 2) << "the session counts on behind existing-peers";
+}
+
+TEST_F(Session, PingIsAnsweredWhileACommitOfTheSameParticipantWaits) {
+  t.attach(ann);
+  t.store = HubUnderTest::Store::holds;
+  const SocketId a = t.attach(ann);
+  t.say(a, {{"type", "ping"}});
+  EXPECT_THAT(t.types(a), ElementsAre("pong"));
+  EXPECT_EQ(t.signal(ann, {{"type", "ping"}}).status, 200);
+  t.decide_all();
+  EXPECT_THAT(t.types(a), ElementsAre("existing-peers"));
+}
+
+TEST_F(Session, PingCountsAsAnyOtherMessage) {
+  const SocketId a = t.attach(ann);
+  for (int i = 0; i < 200; ++i) t.say(a, {{"type", "ping"}});
+  EXPECT_EQ(t.closed(a)->code, close_codes::kRateLimited);
+  int status = 0;
+  for (int i = 0; i < 200 && status != 429; ++i) {
+    status = t.signal(ben, {{"type", "ping"}}).status;
+  }
+  EXPECT_EQ(status, 429);
+}
+
+TEST_F(Session, PingOfStrangersTellsNothing) {
+  const SocketId stranger = t.open();
+  t.say(stranger, {{"type", "ping"}});
+  EXPECT_EQ(t.heard(stranger).at(0)["code"], "join-first");
+  EXPECT_EQ(t.signal({"r", ann.id, "stolen?"}, {{"type", "ping"}}).status, 403);
 }
 
 TEST_F(Session, FullOutboxBecomesAResyncNotMemory) {
