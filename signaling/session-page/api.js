@@ -19,10 +19,9 @@ export class ApiError extends Error {
 }
 
 async function request(url, options, { signal, timeout = 15_000 } = {}) {
-  const deadline = AbortSignal.timeout(timeout);
   const stop = new AbortController();
   const abort = () => stop.abort();
-  deadline.addEventListener('abort', abort);
+  const deadline = setTimeout(abort, timeout);
   signal?.addEventListener('abort', abort);
   if (signal?.aborted) abort();
   try {
@@ -36,7 +35,7 @@ async function request(url, options, { signal, timeout = 15_000 } = {}) {
     if (error instanceof ApiError) throw error;
     throw new ApiError(0, 'The server could not be reached');
   } finally {
-    deadline.removeEventListener('abort', abort);
+    clearTimeout(deadline);
     signal?.removeEventListener('abort', abort);
   }
 }

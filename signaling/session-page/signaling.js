@@ -5,12 +5,15 @@
 
 import { call } from './api.js';
 import { Backoff } from './backoff.js';
+import { Liveness } from './liveness.js';
 import { openSocketLink } from './socket-link.js';
 
 const kSocketGrace = 3_000;      // ms until the poll stops waiting for the first WebSocket
 const kFirstMessage = 8_000;     // ms for the server's first message on an open WebSocket
 const kPollSeconds = 25;
+const kPollAnswer = 4_000;       // ms for an answer, beyond what the server was asked to wait
 // With its jitter, so that everybody is back within 5 s of the server, however long it was away.
+const kShortestPollPause = 500;
 const kLongestPollPause = 3_000;
 const kKeptMessages = 200;       // more unsent ones than this: the oldest go, negotiation repairs it
 // The message that completes an attach; replayed ones may come before it.
@@ -130,15 +133,18 @@ export class Signaling {
       if (token) join.token = token;
       if (this.#after !== null) join.after = this.#after;
       let firstMessage = 0;
+      const liveness = new Liveness(() => link.send({ type: 'ping' }), () => link.close());
       const link = openSocketLink(join, {
         open: () => { firstMessage = setTimeout(() => link.close(), kFirstMessage); },
         message: (message) => {
           clearTimeout(firstMessage);
+          liveness.heard();
           this.#take(message);
           if (this.#attached !== 'socket' && kOpeners.has(message.type)) this.#socketAttached();
         },
         close: (end) => {
           clearTimeout(firstMessage);
+          liveness.stop();
           if (this.#link === link) this.#link = null;
           if (this.#attached === 'socket') this.#setTransport(null);
           resolve(end);
@@ -156,12 +162,13 @@ export class Signaling {
   // ---- long poll
 
   async #keepPolling() {
-    const pauses = new Backoff(500, kLongestPollPause);
+    const pauses = new Backoff(kShortestPollPause, kLongestPollPause);
     while (!this.#closed) {
       if (this.#attached === 'socket' || !this.#pollAllowed) {
         await this.#pause('poll', 60_000);
         continue;
       }
+      const began = performance.now();
       try {
         await this.#pollOnce();
         pauses.reset();
@@ -169,22 +176,38 @@ export class Signaling {
         if (this.#closed || this.#attached === 'socket') continue;
         if (!problem.passing && problem.status !== undefined) { this.#refuse(problem); return; }
         if (this.#attached === 'poll') this.#setTransport(null);
-        await this.#pause('poll', pauses.next());
+        // From start to start: an attempt that nobody answered has been a pause already.
+        const pause = pauses.next() - (performance.now() - began);
+        await this.#pause('poll', Math.max(pause, kShortestPollPause));
       }
     }
   }
 
   async #pollOnce() {
     const { roomId, participantId, token } = this.#who;
-    this.#poll = new AbortController();
+    const poll = new AbortController();
+    this.#poll = poll;
+    const liveness = new Liveness(() => this.#askByPost(poll, liveness), () => poll.abort());
     // The first one comes back at once: it shows that we are attached.
     const wait = this.#attached === 'poll' ? kPollSeconds : 0;
-    const answer = await call('poll', { roomId, participantId, token, after: this.#after ?? 0, wait },
-      { signal: this.#poll.signal, timeout: (kPollSeconds + 10) * 1000 });
-    if (this.#closed || this.#attached === 'socket') return;
-    for (const message of answer.messages ?? []) this.#take(message);
-    if (typeof answer.clientSeq === 'number') this.#confirm(answer.clientSeq);
-    this.#setTransport('poll');
+    if (wait > 0) liveness.heard();
+    try {
+      const answer = await call('poll', { roomId, participantId, token, after: this.#after ?? 0, wait },
+        { signal: poll.signal, timeout: wait * 1000 + kPollAnswer });
+      if (this.#closed || this.#attached === 'socket') return;
+      for (const message of answer.messages ?? []) this.#take(message);
+      if (typeof answer.clientSeq === 'number') this.#confirm(answer.clientSeq);
+      this.#setTransport('poll');
+    } finally {
+      liveness.stop();
+    }
+  }
+
+  /** Beside a parked poll, which is silent by design. */
+  #askByPost(poll, liveness) {
+    const { roomId, participantId, token } = this.#who;
+    call('signal', { roomId, participantId, token, message: { type: 'ping' } }, { signal: poll.signal })
+      .then(() => liveness.heard(), ({ status }) => { if (status !== 0) liveness.heard(); });
   }
 
   async #sendByPost() {
@@ -229,6 +252,7 @@ export class Signaling {
   }
 
   #take(message) {
+    if (message.type === 'pong') return;
     if (message.type === 'existing-peers') {
       // A new life in the room: what was meant for connections of the previous one is void.
       this.#unsent = [];
