@@ -227,7 +227,7 @@ export class Signaling {
       // Refused for good, e.g. its target has left: the ones behind it must not wait for ever. What a host
       // does is not tried again by itself: as over a WebSocket, they read why and decide.
       const refusal = hostRefusal(message, problem);
-      if (!problem.passing || refusal) this.#unsent.shift();
+      if ((!problem.passing || refusal) && this.#unsent[0] === message) this.#unsent.shift();
       if (refusal) this.#on.message(refusal);
       await new Promise((resolve) => setTimeout(resolve, 1_000));
     } finally {

@@ -191,3 +191,20 @@ test('a poll has 4 s beyond its wait, however long nobody answers', async () => 
   for (let i = 1; i < probes.length; i += 1) assert.ok(probes[i].at - probes[i - 1].at <= 4_500);
   world.session.close({ leave: false });
 });
+
+test('a refusal that comes late does not throw away what was said since', async () => {
+  for (const [status, kind] of [[404, 'offer'], [503, 'admit']]) {
+    const world = new World();
+    const parked = await world.byPoll();
+    world.onMessage = ({ type }) => {
+      if (type === 'existing-peers') world.session.send({ type: 'offer', targetPeerId: 'p2', offer: 'fresh' });
+    };
+    world.session.send({ type: kind, peerId: 'p2', targetPeerId: 'p2', offer: 'stale' });
+    const stale = world.waiting('signal');
+    await parked.reply(200, { messages: [{ type: 'existing-peers', peers: ['p2'], seq: 2 }], clientSeq: 0 });
+    await stale.reply(status, { error: 'no' });
+    await world.advance(1_000);
+    assert.equal(world.waiting('signal')?.message.offer, 'fresh');
+    world.session.close({ leave: false });
+  }
+});
