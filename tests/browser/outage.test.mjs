@@ -65,26 +65,37 @@ test('a killed and restarted server gets both people back, and their relayed vis
   await doctor.close();
 });
 
-test('a direct visit goes on while the server is away, and both are back within 5 seconds', async () => {
-  const room = await server.createRoom('direct');
-  const doctor = await (await VisitPage.open(browser, server, { room })).join('Dr. Amara Okafor');
-  const patient = await (await VisitPage.open(browser, server, { room, query: '&signaling=poll' }))
-    .join('Margaret Hill');
-  await doctor.mediaFlows();
-  await server.kill('SIGKILL');
-  for (const person of [doctor, patient]) {
-    await person.reads('#banner-text', 'The line to our server is interrupted');
-    const [fact] = await person.mediaFlows();
-    assert.notEqual(fact.candidateType, 'relay');
-  }
-  await server.restart();
-  await Promise.all([doctor, patient].map((person) =>
-    until('the notice to go away', () => person.page.isHidden('#banner'), kBackWithin)));
-  for (const person of [doctor, patient]) await person.reads('#people-count', '2 people');
-  assert.equal(await doctor.page.evaluate(() => window.testConnections.length), 1, 'one connection all along');
-  await patient.close();
-  await doctor.close();
-});
+// SIGTERM and a start are what `systemctl restart` does: the server says goodbye to everybody first.
+for (const [signal, away] of [['SIGKILL', 'killed'], ['SIGTERM', 'restarted']]) {
+  test(`a direct visit goes on while the server is ${away}, and both are back within 5 seconds`, async (t) => {
+    const room = await server.createRoom(`direct-${away}`);
+    const doctor = await (await VisitPage.open(browser, server, { room })).join('Dr. Amara Okafor');
+    const patient = await (await VisitPage.open(browser, server, { room, query: '&signaling=poll' }))
+      .join('Margaret Hill');
+    await doctor.mediaFlows();
+    await server.kill(signal);
+    for (const person of [doctor, patient]) {
+      await person.reads('#banner-text', 'The line to our server is interrupted');
+      const [fact] = await person.mediaFlows();
+      assert.notEqual(fact.candidateType, 'relay');
+    }
+    await server.restart();
+    const served = Date.now();
+    await Promise.all([doctor, patient].map((person) =>
+      until('the notice to go away', () => person.page.isHidden('#banner'), kBackWithin)));
+    t.diagnostic(`attached again ${((Date.now() - served) / 1000).toFixed(1)} s after the start`);
+    for (const person of [doctor, patient]) {
+      await person.reads('#people-count', '2 people');
+      await person.mediaFlows();
+    }
+    // The session is whole: what is said now arrives.
+    await patient.page.click('#control-mic');
+    await doctor.page.waitForSelector(`${doctor.tile('Margaret Hill')} .tile-muted:not(.hidden)`);
+    assert.equal(await doctor.page.evaluate(() => window.testConnections.length), 1, 'one connection all along');
+    await patient.close();
+    await doctor.close();
+  });
+}
 
 test('a lost WebSocket is replaced by the long poll, and the other way round', async () => {
   const room = await server.createRoom('transports');
