@@ -17,6 +17,7 @@ import { kNatAddress, kProxyPort, kServerAddress, missing, Network } from './net
 const kHere = path.dirname(fileURLToPath(import.meta.url));
 const kShots = path.join(kHere, 'shots');
 const kReattach = 5_000;       // ms: what a restart may cost
+const kNoticed = 10_000;       // ms until a page knows that nobody is there
 const kRepair = 40_000;        // ms for a media path to come back
 const kMedia = 20_000;         // bytes: what mediaFlows() waits for, both ways
 
@@ -80,13 +81,13 @@ afterEach(async () => {
   if (network) await until('the connections of this visit to end', () => !network.httpsClients(true).size);
 });
 
-/** A clinician at a and a patient at b in one visit. */
-async function visit() {
+/** A clinician at a and a patient at b in one visit; `switches` in the address of the patient's page. */
+async function visit(switches = '') {
   const { link, hostLink } = server.invite();
   const viewport = { width: 640, height: 480 };
   const [a, b] = await Promise.all([
     VisitPage.open(browsers.a, server, { link: hostLink, viewport }),
-    VisitPage.open(browsers.b, server, { link, viewport }),
+    VisitPage.open(browsers.b, server, { link: link.replace('#', `${switches}#`), viewport }),
   ]);
   Object.assign(people, { a, b });
   await Promise.all([a.join('Dr. Amara Okafor'), b.knock('Margaret Hill')]);
@@ -248,6 +249,36 @@ scenario('the server is killed and started again in mid-call: a direct visit nev
   await both.a.page.click('#people-button');
   await both.a.shows('#host-tools');
   await shootBoth(both, 'restarted');
+});
+
+scenario('443/tcp falls silent and the server restarts behind it: a direct visit never stops', async (t) => {
+  network.setFirewall({ a: 'open', b: 'open' });
+  const both = await visit('&signaling=poll');
+  const persons = [both.a, both.b];
+  await mediaFlowBy(both, isDirect);
+  network.setFirewall({ a: 'open', b: 'open', silent: true });
+  const cut = Date.now();
+  await Promise.all(persons.map((person) =>
+    person.reads('#banner-text', 'The line to our server is interrupted', kNoticed)));
+  t.diagnostic(`noticed ${((Date.now() - cut) / 1000).toFixed(1)} s after the cut`);
+  await server.kill();
+  await server.start();
+  tell(t, await mediaFlowBy(both, isDirect));
+  const { a, b } = network.counters();
+  for (const client of [a, b]) {
+    assert.equal(client.https, 0, 'nothing passes');
+    assert.ok(client.https_refused > 0, 'it is tried');
+  }
+  network.setFirewall({ a: 'open', b: 'open' });
+  const mended = Date.now();
+  await Promise.all(persons.map((person) =>
+    person.page.waitForSelector('#banner', { state: 'hidden', timeout: kReattach })));
+  t.diagnostic(`attached again ${((Date.now() - mended) / 1000).toFixed(1)} s after the way was free`);
+  await Promise.all(persons.map((person) => person.reads('#people-count', '2 people')));
+  await signalingWorks(both);
+  for (const person of persons) {
+    assert.equal(await person.page.evaluate(() => window.testConnections.length), 1, 'one connection all along');
+  }
 });
 
 scenario('a proxy strips the WebSocket upgrade: long polls carry the signaling', async (t) => {

@@ -84,24 +84,24 @@ function removeLeftovers() {
 }
 
 /** The chain through which everything of one client goes, in both directions. */
-function clientChain(client, policy) {
+function clientChain(client, policy, silent) {
   const verdict = (passes) => (passes ? 'return' : 'drop');
   const counted = (kind, passes) => `counter name ${client}_${kind}${passes ? '' : '_refused'} ${verdict(passes)}`;
   const tcp = policy !== 'https-only';
   const udp = policy === 'open';
   return `
   chain ${client}_side {
-    ip daddr ${kServer} tcp dport 443 ${counted('https', true)}
-    ip saddr ${kServer} tcp sport 443 ${counted('https', true)}
+    ip daddr ${kServer} tcp dport 443 ${counted('https', !silent)}
+    ip saddr ${kServer} tcp sport 443 ${counted('https', !silent)}
     meta l4proto tcp ${counted('tcp', tcp)}
     meta l4proto udp ${counted('udp', udp)}
     ${verdict(udp)}
   }`;
 }
 
-const kCounted = ['https', 'tcp', 'tcp_refused', 'udp', 'udp_refused'];
+const kCounted = ['https', 'https_refused', 'tcp', 'tcp_refused', 'udp', 'udp_refused'];
 
-function ruleset({ a, b, nat, intercept }) {
+function ruleset({ a, b, nat, intercept, silent }) {
   const counters = ['a', 'b'].flatMap((client) => kCounted.map((kind) => `  counter ${client}_${kind} { }`));
   const translate = ({ address }, client) =>
     `    ip saddr ${address} oifname "s" snat to ${kNatAddress[client]}\n`;
@@ -109,8 +109,8 @@ function ruleset({ a, b, nat, intercept }) {
 flush ruleset
 table inet firewall {
 ${counters.join('\n')}
-${clientChain('a', a)}
-${clientChain('b', b)}
+${clientChain('a', a, silent)}
+${clientChain('b', b, silent)}
   chain forward {
     type filter hook forward priority filter; policy drop;
     iifname "a" jump a_side
@@ -166,6 +166,7 @@ export class Network {
    * @param {Policy} rules.b
    * @param {boolean} [rules.nat]        both clients appear to the server under the router's addresses
    * @param {'a'|'b'} [rules.intercept]  this client's connections with 443 end at the router's proxy
+   * @param {boolean} [rules.silent]     443 of the server is lost in both directions, and nobody is told
    */
   setFirewall(rules) {
     run('ip', ['netns', 'exec', this.namespace('router'), 'nft', '-f', '-'], ruleset(rules));
