@@ -5,6 +5,7 @@
 
 #include "server/acme_webroot.h"
 #include "server/control_impl.h"
+#include "server/log.h"
 #include "server/public_api.h"
 
 namespace bedside::server {
@@ -62,6 +63,7 @@ Control::Impl::Impl(net::Loop& loop, ControlOptions options, ControlSeams seams)
       revoke_timer_(loop, [this] { retry_revocations(); }),
       drain_timer_(loop,
                    [this] {
+                     idle_.clear();
                      guests_.clear();
                      undecided_commits_ = 0;
                      finish_drain_when_empty();
@@ -75,9 +77,12 @@ bool Control::Impl::adopt(net::DetachedConnection connection, std::string listen
 }
 
 void Control::Impl::welcome(Arrival arrival) {
-  if (draining_ || guests_.size() >= options_.max_connections) return;  // closed with the arrival
+  if (draining_) return;  // closed with the arrival
   const stun::IpAddress client = arrival.connection.peer.address;
-  if (!sources_.take(client)) return count(Abuse::rate_limited, client);
+  if (!make_room(client)) {
+    turned_away_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   const ConnectionId id = ++next_connection_;
   Guest& guest = guests_[id];
   guest.listener = std::move(arrival.listener);
@@ -85,6 +90,59 @@ void Control::Impl::welcome(Arrival arrival) {
   guest.connection = std::make_unique<net::HttpConnection>(loop_, std::move(arrival.connection), id,
                                                            handler, options_.timeouts);
   connections_ = guests_.size();
+  set_idle(guest);
+}
+
+// As at the front door, the longest idle one makes room: who holds connections without using them
+// would keep everybody else out. First within the newcomer's own source, so that others do not pay
+// for it.
+bool Control::Impl::make_room(const stun::IpAddress& client) {
+  if (!sources_.take(client)) {
+    count(Abuse::rate_limited, client);
+    Guest* idle = idle_.oldest_beyond(client, 1);
+    if (idle == nullptr) return false;
+    dismiss(*idle);
+    if (!sources_.take(client)) return false;
+  }
+  if (guests_.size() < options_.max_connections) return true;
+  if (Guest* idle = idle_.oldest()) {
+    dismiss(*idle);
+    return true;
+  }
+  sources_.give_back(client);
+  log::warning("a connection was turned away: all others are in use",
+               {{"connections", guests_.size()}});
+  return false;
+}
+
+void Control::Impl::dismiss(Guest& guest) {
+  made_room_.fetch_add(1, std::memory_order_relaxed);
+  forget(guest.connection->id());
+}
+
+void Control::Impl::forget(ConnectionId id) {
+  const auto gone = guests_.extract(id);
+  if (gone.empty()) return;
+  Guest& guest = gone.mapped();
+  set_busy(guest);
+  connections_ = guests_.size();
+  sources_.give_back(guest.connection->peer().address);
+  if (guest.socket) hub_.socket_closed(id, now());
+  if (guest.request != 0) {
+    hub_.request_gone(guest.request, now());
+    answers_.erase(guest.request);
+  }
+  pump();
+  finish_drain_when_empty();
+}
+
+void Control::Impl::set_idle(Guest& guest) {
+  set_busy(guest);
+  guest.idle = idle_.enter(guest.connection->peer().address, guest);
+}
+
+void Control::Impl::set_busy(Guest& guest) {
+  if (const auto place = std::exchange(guest.idle, std::nullopt)) idle_.leave(*place);
 }
 
 RequestContext Control::Impl::context_of(const Guest& guest, const net::HttpRequest& request) {
@@ -105,6 +163,7 @@ Respond Control::Impl::respond_to(ConnectionId id, const RequestContext& context
     it->second.request = 0;
     add_security_headers(options_.origins, context, response);
     it->second.connection->respond(response);
+    set_idle(it->second);
   };
 }
 
@@ -114,6 +173,7 @@ void Control::Impl::on_request(net::HttpConnection& connection, net::HttpRequest
   requests_.fetch_add(1, std::memory_order_relaxed);
   const RequestContext context = context_of(it->second, request);
   it->second.request = context.request_id;
+  set_busy(it->second);
   dispatch(it->second, request, context, respond_to(connection.id(), context));
 }
 
@@ -217,6 +277,7 @@ void Control::Impl::open_socket(Guest& guest, const net::HttpRequest& request,
     return respond(signaling_refusal(503, "Too many connections"));
   }
   guest.request = 0;  // upgrade() answers in any case
+  set_idle(guest);    // until it joins
   if (!guest.connection->upgrade(request)) return;
   signaling::Caller caller = caller_of(context);
   caller.actor_kind = "participant";  // the hub adds which one, at its join
@@ -248,23 +309,14 @@ void Control::Impl::on_socket_message(net::HttpConnection& connection, std::stri
   const auto it = guests_.find(connection.id());
   if (it == guests_.end() || !it->second.socket) return;
   hub_.socket_message(connection.id(), text, now());
+  // Not for its messages: those of a socket that never joins are no reason to keep it.
+  if (it->second.idle && hub_.has_joined(connection.id())) set_busy(it->second);
 }
 
 void Control::Impl::on_socket_burst_end(net::HttpConnection& /*connection*/) { pump(); }
 
 void Control::Impl::on_closed(net::HttpConnection& connection, std::uint16_t /*code*/) {
-  auto gone = guests_.extract(connection.id());
-  if (gone.empty()) return;
-  connections_ = guests_.size();
-  const Guest& guest = gone.mapped();
-  sources_.give_back(connection.peer().address);
-  if (guest.socket) hub_.socket_closed(connection.id(), now());
-  if (guest.request != 0) {
-    hub_.request_gone(guest.request, now());
-    answers_.erase(guest.request);
-  }
-  pump();
-  finish_drain_when_empty();
+  forget(connection.id());
 }
 
 void Control::Impl::on_refused(net::HttpConnection& connection, net::HttpResponse& answer) {
@@ -307,6 +359,8 @@ ControlStats Control::Impl::stats() const {
   stats.participants = participants_;
   stats.requests = requests_;
   stats.rate_limited = rate_limited_;
+  stats.made_room = made_room_;
+  stats.turned_away = turned_away_;
   stats.messages = messages_;
   stats.forwarded = forwarded_;
   stats.lost_records = lost_records_;

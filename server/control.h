@@ -48,9 +48,11 @@ struct ControlOptions {
   std::string redirect_http_to;
   // The listener "http" serves ACME challenges from it, before it redirects; empty: none.
   std::filesystem::path acme_webroot;
-  // Connections at once; more are closed unanswered.
+  // Connections at once. Beyond it the longest idle one is closed for the newcomer; a connection
+  // that is owed an answer (a parked poll too) or belongs to a participant is not idle. Only when
+  // none is idle the newcomer is closed, unanswered.
   std::size_t max_connections = 10'000;
-  // Of one IPv4 address or IPv6 /64, which may be a whole clinic; more are closed unanswered.
+  // The same for one IPv4 address or IPv6 /64, which may be a whole clinic.
   std::size_t max_connections_per_source = 256;
   // Creating and joining rooms by strangers; API tokens and admin sessions are not counted.
   EntryLimits entries;
@@ -88,6 +90,8 @@ struct ControlStats {
   std::uint64_t messages = 0;      // from WebSockets
   std::uint64_t forwarded = 0;     // offers, answers, candidates
   std::uint64_t lost_records = 0;  // of what has happened, for want of room in the queue
+  std::uint64_t made_room = 0;     // connections: idle, closed for newcomers
+  std::uint64_t turned_away = 0;   // connections: newcomers closed because none was idle
 };
 
 class Control final : public AdminBackend {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "server/admin_api.h"
+#include "server/arrivals.h"
 #include "server/assets.h"
 #include "server/audit_trail.h"
 #include "server/control.h"
@@ -79,10 +80,20 @@ class Control::Impl final : private net::HttpHandler {
     std::string listener;
     std::uint64_t request = 0;  // the one that is owed an answer
     bool socket = false;        // known to the hub under its connection's id
+    // While it is idle: no answer is owed to it and no participant is behind it. (A socket that has
+    // left its room is not, for the seconds until the hub closes it or it joins again.)
+    std::optional<Arrivals<Guest>::Place> idle{};
   };
 
   // ---- control.cpp
   void welcome(Arrival arrival);
+  bool make_room(const stun::IpAddress& client);  // false: there is none
+  void dismiss(Guest& guest);
+  void forget(ConnectionId id);
+  // It has moved: the longest idle one goes first. What moves a guest is a whole request and our
+  // answer; dripped bytes do not.
+  void set_idle(Guest& guest);
+  void set_busy(Guest& guest);
   void on_request(net::HttpConnection& connection, net::HttpRequest request) override;
   void on_socket_message(net::HttpConnection& connection, std::string_view text) override;
   void on_socket_burst_end(net::HttpConnection& connection) override;
@@ -166,6 +177,7 @@ class Control::Impl final : private net::HttpHandler {
   ConnectionId next_connection_ = 0;
   std::unordered_map<ConnectionId, Guest> guests_;
   SourceCounts sources_;  // of guests_
+  Arrivals<Guest> idle_;  // of guests_, the longest idle first
   EntryLimiter entries_;
   net::Timer hub_timer_;
   net::Timer second_timer_;
@@ -184,6 +196,8 @@ class Control::Impl final : private net::HttpHandler {
   std::atomic<std::uint64_t> messages_{0};
   std::atomic<std::uint64_t> forwarded_{0};
   std::atomic<std::uint64_t> lost_records_{0};
+  std::atomic<std::uint64_t> made_room_{0};
+  std::atomic<std::uint64_t> turned_away_{0};
 };
 
 }  // namespace bedside::server

@@ -114,6 +114,12 @@ void render_signaling(std::string& out, const SignalingMetrics& signaling) {
   single(out, "bedside_http_rate_limited_total", "counter",
          "Requests to create or join a room that were refused because their network sent too many.",
          signaling.rate_limited);
+  single(out, "bedside_http_made_room_total", "counter",
+         "Idle HTTP connections that were closed for newcomers, because of a limit.",
+         signaling.made_room);
+  single(out, "bedside_http_turned_away_total", "counter",
+         "HTTP connections that were closed unanswered: a limit was reached and none was idle.",
+         signaling.turned_away);
 }
 
 void render_store(std::string& out, const StoreMetrics& store) {

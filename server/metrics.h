@@ -45,6 +45,8 @@ struct SignalingMetrics {
   std::uint64_t connections = 0;   // HTTP connections now, sockets included
   std::uint64_t requests = 0;
   std::uint64_t rate_limited = 0;
+  std::uint64_t made_room = 0;    // connections, closed idle for newcomers
+  std::uint64_t turned_away = 0;  // connections
 };
 
 struct StoreMetrics {

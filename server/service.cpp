@@ -548,7 +548,8 @@ Metrics Service::metrics() const {
   for (const RelayStats* shard : lanes_->stats()) metrics.relays.push_back(relay_metrics(*shard));
   const ControlStats control = control_->stats();
   metrics.signaling = {control.rooms,       control.participants, control.sockets,
-                       control.connections, control.requests,     control.rate_limited};
+                       control.connections, control.requests,     control.rate_limited,
+                       control.made_room,   control.turned_away};
   const store::Stats stats = store_->stats();
   metrics.store = {stats.commits,  stats.failed + stats.refused,
                    stats.records,  stats.lost + control.lost_records,

@@ -165,6 +165,11 @@ void Hub::socket_closed(SocketId id, const Now& now) {
   leave_room(id, socket, now);
 }
 
+bool Hub::has_joined(SocketId id) const {
+  const auto it = sockets_.find(id);
+  return it != sockets_.end() && !it->second.room.empty();
+}
+
 void Hub::leave_room(SocketId id, const Socket& socket, const Now& now) {
   Room* room = socket.room.empty() ? nullptr : find(socket.room);
   if (room == nullptr) return;

@@ -85,6 +85,8 @@ class Hub {
   // One complete text message.
   void socket_message(SocketId id, std::string_view text, const Now& now);
   void socket_closed(SocketId id, const Now& now);
+  // Whether it is a participant's, or about to be: its join is under way.
+  bool has_joined(SocketId id) const;
 
   // Next messages for this socket, in order, about `max_bytes` of them; empty when there is
   // nothing. Call on SocketReady and again when the socket has room to write.

@@ -226,18 +226,5 @@ TEST(ControlServer, RedirectsPlainHttpWhenAsked) {
   EXPECT_EQ(SocketClient(rig.port(), "/api/webrtc-ws").status(), 308);
 }
 
-TEST(ControlServer, OneSourceHoldsItsShareOfConnectionsAndNoMore) {
-  ControlOptions options;
-  options.max_connections_per_source = 2;
-  ControlRig rig(options);
-  SocketClient first(rig.port(), "/api/webrtc-ws");
-  SocketClient second(rig.port(), "/api/webrtc-ws");
-  EXPECT_EQ(second.status(), 101);
-  EXPECT_FALSE(rig.http().Get("/telehealth-webrtc"));
-  first.vanish();
-  while (rig.control().stats().connections > 1) rig.on_control([] {});
-  EXPECT_EQ(rig.http().Get("/telehealth-webrtc")->status, 200);
-}
-
 }  // namespace
 }  // namespace bedside::server
