@@ -66,12 +66,13 @@ tl::expected<turn::PeerPolicy, std::string> make_peer_policy(const Config& confi
 
 // Where turns: URIs lead: to 443 if TURN over TLS is there, because that gets through most
 // firewalls. 0: nowhere a browser would take our certificate.
-std::uint16_t turns_port(const Config& config) {
+std::uint16_t turns_port(const Config& config, const net::TlsContext* served) {
   // Browsers trust no certificate that we made ourselves, and none of another name.
-  if (config.demo || config.turn.listen.empty() || !config.https.has_certificate() ||
-      !net::certificate_names(config.https.certificate.string(), config.public_host)) {
-    return 0;
-  }
+  if (config.demo || config.turn.listen.empty() || !config.https.has_certificate()) return 0;
+  const bool named = served != nullptr ? served->names(config.public_host)
+                                       : net::certificate_names(config.https.certificate.string(),
+                                                                config.public_host);
+  if (!named) return 0;
   std::vector<stun::Endpoint> candidates = config.https.listen;
   std::stable_partition(candidates.begin(), candidates.end(),
                         [](const stun::Endpoint& e) { return e.port == 443; });
@@ -126,7 +127,8 @@ unsigned relay_threads(const Config& config) {
 }
 
 tl::expected<RelaySetup, std::string> make_relay_setup(
-    const Config& config, const Keys& keys, const std::vector<std::string>& retired_secrets) {
+    const Config& config, const Keys& keys, const net::TlsContext* served,
+    const std::vector<std::string>& retired_secrets) {
   auto credentials = make_credentials(config, keys, retired_secrets);
   if (!credentials) return tl::unexpected(credentials.error());
   auto peers = make_peer_policy(config);
@@ -161,7 +163,7 @@ tl::expected<RelaySetup, std::string> make_relay_setup(
   };
   setup.advertised.udp = told(listen);
   setup.advertised.tcp = told(turn_tcp_endpoints(config));
-  setup.advertised.tls_port = turns_port(config);
+  setup.advertised.tls_port = turns_port(config, served);
   if (setup.advertised.tls_port != 0) setup.advertised.tls_name = config.public_host;
   return setup;
 }

@@ -14,6 +14,7 @@
 #include "server/ice_servers.h"
 #include "server/keys.h"
 #include "server/live_relay_table.h"
+#include "server/net/tls.h"
 #include "server/relay_addresses.h"
 #include "turn/credentials.h"
 #include "turn/peer_policy.h"
@@ -30,10 +31,13 @@ struct RelaySetup {
   AdvertisedRelay advertised;
 };
 
-// `retired_secrets` are shared secrets that were replaced lately: what they have signed is accepted
-// until it expires. The error is a sentence for the operator.
+// `served`: the certificate whose name turns: URIs carry, whatever is in its file by now; null
+// where nothing is served, then the file decides. `retired_secrets` are shared secrets that were
+// replaced lately: what they have signed is accepted until it expires. The error is a sentence for
+// the operator.
 tl::expected<RelaySetup, std::string> make_relay_setup(
-    const Config& config, const Keys& keys, const std::vector<std::string>& retired_secrets = {});
+    const Config& config, const Keys& keys, const net::TlsContext* served,
+    const std::vector<std::string>& retired_secrets = {});
 
 // turn.threads, or one per core.
 unsigned relay_threads(const Config& config);

@@ -110,6 +110,12 @@ class Service {
   bool make_data_key();
   void look_at_host();
   bool apply(const Config& wanted, const std::vector<ChangedKey>& changed);
+  // With the certificate that is served: what is in its file may be broken by now.
+  tl::expected<RelaySetup, std::string> relay_setup_for(
+      const Config& config, const std::vector<std::string>& retired) const {
+    return make_relay_setup(config, prepared_.keys, prepared_.tls ? &*prepared_.tls : nullptr,
+                            retired);
+  }
   void use(const RelaySetup& setup);
   bool drain(bool draining);
 
@@ -212,7 +218,7 @@ bool Service::submit_and_wait(store::Commit commit) {
 }
 
 bool Service::make_control() {
-  auto setup = make_relay_setup(config_, prepared_.keys);
+  auto setup = relay_setup_for(config_, {});
   if (!setup) return fail(setup.error());
   relay_setup_.emplace(std::move(*setup));
   ledger_.set_quotas(config_.turn.quotas);
@@ -397,7 +403,7 @@ StopCause Service::run() {
         break;
       case Wake::time:
         if (!retired_.expire(std::chrono::steady_clock::now())) break;
-        if (const auto setup = make_relay_setup(config_, prepared_.keys, retired_.secrets())) {
+        if (const auto setup = relay_setup_for(config_, retired_.secrets())) {
           use(*setup);
         }
         break;
@@ -414,7 +420,7 @@ void Service::look_at_certificate() {
   const CertificateRenewed renewed{before, now.digest, now.expires};
   store_->submit(trail_->commit(AdminAction{renewed}, AuditSource{}), {});
   // Its names may be others: turns: URIs are given out for those it has.
-  const auto setup = make_relay_setup(config_, prepared_.keys, retired_.secrets());
+  const auto setup = relay_setup_for(config_, retired_.secrets());
   if (setup) use(*setup);
 }
 
@@ -465,7 +471,7 @@ bool Service::apply(const Config& wanted, const std::vector<ChangedKey>& changed
     retired.add(config_.turn.shared_secret, std::chrono::steady_clock::now());
     retired.remove(wanted.turn.shared_secret);
   }
-  const auto setup = make_relay_setup(wanted, prepared_.keys, retired.secrets());
+  const auto setup = relay_setup_for(wanted, retired.secrets());
   if (!setup) {
     log::error("nothing was changed", {{"why", log::Configured(setup.error())}});
     return false;

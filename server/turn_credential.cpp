@@ -43,7 +43,7 @@ tl::expected<std::string, std::string> make_turn_credential(const Config& config
   Config with_secret = config;
   with_secret.turn.shared_secret = *secret;
   // Participants' keys have no part in this credential; the zero key is never used.
-  const auto setup = make_relay_setup(with_secret, Keys{});
+  const auto setup = make_relay_setup(with_secret, Keys{}, nullptr);
   if (!setup) return tl::unexpected(setup.error());
   const auto issued = setup->credentials.issue_shared(subject, turn::Now{{}, now},
                                                       turn::limits::kMaxSharedCredentialTtl);

@@ -33,6 +33,12 @@ std::string unreadable(std::string_view what, const std::string& path) {
 // Keys with a passphrase are refused: OpenSSL would ask for it on the terminal.
 int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*unused*/) { return 0; }
 
+bool names_host(X509* certificate, const std::string& host) {
+  return certificate != nullptr &&
+         (X509_check_host(certificate, host.data(), host.size(), 0, nullptr) == 1 ||
+          X509_check_ip_asc(certificate, host.c_str(), 0) == 1);
+}
+
 }  // namespace
 
 std::string openssl_reason() {
@@ -92,6 +98,10 @@ CertificateFacts facts_of(const ssl_ctx_st* context) {
   return facts;
 }
 
+bool certificate_names(const ssl_ctx_st* context, const std::string& host) {
+  return names_host(SSL_CTX_get0_certificate(context), host);
+}
+
 bool certificate_names(const std::string& certificate_path, const std::string& host) {
   ERR_clear_error();
   const std::unique_ptr<BIO, decltype(&BIO_free)> file(BIO_new_file(certificate_path.c_str(), "r"),
@@ -100,9 +110,7 @@ bool certificate_names(const std::string& certificate_path, const std::string& h
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(
       PEM_read_bio_X509(file.get(), nullptr, &no_passphrase, nullptr), &X509_free);
   ERR_clear_error();
-  return certificate != nullptr &&
-         (X509_check_host(certificate.get(), host.data(), host.size(), 0, nullptr) == 1 ||
-          X509_check_ip_asc(certificate.get(), host.c_str(), 0) == 1);
+  return names_host(certificate.get(), host);
 }
 
 }  // namespace bedside::net

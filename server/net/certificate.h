@@ -23,8 +23,9 @@ struct CertificateFacts {
 // Of the certificate that `context` serves.
 CertificateFacts facts_of(const ssl_ctx_st* context);
 
-// Whether the first certificate of a PEM file is made out to this host name or IP address. False
-// also when the file cannot be read.
+// Whether the certificate that `context` serves is made out to this host name or IP address.
+bool certificate_names(const ssl_ctx_st* context, const std::string& host);
+// The same of the first certificate of a PEM file. False also when the file cannot be read.
 bool certificate_names(const std::string& certificate_path, const std::string& host);
 
 // The last reason OpenSSL gave, for operators; empties its queue.

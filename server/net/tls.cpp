@@ -86,4 +86,9 @@ CertificateFacts TlsContext::certificate() const {
   return facts_of(serving_->context.get());
 }
 
+bool TlsContext::names(const std::string& host) const {
+  const std::lock_guard lock(serving_->mutex);
+  return certificate_names(serving_->context.get(), host);
+}
+
 }  // namespace bedside::net

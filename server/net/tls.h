@@ -39,6 +39,7 @@ class TlsContext {
   void replace(TlsContext fresh);
 
   CertificateFacts certificate() const;
+  bool names(const std::string& host) const;  // certificate_names() of it
 
  private:
   struct FreeContext {

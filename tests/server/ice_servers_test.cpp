@@ -57,7 +57,7 @@ class IceServersOf : public testing::TestWithParam<Serving> {
       config.https.certificate = kFiles.certificate;
       config.https.private_key = kFiles.private_key;
     }
-    const auto setup = make_relay_setup(config, Keys{});
+    const auto setup = make_relay_setup(config, Keys{}, nullptr);
     EXPECT_TRUE(setup) << setup.error();
     return setup ? IceServers(setup->credentials, setup->advertised, nullptr).urls() : Urls{};
   }
@@ -199,6 +199,30 @@ TEST_F(IceServersOf, AWildcardAreTheAddressesOfThisMachineAndNeverAWildcard) {
     if (expected.empty()) break;  // no route anywhere
   }
   EXPECT_THAT(urls_of({"", {"[::]:3478"}, {}, {}, nullptr, {}}), ElementsAreArray(expected));
+}
+
+// A renewal that went wrong, say: what is served has not changed.
+TEST(IceServersOfAServedCertificate, AreThoseOfItsNamesWhateverIsInItsFile) {
+  const ScratchFolder folder;
+  const CertificateFiles files{folder.path() / "chain.pem", folder.path() / "key.pem"};
+  ASSERT_TRUE(ensure_self_signed(files, std::chrono::seconds(1'700'000'000)));
+  const auto served = net::TlsContext::load(files.certificate.string(), files.private_key.string());
+  ASSERT_TRUE(served) << served.error();
+  Config config;
+  config.turn.realm = "test";
+  config.turn.listen = {*stun::Endpoint::parse("192.0.2.1:3478")};
+  config.https.listen = {*stun::Endpoint::parse("192.0.2.1:443")};
+  config.https.certificate = files.certificate;
+  config.https.private_key = files.private_key;
+  std::filesystem::remove(files.certificate);
+  folder.write("chain.pem", "no certificate", 0600);
+  for (const auto& [host, port] : {std::pair{"localhost", 443}, {"visit.example.org", 0}}) {
+    config.public_host = host;
+    const auto setup = make_relay_setup(config, Keys{}, &*served);
+    ASSERT_TRUE(setup) << setup.error();
+    EXPECT_EQ(setup->advertised.tls_port, port) << host;
+    EXPECT_EQ(make_relay_setup(config, Keys{}, nullptr)->advertised.tls_port, 0);
+  }
 }
 
 // Of the relay's transports any may be missing.
