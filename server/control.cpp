@@ -189,9 +189,7 @@ void Control::Impl::dispatch(Guest& guest, const net::HttpRequest& request,
   if (context.listener == "http" && !options_.redirect_http_to.empty()) {
     // 308 keeps the method; what is not a page says so instead of sending secrets twice.
     if (!is_read(request)) return respond(signaling_refusal(403, "HTTPS is required"));
-    std::string target = options_.redirect_http_to + request.path;
-    if (!request.query.empty()) target += "?" + request.query;
-    return respond(redirect(308, target));
+    return respond(redirect(308, options_.redirect_http_to + request.target));
   }
   const Route& route = find_route(request.path);
   if (!allows(route, request.method)) {

@@ -14,6 +14,7 @@ namespace bedside::net {
 struct HttpRequest {
   std::string method;  // a token as sent, case matters: "GET"
   std::string path;    // percent-decoded once, begins with '/' (or is "*" for OPTIONS)
+  std::string target;  // as sent, in origin-form: path and query, for redirects
   std::string query;   // as sent, without the '?'; read it with query_value()
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, order kept
   std::string body;

@@ -178,7 +178,7 @@ void HttpReader::parse_target(std::string_view target) {
     return refuse(400, "The request target has a character that must be escaped");
   }
   if (target == "*" && request_.method == "OPTIONS") {
-    request_.path = "*";
+    request_.path = request_.target = "*";
     return;
   }
   if (target[0] != '/') {  // absolute-form, RFC 9112 §3.2.2
@@ -200,6 +200,7 @@ void HttpReader::parse_target(std::string_view target) {
   }
   if (!is_plain_path(path, *decoded)) return refuse(400, "The path has a forbidden segment");
   request_.path = *decoded;
+  request_.target = path.empty() ? "/" + std::string(target) : std::string(target);
 }
 
 void HttpReader::parse_field(std::string_view line) {

@@ -72,6 +72,7 @@ TEST(HttpReader, GivesTheSameResultForOneByteAtATimeAndForEverySplit) {
     ASSERT_EQ(reader.state(), State::complete);
     const HttpRequest request = reader.take();
     EXPECT_EQ(request.path, whole.path);
+    EXPECT_EQ(request.target, whole.target);
     EXPECT_EQ(request.query, whole.query);
     EXPECT_EQ(request.headers, whole.headers);
     EXPECT_EQ(request.body, whole.body);
@@ -173,6 +174,15 @@ TEST(HttpReader, RefusesMalformedEscapesAndAmbiguousPaths) {
         << target;
   }
   EXPECT_EQ(read("GET /%C3%A4/..a HTTP/1.1\r\nHost: a\r\n\r\n").path, "/\xc3\xa4/..a");
+}
+
+TEST(HttpReader, KeepsTheTargetAsItWasSent) {
+  for (const char* target : {"/", "/a%3Fb", "/%2520", "/%C3%A4%20b?x=%3F&y", "//a?", "/?"}) {
+    EXPECT_EQ(read(std::string("GET ") + target + " HTTP/1.1\r\nHost: a\r\n\r\n").target, target);
+  }
+  EXPECT_EQ(read("GET http://a/x%3F?y=1 HTTP/1.1\r\nHost: a\r\n\r\n").target, "/x%3F?y=1");
+  EXPECT_EQ(read("GET http://a?y=1 HTTP/1.1\r\nHost: a\r\n\r\n").target, "/?y=1");
+  EXPECT_EQ(read("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").target, "*");
 }
 
 TEST(HttpReader, TakesAbsoluteFormOnlyWhenItNamesTheHost) {

@@ -145,6 +145,14 @@ TEST_F(EveryAnswer, OfThePagesAndOfPlainHttp) {
   check({403, request("POST", "/api/webrtc-signaling", "", "{}")}, Over::tcp);
 }
 
+TEST_F(EveryAnswer, OfARedirectLeadsToTheTargetAsItWasSent) {
+  for (const std::string target :
+       {"/a%3Fb", "/%2520", "/a%20b%C3%A4?x=%26&y", "/a%23b", "//evil"}) {
+    const WireAnswer answer = check({308, request("GET", target)}, Over::tcp);
+    EXPECT_EQ(answer.header("location"), "https://visit.example.org" + target);
+  }
+}
+
 TEST_F(EveryAnswer, ToWhatCannotBeRead) {
   const std::string line = "GET / HTTP/1.1\r\n";
   const std::string head = line + "Host: a\r\n";
