@@ -317,8 +317,19 @@ void Control::Impl::on_closed(net::HttpConnection& connection, std::uint16_t /*c
   forget(connection.id());
 }
 
-void Control::Impl::on_refused(net::HttpConnection& connection, net::HttpResponse& answer) {
+void Control::Impl::on_refused(net::HttpConnection& connection, const net::HttpRequest* head,
+                               net::HttpResponse& answer) {
   on_upgraded(connection, answer);
+  // A listed portal may read why its request was refused, as it may read the API's own answers.
+  OriginVerdict verdict = OriginVerdict::absent;
+  std::string_view origin;
+  if (head != nullptr && find_route(head->path).target == Target::signaling) {
+    RequestContext context;
+    context.origin = own_origin(options_.origins, *head, connection.tls());
+    verdict = judge_origin(options_.origins, *head, context);
+    origin = head->header("origin").value_or("");
+  }
+  add_cors_headers(verdict, origin, false, answer);
   count(Abuse::malformed, connection.peer().address);
 }
 

@@ -98,7 +98,8 @@ class Control::Impl final : private net::HttpHandler {
   void on_socket_message(net::HttpConnection& connection, std::string_view text) override;
   void on_socket_burst_end(net::HttpConnection& connection) override;
   void on_closed(net::HttpConnection& connection, std::uint16_t code) override;
-  void on_refused(net::HttpConnection& connection, net::HttpResponse& answer) override;
+  void on_refused(net::HttpConnection& connection, const net::HttpRequest* head,
+                  net::HttpResponse& answer) override;
   void on_upgraded(net::HttpConnection& connection, net::HttpResponse& answer) override;
   RequestContext context_of(const Guest& guest, const net::HttpRequest& request);
   Respond respond_to(ConnectionId id, const RequestContext& context);

@@ -168,7 +168,7 @@ void HttpConnection::refuse(const HttpRefusal& refusal) {
   std::string body = R"({"success":false,"error":")";
   body.append(refusal.reason).append(R"("})");
   HttpResponse answer = HttpResponse::json(refusal.status, std::move(body));
-  handler_.on_refused(*this, answer);
+  handler_.on_refused(*this, reader_->head(), answer);
   send_response(answer);
 }
 
@@ -194,7 +194,7 @@ bool HttpConnection::upgrade(const HttpRequest& request) {
   if (mode_ != Mode::answering) return false;
   auto answer = accept_websocket(request);
   if (!answer) {
-    handler_.on_refused(*this, answer.error());
+    handler_.on_refused(*this, &request, answer.error());
     respond(answer.error());
     return false;
   }

@@ -46,8 +46,10 @@ class HttpHandler {
   // the connection never was a WebSocket. The owner destroys the connection, in here or later.
   virtual void on_closed(HttpConnection& connection, std::uint16_t code) = 0;
   // An answer that the connection gives by itself, to what is no proper request or WebSocket
-  // handshake. The handler may count it and add headers; it must not destroy the connection here.
-  virtual void on_refused(HttpConnection& /*connection*/, HttpResponse& /*answer*/) {}
+  // handshake; `head` is null when not even the request's head came. The handler may count it and
+  // add headers; it must not destroy the connection here.
+  virtual void on_refused(HttpConnection& /*connection*/, const HttpRequest* /*head*/,
+                          HttpResponse& /*answer*/) {}
   // The same for the 101 of a WebSocket.
   virtual void on_upgraded(HttpConnection& /*connection*/, HttpResponse& /*answer*/) {}
 

@@ -218,6 +218,7 @@ void HttpReader::parse_field(std::string_view line) {
 }
 
 void HttpReader::finish_head() {
+  head_complete_ = true;
   const auto host = request_.header("host");
   if (!host && !http_1_0_) return refuse(400, "The Host field is missing");
   if (host && !is_host(*host)) return refuse(400, "The Host field is malformed");

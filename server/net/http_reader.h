@@ -44,6 +44,8 @@ class HttpReader {
   // "Expect: 100-continue" and not a byte of the body has come: true once a request.
   bool take_continue();
   const HttpRefusal& refusal() const { return refusal_; }  // in `refused`
+  // The request at hand, without its body; null while its head is not complete.
+  const HttpRequest* head() const { return head_complete_ ? &request_ : nullptr; }
 
   // The request in `complete`; the reader is ready for the next one.
   HttpRequest take();
@@ -65,6 +67,7 @@ class HttpReader {
   bool skipped_empty_line_ = false;
   bool http_1_0_ = false;
   bool want_continue_ = false;
+  bool head_complete_ = false;
   std::string authority_;  // of an absolute-form target
   std::size_t body_length_ = 0;
   HttpRequest request_;

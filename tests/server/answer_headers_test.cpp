@@ -170,10 +170,10 @@ TEST_F(EveryAnswer, ToWhatCannotBeRead) {
       {505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"},
   };
   for (const Exchange& exchange : exchanges) {
-    check(exchange);
-    check(exchange, Over::tcp);
+    EXPECT_EQ(check(exchange).header("vary"), "Origin") << exchange.status;
+    EXPECT_EQ(check(exchange, Over::tcp).header("vary"), "Origin") << exchange.status;
   }
-  check({408, head});  // and then silence
+  EXPECT_EQ(check({408, head}).header("vary"), "Origin");  // and then silence
 }
 
 TEST_F(EveryAnswer, ToWebSocketHandshakesThatAreRefused) {
@@ -295,6 +295,32 @@ TEST_F(EveryAnswerOfTheApi, MayBeReadByListedOriginsOnly) {
     EXPECT_EQ(preflight.header("access-control-allow-headers"),
               welcome && !origin.empty() ? "Content-Type, Authorization" : "");
     EXPECT_EQ(preflight.body, "");
+  }
+}
+
+TEST_F(EveryAnswer, ToARequestRefusedBeforeTheApiMayBeReadByListedOriginsOnly) {
+  const auto asked = [this](std::string_view target, const std::string& origin,
+                            const std::string& fields) {
+    return "POST " + std::string(target) + " HTTP/1.1\r\nHost: " + host() +
+           "\r\nOrigin: " + origin + "\r\n" + fields;
+  };
+  const auto reader = [this](const Exchange& exchange) {
+    const WireAnswer answer = check(exchange);
+    EXPECT_EQ(answer.header("vary"), "Origin") << exchange.request;
+    return answer.header("access-control-allow-origin");
+  };
+  const std::string_view api = "/api/webrtc-signaling";
+  const std::string large = "Content-Length: 65537\r\n\r\n";
+  for (const std::string& welcome : {std::string(kPortal), own_origin()}) {
+    EXPECT_EQ(reader({413, asked(api, welcome, large)}), welcome);
+    EXPECT_EQ(reader({411, asked(api, welcome, "Transfer-Encoding: chunked\r\n\r\n")}), welcome);
+    EXPECT_EQ(reader({408, asked(api, welcome, "Content-Length: 9\r\n\r\n{")}), welcome);
+    EXPECT_EQ(reader({413, asked("/telehealth-webrtc", welcome, large)}), "") << "not the API";
+    EXPECT_EQ(reader({408, asked(api, welcome, "")}), "") << "its head is not complete";
+  }
+  for (const char* stranger : {"https://evil.example", "null"}) {
+    EXPECT_EQ(reader({413, asked(api, stranger, large)}), "");
+    EXPECT_EQ(reader({408, asked(api, stranger, "Content-Length: 9\r\n\r\n{")}), "");
   }
 }
 
