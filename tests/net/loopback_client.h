@@ -26,13 +26,19 @@ namespace bedside::tests {
 // the condition of Loop::run_until.
 class LoopbackClient {
  public:
-  explicit LoopbackClient(const stun::Endpoint& server, int receive_buffer = 0)
+  // `from`: the loopback address to come from.
+  explicit LoopbackClient(const stun::Endpoint& server, int receive_buffer = 0,
+                          const std::string& from = {})
       : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     if (receive_buffer > 0) {
       ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     }
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    if (!from.empty()) {
+      ::inet_pton(AF_INET, from.c_str(), &address.sin_addr);
+      ::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    }
     address.sin_port = htons(server.port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     // Completes in the kernel: the listener's backlog takes it without the server's doing.

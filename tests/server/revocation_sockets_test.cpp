@@ -1,17 +1,20 @@
-// "Within one second": the real binary with rooms whose people sit on real WebSockets and hold real
-// relay allocations. Half of the rooms are ended, the guests of the others removed, all at once:
-// everybody is told, their sockets close and their allocations are gone.
+// "Within one second": the real binary with rooms whose people sit on real WebSockets, a third of
+// the guests behind a parked long poll, and hold real relay allocations. Half of the rooms are
+// ended, the guests of the others removed, all at once: everybody is told, their sockets close,
+// their polls are answered and their allocations are gone.
 //
-//   BEDSIDE_ROOMS=1000 revocation_sockets_test     as many as were promised
+//   BEDSIDE_ROOMS=1000 revocation_sockets_test     as many as were promised; so does ./run test
 #include <gtest/gtest.h>
 #include <httplib.h>
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -23,6 +26,7 @@
 #include "tests/bench/turn_session.h"
 #include "tests/server/bedside_process.h"
 #include "tests/server/socket_client.h"
+#include "tests/server/wire_client.h"
 #include "tests/support/sanitized.h"
 
 namespace bedside::server {
@@ -52,7 +56,9 @@ struct Visit {
   std::string room;
   std::string guest_id;
   std::unique_ptr<SocketClient> host;
-  std::unique_ptr<SocketClient> guest;
+  std::unique_ptr<SocketClient> guest;  // null: it polls
+  Json polling;                         // then, its join
+  std::unique_ptr<WireClient> poll;
   std::unique_ptr<bench::TurnSession> host_relay;
   std::unique_ptr<bench::TurnSession> guest_relay;
   bool ended = false;  // by its host; otherwise its guest is removed
@@ -89,20 +95,59 @@ class RevocationOverSockets : public testing::Test {
     return Json::parse(answer->body);
   }
 
-  std::vector<Visit> open_all(int count) const {
-    std::vector<Visit> visits(static_cast<std::size_t>(count));
+  // All of them, side by side.
+  static void through_doors(int count, const std::function<void(int)>& each) {
     std::vector<std::thread> doors;
     for (int door = 0; door < kDoors; ++door) {
       doors.emplace_back([&, door] {
         try {
-          for (int i = door; i < count; i += kDoors) visits[static_cast<std::size_t>(i)] = open(i);
+          for (int i = door; i < count; i += kDoors) each(i);
         } catch (const std::exception& error) {
           ADD_FAILURE() << error.what();
         }
       });
     }
     for (std::thread& door : doors) door.join();
+  }
+  std::vector<Visit> open_all(int count) const {
+    std::vector<Visit> visits(static_cast<std::size_t>(count));
+    through_doors(count, [&](int i) { visits[static_cast<std::size_t>(i)] = open(i); });
     return visits;
+  }
+
+  // The guests who poll, when everybody is there: a poll is parked for 25 s at most. Returns how
+  // many.
+  int park_all(std::vector<Visit>& visits) const {
+    const auto poll_of = [](const Visit& visit, int after, int wait) {
+      return Json{{"action", "poll"},
+                  {"roomId", visit.room},
+                  {"participantId", visit.guest_id},
+                  {"token", visit.polling["participantToken"]},
+                  {"after", after},
+                  {"wait", wait}};
+    };
+    std::vector<int> heard(visits.size());
+    std::atomic<int> polling{0};
+    through_doors(static_cast<int>(visits.size()), [&](int i) {
+      const auto at = static_cast<std::size_t>(i);
+      if (visits[at].guest) return;
+      heard[at] = ask(poll_of(visits[at], 0, 0))["next"];
+      ++polling;
+    });
+    const int before = figure("\nbedside_http_requests_total ");
+    for (std::size_t i = 0; i < visits.size(); ++i) {
+      if (visits[i].guest) continue;
+      const std::string body = poll_of(visits[i], heard[i], 25).dump();
+      visits[i].poll =
+          std::make_unique<WireClient>(server_.http(), Over::tcp, address_of(static_cast<int>(i)));
+      visits[i].poll->send(
+          "POST /api/webrtc-signaling HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+          std::to_string(body.size()) + "\r\n\r\n" + body);
+    }
+    const auto end = Clock::now() + std::chrono::seconds(10);
+    while (figure("\nbedside_http_requests_total ") < before + polling && Clock::now() < end) {
+    }
+    return polling;
   }
 
   Visit open(int number) const {
@@ -115,21 +160,26 @@ class RevocationOverSockets : public testing::Test {
     const Json guest = join(visit.room, room["link"]);
     visit.guest_id = guest["participantId"];
     visit.host = attach(number, visit.room, host);
-    visit.guest = attach(number, visit.room, guest);
+    if (number % 3 == 0) {
+      visit.polling = guest;
+    } else {
+      visit.guest = attach(number, visit.room, guest);
+    }
     visit.host_relay = allocate(number, host);
     visit.guest_relay = allocate(number, guest);
     return visit;
   }
 
   // How many allocations the relay threads have together; -1 when they do not tell.
-  int allocations() const {
+  int allocations() const { return figure("\nbedside_turn_allocations{"); }
+  // The sum of the samples whose lines begin so.
+  int figure(const std::string& name) const {
     const auto answer = httplib::Client("127.0.0.1", server_.operator_port()).Get("/metrics");
-    const std::string name = "\nbedside_turn_allocations{";
     int sum = -1;
     if (!answer) return sum;
     const std::string& text = answer->body;
     for (auto at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
-      sum = std::max(sum, 0) + std::stoi(text.substr(text.find("} ", at) + 2));
+      sum = std::max(sum, 0) + std::stoi(text.substr(text.find(' ', at) + 1));
     }
     return sum;
   }
@@ -188,6 +238,8 @@ TEST_F(RevocationOverSockets, OfAllRoomsAtOnceClosesSocketsAndAllocationsWithinA
   std::vector<Visit> visits = open_all(rooms);
   ASSERT_FALSE(HasFailure());
   ASSERT_EQ(allocations_become(2 * rooms), 2 * rooms);
+  const int polls = park_all(visits);
+  ASSERT_GT(polls, 0);
 
   const Clock::time_point start = Clock::now();
   int staying = 0;
@@ -200,7 +252,11 @@ TEST_F(RevocationOverSockets, OfAllRoomsAtOnceClosesSocketsAndAllocationsWithinA
     }
   }
   for (Visit& visit : visits) {
-    EXPECT_EQ(visit.guest->close_code(), visit.ended ? kRoomEnded : kRemoved) << visit.room;
+    if (visit.guest) {
+      EXPECT_EQ(visit.guest->close_code(), visit.ended ? kRoomEnded : kRemoved) << visit.room;
+    } else {
+      EXPECT_TRUE(visit.poll->until([&] { return !visit.poll->answers().empty(); })) << visit.room;
+    }
     if (visit.ended) {
       EXPECT_EQ(visit.host->close_code(), kRoomEnded) << visit.room;
     }
@@ -211,9 +267,11 @@ TEST_F(RevocationOverSockets, OfAllRoomsAtOnceClosesSocketsAndAllocationsWithinA
   EXPECT_EQ(allocations(), staying) << "hosts whose guest was removed keep theirs";
   const milliseconds relayed = since(start);
   std::printf(
-      "%d rooms ended or their guests removed: the last socket closed after %lld ms, the "
-      "last allocation was gone after %lld ms\n",
-      rooms, static_cast<long long>(closed.count()), static_cast<long long>(relayed.count()));
+      "%d rooms ended or their guests removed: the last socket was closed and the last of %d "
+      "parked "
+      "polls answered after %lld ms, the last allocation was gone after %lld ms\n",
+      rooms, polls, static_cast<long long>(closed.count()),
+      static_cast<long long>(relayed.count()));
   if (!testing_support::kSanitized) {
     EXPECT_LT(closed, kPromise);
     EXPECT_LT(relayed, kPromise);
@@ -223,7 +281,10 @@ TEST_F(RevocationOverSockets, OfAllRoomsAtOnceClosesSocketsAndAllocationsWithinA
   for (std::size_t i = 0; i < visits.size(); i += 7) {
     Visit& visit = visits[i];
     const char* last = visit.ended ? "room-ended" : "removed";
-    EXPECT_EQ(visit.guest->until(last).back().value("type", ""), last) << visit.room;
+    const Json told = visit.guest
+                          ? visit.guest->until(last).back()
+                          : Json::parse(visit.poll->answers().front().body)["messages"].back();
+    EXPECT_EQ(told.value("type", ""), last) << visit.room;
     EXPECT_THROW(visit.guest_relay->allocate(), std::runtime_error) << visit.room;
     if (visit.ended) continue;
     EXPECT_EQ(visit.host->until("peer-left").back()["peerId"], visit.guest_id) << visit.room;

@@ -67,8 +67,8 @@ std::string WireAnswer::header(std::string_view name) const {
   return all;
 }
 
-WireClient::WireClient(std::uint16_t port, Over over)
-    : client_(stun::Endpoint{stun::IpAddress::v4(127, 0, 0, 1), port}) {
+WireClient::WireClient(std::uint16_t port, Over over, const std::string& from)
+    : client_(stun::Endpoint{stun::IpAddress::v4(127, 0, 0, 1), port}, 0, from) {
   const int on = 1;
   ::setsockopt(client_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (over == Over::tcp) return;

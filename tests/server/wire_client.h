@@ -33,7 +33,8 @@ struct WireAnswer {
 
 class WireClient {
  public:
-  WireClient(std::uint16_t port, Over over);
+  // `from`: the loopback address to come from.
+  WireClient(std::uint16_t port, Over over, const std::string& from = {});
 
   void send(std::string_view bytes);
   // Each byte in a TLS record, or at least in a segment, of its own.
