@@ -64,7 +64,7 @@ def resident_kib(pid):
 
 
 def percentile(values, share):
-    ordered = sorted(values)
+    ordered = sorted(values) or [float("inf")]
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 

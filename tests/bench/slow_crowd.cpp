@@ -1,14 +1,16 @@
 // Thousands of clients who hold connections and hardly move: what a slow attack looks like.
 //
-//   slow_crowd --port HTTPS-PORT --connections 10000 --sources 500 --seconds 60
+//   slow_crowd --port HTTPS-PORT --connections 10000 --sources 500 --seconds 60 --kinds head,idle
 //
-// Five kinds in equal parts, each coming back when the server has closed it:
+// Of the kinds named, all of them by default, in equal parts (more of one that is named twice);
+// each comes back when the server has closed it:
 //   handshake  begins a TLS handshake and goes on a byte at a time
 //   head       sends an endless HTTP head, a byte a second
 //   socket     opens a WebSocket and never says a word, nor answers a ping
 //   poll       joins a room of open access and parks one long poll after the other
 //   unread     asks for many pages and never reads one
-// Clients are spread over the addresses 127.20.0.1 and following. Prints a line of JSON every five
+//   idle       asks once, reads the answer and keeps the connection alive
+// Clients are spread over the addresses 127.20.0.1 and following. Prints a line of JSON every two
 // seconds: how many of each kind are connected as far as this side can tell, and how many were
 // closed.
 #include <arpa/inet.h>
@@ -19,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -40,10 +43,14 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-enum Kind : std::uint8_t { handshake, head, socket_kind, poll_kind, unread, kKinds };
-constexpr std::array<const char*, kKinds> kNames{"handshake", "head", "socket", "poll", "unread"};
+enum Kind : std::uint8_t { handshake, head, socket_kind, poll_kind, unread, idle_kind, kKinds };
+constexpr std::array<std::string_view, kKinds> kNames{"handshake", "head",   "socket",
+                                                      "poll",      "unread", "idle"};
 
 constexpr double kConnectsPerSecond = 800;
+// Who has begun is let through first: on a busy machine more would push each other out at the door,
+// and none would ever hold a connection.
+constexpr double kMostArriving = 400;
 constexpr seconds kUnreadPatience{35};  // its end is not visible from here: the window is closed
 constexpr std::size_t kRoomSize = 8;
 
@@ -52,6 +59,7 @@ struct Options {
   std::size_t connections = 10'000;
   std::size_t sources = 500;
   int seconds = 60;
+  std::vector<Kind> kinds;
 };
 
 struct FreeSsl {
@@ -95,9 +103,10 @@ constexpr std::string_view kHalfHello{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\
 
 class Client {
  public:
-  Client(Kind kind, std::size_t number, const Options& options)
+  // `of_kind`: how many of its kind there were before.
+  Client(Kind kind, std::size_t of_kind, std::size_t number, const Options& options)
       : kind_(kind),
-        number_(number),
+        room_(of_kind / kRoomSize),
         port_(options.port),
         source_(0x7F140001U + static_cast<std::uint32_t>(number % options.sources)) {}
   ~Client() { close_now(); }
@@ -106,7 +115,9 @@ class Client {
 
   Kind kind() const { return kind_; }
   bool connected() const { return stage_ == Stage::holding; }
-  bool idle() const { return fd_ < 0; }
+  bool arriving() const { return stage_ == Stage::connecting || stage_ == Stage::handshaking; }
+  // The kernel on the other side has it, so the server has or will.
+  bool open() const { return stage_ == Stage::handshaking || stage_ == Stage::holding; }
 
   void connect(int poller, SSL_CTX* context, Clock::time_point now) {
     fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -210,13 +221,17 @@ class Client {
         pages += "GET /telehealth-webrtc.html HTTP/1.1\r\n" + kHost + "\r\n";
       return hold(pages, now);
     }
+    if (kind_ == idle_kind) return hold("GET /nothing HTTP/1.1\r\n" + kHost + "\r\n", now);
     stage_ = Stage::holding;
     return token_.empty()
                ? post(R"({"action":"create-room","appointmentId":1,"roomName":")" + room() + "\"}")
                : poll();
   }
 
-  std::string room() const { return "crowd-" + std::to_string(number_ / kKinds / kRoomSize); }
+  // Not one of a crowd before, in which people may still have their places.
+  std::string room() const {
+    return "crowd-" + std::to_string(::getpid()) + "-" + std::to_string(room_);
+  }
 
   bool post(const std::string& body) {
     return write(
@@ -268,7 +283,7 @@ class Client {
   }
 
   const Kind kind_;
-  const std::size_t number_;
+  const std::size_t room_;
   const std::uint16_t port_;
   const std::uint32_t source_;
   int fd_ = -1;
@@ -289,9 +304,10 @@ class Crowd {
         context_(SSL_CTX_new(TLS_client_method())),
         poller_(epoll_create1(EPOLL_CLOEXEC)) {
     SSL_CTX_set_mode(context_.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
-    for (std::size_t i = 0; i < options.connections; ++i) {
-      const auto kind = static_cast<Kind>(i % kKinds);
-      clients_.push_back(std::make_unique<Client>(kind, i, options_));
+    std::array<std::size_t, kKinds> before{};
+    for (std::size_t i = 0; i < options_.connections; ++i) {
+      const Kind kind = options_.kinds[i % options_.kinds.size()];
+      clients_.push_back(std::make_unique<Client>(kind, before[kind]++, i, options_));
       waiting_.push_back(clients_.back().get());
     }
   }
@@ -316,6 +332,7 @@ class Crowd {
         connects += kConnectsPerSecond * std::chrono::duration<double>(now - tended).count();
         tended = now;
         connects = std::min(connects, kConnectsPerSecond / 4);
+        connects = std::min(connects, kMostArriving - arriving());
         for (const auto& client : clients_) {
           if (!client->tend(now)) give_up(*client);
         }
@@ -325,7 +342,7 @@ class Crowd {
         ++opened_;
         waiting_.pop_front();
       }
-      if (now - reported >= seconds(5)) {
+      if (now - reported >= seconds(2)) {
         reported = now;
         report(std::chrono::duration<double>(now - start).count());
       }
@@ -339,19 +356,25 @@ class Crowd {
     waiting_.push_back(&client);
   }
 
+  double arriving() const {
+    return static_cast<double>(std::count_if(
+        clients_.begin(), clients_.end(), [](const auto& client) { return client->arriving(); }));
+  }
+
   void report(double at) const {
     std::array<std::size_t, kKinds> held{};
     std::size_t all = 0;
     std::size_t open = 0;  // and those that shake hands, which hold a connection of the server too
     for (const auto& client : clients_) {
-      if (!client->idle()) ++open;
+      if (client->open()) ++open;
       if (!client->connected()) continue;
       ++held[client->kind()];
       ++all;
     }
     std::printf(R"({"at":%.0f,"held":%zu,"open":%zu,"opened":%zu)", at, all, open, opened_);
     for (std::size_t kind = 0; kind < kKinds; ++kind) {
-      std::printf(R"(,"%s":%zu,"%s_closed":%zu)", kNames[kind], held[kind], kNames[kind],
+      const std::string name(kNames[kind]);
+      std::printf(R"(,"%s":%zu,"%s_closed":%zu)", name.c_str(), held[kind], name.c_str(),
                   closed_[kind]);
     }
     std::printf("}\n");
@@ -367,19 +390,38 @@ class Crowd {
   std::array<std::size_t, kKinds> closed_{};
 };
 
+// Names with commas between.
+std::vector<Kind> kinds_of(std::string_view names) {
+  std::vector<Kind> kinds;
+  while (!names.empty()) {
+    const std::string_view name = names.substr(0, names.find(','));
+    const auto found = std::find(kNames.begin(), kNames.end(), name);
+    if (found == kNames.end()) throw std::runtime_error("there is no kind " + std::string(name));
+    kinds.push_back(static_cast<Kind>(found - kNames.begin()));
+    names.remove_prefix(std::min(names.size(), name.size() + 1));
+  }
+  return kinds;
+}
+
 Options parse(int argc, char** argv) {
   Options options;
+  options.kinds = kinds_of("handshake,head,socket,poll,unread,idle");
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string name = argv[i];
+    if (name == "--kinds") {
+      options.kinds = kinds_of(argv[i + 1]);
+      continue;
+    }
     const int value = std::stoi(argv[i + 1]);
     if (name == "--port") options.port = static_cast<std::uint16_t>(value);
     if (name == "--connections") options.connections = static_cast<std::size_t>(value);
     if (name == "--sources") options.sources = static_cast<std::size_t>(value);
     if (name == "--seconds") options.seconds = value;
   }
-  if (options.port == 0 || options.sources == 0) {
+  if (options.port == 0 || options.sources == 0 || options.kinds.empty()) {
     throw std::runtime_error(
-        "usage: slow_crowd --port PORT [--connections N] [--sources N] [--seconds S]");
+        "usage: slow_crowd --port PORT [--connections N] [--sources N] [--seconds S] [--kinds "
+        "K,K]");
   }
   return options;
 }
