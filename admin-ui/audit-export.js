@@ -17,14 +17,19 @@ export class AuditExport {
       label: 'Person', name: 'person', autocomplete: 'off', spellcheck: 'false', maxlength: 128,
       hint: 'Account or participant id. Empty: everybody.',
     });
-    const id = freshId('disclose');
-    const disclose = el('input', { id, type: 'checkbox' });
+    const choice = (text) => {
+      const id = freshId('disclose');
+      const input = el('input', { id, type: 'checkbox' });
+      return { input, node: el('div', { class: 'field check' }, input, el('label', { for: id }, text)) };
+    };
+    const addresses = choice('Include full IP addresses');
+    const typed = choice('Include names, appointments and references that people typed');
     const problem = el('p', { class: 'note bad', role: 'alert', hidden: true });
     const button = el('button', { type: 'submit' }, 'Download');
     const form = el('form', { class: 'filters', novalidate: true },
       el('p', { class: 'quiet' }, 'An archive with the records of the time and room above, a proof for each, and a program that checks them without this server. Downloading is recorded.'),
       el('div', { class: 'grid' }, format.node, person.node),
-      el('div', { class: 'field check' }, disclose, el('label', { for: id }, 'Include full IP addresses')),
+      addresses.node, typed.node,
       problem,
       el('div', { class: 'actions' }, button));
     this.node = el('details', { class: 'card' }, el('summary', {}, 'Export records'), form);
@@ -33,7 +38,8 @@ export class AuditExport {
       const filters = timesAndRoom();
       if (!filters) return;
       const { from, to, room } = filters;
-      const wanted = { from, to, room, person: person.input.value.trim(), format: format.input.value, disclose: disclose.checked ? 'ip' : '' };
+      const disclose = [addresses.input.checked && 'ip', typed.input.checked && 'display,patient_ref,reference'].filter(Boolean).join(',');
+      const wanted = { from, to, room, person: person.input.value.trim(), format: format.input.value, disclose };
       const parameters = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
       problem.hidden = true;
       button.disabled = true;

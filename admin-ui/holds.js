@@ -28,7 +28,7 @@ function what(hold) {
 
 const referenceField = () => field({
   label: 'Reference (optional)', name: 'reference', autocomplete: 'off', spellcheck: 'false', maxlength: 64,
-  hint: 'A case or ticket number. No names: it stays in the log.',
+  hint: 'A case or ticket number. It is encrypted; exports can show it.',
 });
 
 export class Holds {

@@ -102,6 +102,7 @@ struct AdminAccounts::Attempt {
   RequestContext context;
   Respond respond;
   bool invited = false;
+  std::vector<std::uint8_t> code_hash = {};  // of the invitation
 };
 
 struct AdminAccounts::Checked {
@@ -146,6 +147,8 @@ void AdminAccounts::set_up(SetUpRequest request, const std::string& cookies,
 // The code is for one name, so both have to be right.
 void AdminAccounts::accept_invitation(SetUpRequest request, Attempt attempt) {
   attempt.invited = true;
+  const SetUpCode::Digest digest = SetUpCode(request.code).digest();
+  attempt.code_hash.assign(digest.begin(), digest.end());
   const auto work = [database = database_, name = request.name, code = request.code] {
     const auto reader = store::Reader::open(database);
     const auto rows = reader ? reader->invitations() : tl::unexpected(std::string());
@@ -310,6 +313,7 @@ void AdminAccounts::hashed(const Attempt& attempt,
   UserCreated created;
   created.change.only_first = !attempt.invited;
   created.change.invited = attempt.invited;
+  created.change.code_hash = attempt.code_hash;
   created.change.account.name = attempt.name;
   created.change.account.password_hash = *line;
   created.change.account.role = kRole;

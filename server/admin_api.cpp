@@ -151,6 +151,7 @@ class AdminApi::Impl {
       : options_(std::move(options)),
         backend_(backend),
         trail_(trail),
+        store_(store),
         sessions_(options_.sessions),
         recorder_(loop, store, kMaxCommits),
         accounts_(
@@ -227,6 +228,7 @@ class AdminApi::Impl {
   AdminApiOptions options_;
   AdminBackend& backend_;
   AuditTrail& trail_;
+  store::Store& store_;
   AdminSessions sessions_;
   Recorder recorder_;
   AdminAccounts accounts_;
@@ -258,6 +260,9 @@ void AdminApi::Impl::handle(const net::HttpRequest& request, const RequestContex
   if (session == nullptr) {
     return respond(admin_refusal(401, "login-required", "Please log in."));
   }
+  // What is only looked at leaves no record; while none can be written there is no looking either.
+  const store::Stats log = store_.stats();
+  if (endpoint->record.empty() && (log.full || log.fatal)) return respond(admin_not_recorded());
   in_session(endpoint->action, request, *session, context, std::move(respond));
 }
 
@@ -365,8 +370,9 @@ void AdminApi::Impl::log_out(const std::string& cookies, const RequestContext& c
   const AdminSession ended = sessions_.end(cookies, context.tls);
   const auto answer = [respond = std::move(respond), clear](store::CommitStatus status) {
     // Deferred: the disk is full, the record waits in memory until there is space.
-    const bool kept =
-        status == store::CommitStatus::committed || status == store::CommitStatus::deferred;
+    const bool kept = status == store::CommitStatus::committed ||
+                      status == store::CommitStatus::journaled ||
+                      status == store::CommitStatus::deferred;
     net::HttpResponse response =
         kept
             ? admin_left()

@@ -23,7 +23,7 @@ class AdminAuditExport {
                    WorkerPool& workers);
 
   // ?from&to&room as the list has them, &person (the id of who acted or was acted on), &format
-  // (ndjson, csv, fhir), &disclose=ip,display,patient_ref. One at a time; others get 503.
+  // (ndjson, csv, fhir), &disclose=ip,display,patient_ref,reference. One at a time; others get 503.
   void download(const net::HttpRequest& request, const AuditStaff& staff,
                 const RequestContext& context, const Respond& respond);
 

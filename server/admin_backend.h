@@ -72,6 +72,8 @@ struct AdminActor {
   std::string account;
   std::string role;
   std::string session;  // AdminSession::audit_id
+  // Somebody at the server's own socket: who that is, and as which user (local_user.h).
+  bool local = false;
 };
 
 struct RoomWish {

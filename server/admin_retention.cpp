@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/purge_archive.h"
+#include "store/verify.h"
 
 namespace bedside::server {
 namespace {
@@ -22,6 +23,17 @@ net::HttpResponse busy_now() {
 
 bool is_too_old(const store::PurgeProposalRow& proposal) {
   return retention_now() - proposal.proposed_at > store::kProposalLasts;
+}
+
+// What is not as it was sealed must be found out before anything goes. Blocks.
+std::optional<std::string> not_whole(const std::string& database) {
+  store::VerifyOptions wish;
+  wish.path = database;
+  const auto report = store::verify_log(wish);
+  if (report && report->ok()) return std::nullopt;
+  return "The log is not as it was sealed, so nothing of it is purged: " +
+         (report ? report->problem : report.error()) +
+         ". Run `bedside audit verify` on the server.";
 }
 
 // Blocks. An error is a sentence.
@@ -63,6 +75,8 @@ struct AdminRetention::Approval {
   Asked asked;
   std::uint64_t wanted = 0;
   store::PurgePlan plan;
+  std::string proposed_by;
+  std::chrono::microseconds proposed_at{};
   store::ExportOptions options;
   store::ExportSurvey survey;
   ArchiveMade archive;
@@ -120,8 +134,15 @@ void AdminRetention::set_hold(std::string_view body, const Asked& asked) {
   const Done done = [id, view = asked.view](const std::string& receipt) {
     return admin_hold_set(id, view, receipt);
   };
-  change(std::move(*hold), asked, done,
-         admin_refusal(409, "too-many", "There are too many holds; clear some first."));
+  const auto look = [hold = *hold, database = options_.database] {
+    return objection_to(hold, database);
+  };
+  const auto decide = [this, hold = *hold, asked, done](const std::optional<std::string>& why) {
+    if (why) return asked.respond(admin_refusal(400, "bad-hold", *why));
+    change(hold, asked, done,
+           admin_refusal(409, "too-many", "There are too many holds; clear some first."));
+  };
+  if (!workers_.run(look, decide)) asked.respond(busy_now());
 }
 
 void AdminRetention::clear_hold(std::string_view body, const Asked& asked) {
@@ -195,6 +216,12 @@ void AdminRetention::approve(std::string_view body, const Asked& asked) {
     }
     if (!approval.code.empty()) return approval;
     approval.plan = *view->proposed;
+    approval.proposed_by = proposal->proposed_by;
+    approval.proposed_at = proposal->proposed_at;
+    if (const auto why = not_whole(options.database)) {
+      approval.fail("not-whole", *why);
+      return approval;
+    }
     auto wish = archive_options(options.database, approval.plan.through);
     auto surveyed = wish ? store::survey_export(*wish) : tl::unexpected(wish.error());
     if (!surveyed) {
@@ -243,12 +270,15 @@ void AdminRetention::make_archive(Approval approval, std::uint64_t seq) {
 
 void AdminRetention::purge(const Approval& approval) {
   if (!approval.code.empty()) return refuse(approval.asked, 409, approval.code, approval.problem);
-  const LogPurged purged{
-      {approval.asked.staff.account, approval.plan.through, approval.archive.digest},
-      approval.archive.name};
+  const LogPurged purged{{approval.asked.staff.account, approval.plan.through,
+                          approval.archive.digest, approval.proposed_at},
+                         approval.archive.name};
   const RetentionChange change{approval.asked.staff, purged};
   store::Commit commit = trail_.commit(AdminAction{change}, approval.asked.source);
   commit.receipt = true;
+  // The archive took its time: neither of the two persons was disabled meanwhile.
+  commit.changes.emplace_back(store::AccountEntered{approval.asked.staff.account});
+  commit.changes.emplace_back(store::AccountEntered{approval.proposed_by});
   recorder_.record_at(std::move(commit), [this, approval](const store::CommitResult& result) {
     const store::CommitStatus status = result.status;
     if (status == store::CommitStatus::committed) {
@@ -259,7 +289,8 @@ void AdminRetention::purge(const Approval& approval) {
       return approval.asked.respond(admin_not_recorded());
     }
     refuse(approval.asked, 409, "no-proposal",
-           "Meanwhile the proposal was withdrawn or changed; nothing was purged.");
+           "Meanwhile the proposal was withdrawn or changed, or one of the two accounts was "
+           "disabled; nothing was purged.");
   });
 }
 

@@ -76,7 +76,11 @@ AdminSession AdminSessions::end(std::string_view cookie_header, bool tls) {
 }
 
 void AdminSessions::end_all(std::string_view account) {
-  std::erase_if(sessions_, [&](const auto& row) { return row.second.account == account; });
+  std::erase_if(sessions_, [&](auto& row) {
+    if (row.second.account != account) return false;
+    over_.push_back({std::move(row.second), TimeoutReason::revoked});
+    return true;
+  });
 }
 
 std::chrono::milliseconds AdminSessions::time_left(const AdminSession& session, Time now) const {

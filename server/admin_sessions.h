@@ -33,6 +33,7 @@ enum class TimeoutReason : std::uint8_t {
   idle,       // nobody did anything
   absolute,   // it had lasted as long as a session may
   displaced,  // there were too many, and it was the one unused for longest
+  revoked,    // its account may not log in any more
 };
 
 struct SessionLimits {

@@ -58,7 +58,8 @@ Anchors::Anchors(store::SigningKey log_key, store::SigningKey witness_key)
 tl::expected<std::unique_ptr<Anchors>, std::string> Anchors::open(const Config& config,
                                                                   net::Loop& control_loop,
                                                                   AuditTrail& trail,
-                                                                  store::Store& store) {
+                                                                  store::Store& store,
+                                                                  Happened& happened) {
   if (auto checked = check_anchor_file(config); !checked) return tl::unexpected(checked.error());
   auto log_key = lasting_key(config, kLogKey);
   if (!log_key) return tl::unexpected(log_key.error());
@@ -71,16 +72,14 @@ tl::expected<std::unique_ptr<Anchors>, std::string> Anchors::open(const Config& 
   if (!audit.anchor_file.empty()) places.push_back(make_anchor_file(audit.anchor_file));
   if (!audit.anchor_webhook.empty()) places.push_back(make_anchor_webhook(audit.anchor_webhook));
   for (const WitnessOfUs& witness : audit.witnesses) {
-    const auto on_cosigned = [&trail, &store](const WitnessCosigned& cosigned) {
-      store.submit(trail.commit(AdminAction{AnchorCosigned{cosigned.witness, cosigned.head}}, {}),
-                   {});
+    const auto on_cosigned = [&happened](const WitnessCosigned& cosigned) {
+      happened.record(AnchorCosigned{cosigned.witness, cosigned.head});
     };
     places.push_back(make_anchor_witness({witness.url, witness.key, on_cosigned}, made->log_key_));
   }
-  Anchors* self = made.get();
   made->keeper_ = std::make_unique<AnchorKeeper>(
       config.database().string(), std::move(places),
-      [self, &trail, &store](const AnchorState& state) { self->tell(state, trail, store); });
+      [&happened](const AnchorState& state) { tell(state, happened); });
   if (!config.witness.logs.empty()) {
     made->witness_.emplace(control_loop,
                            WitnessOptions{config.witness.logs, witness_name(config), {}},
@@ -89,7 +88,7 @@ tl::expected<std::unique_ptr<Anchors>, std::string> Anchors::open(const Config& 
   return made;
 }
 
-void Anchors::tell(const AnchorState& state, AuditTrail& trail, store::Store& store) const {
+void Anchors::tell(const AnchorState& state, Happened& happened) {
   if (state.problem.empty()) {
     return log::info("the audit log is anchored",
                      {{"place", log::Configured(state.place)}, {"records", state.size}});
@@ -99,7 +98,7 @@ void Anchors::tell(const AnchorState& state, AuditTrail& trail, store::Store& st
         "the audit log could not be anchored; this is tried again",
         {{"place", log::Configured(state.place)}, {"why", log::Configured(state.problem)}});
   }
-  store.submit(trail.commit(AdminAction{AnchorRefused{state.place, state.problem}}, {}), {});
+  happened.record(AnchorRefused{state.place, state.problem});
   log::error("the audit log was changed or rolled back: it contradicts an anchor",
              {{"place", log::Configured(state.place)},
               {"why", log::Configured(state.problem)},

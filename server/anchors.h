@@ -15,6 +15,7 @@
 #include "server/anchor_keeper.h"
 #include "server/audit_trail.h"
 #include "server/config.h"
+#include "server/happened.h"
 #include "server/metrics.h"
 #include "server/witness_api.h"
 #include "store/store.h"
@@ -28,7 +29,8 @@ class Anchors {
   static tl::expected<std::unique_ptr<Anchors>, std::string> open(const Config& config,
                                                                   net::Loop& control_loop,
                                                                   AuditTrail& trail,
-                                                                  store::Store& store);
+                                                                  store::Store& store,
+                                                                  Happened& happened);
 
   // Null when no log is configured to be witnessed. Control thread.
   WitnessApi* witness() { return witness_ ? &*witness_ : nullptr; }
@@ -44,7 +46,7 @@ class Anchors {
 
  private:
   Anchors(store::SigningKey log_key, store::SigningKey witness_key);
-  void tell(const AnchorState& state, AuditTrail& trail, store::Store& store) const;
+  static void tell(const AnchorState& state, Happened& happened);
 
   store::SigningKey log_key_;
   store::SigningKey witness_key_;

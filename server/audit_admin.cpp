@@ -50,7 +50,9 @@ struct AdminMapping {
     commit.keep = true;  // the session is gone already
   }
   void operator()(const SessionTimedOut& action) {
-    by(type::kSessionTimeout, action.staff).reason = word(action.reason);
+    const bool revoked = action.reason == TimeoutReason::revoked;
+    by(revoked ? type::kSessionRevoked : type::kSessionTimeout, action.staff).reason =
+        word(action.reason);
     commit.keep = true;  // the session is gone already
   }
   void operator()(const UserCreated& action) {
@@ -72,7 +74,7 @@ struct AdminMapping {
     commit.changes.emplace_back(action.change);
   }
   void operator()(const RetentionChange& action) {
-    describe(action.what, by_somebody(type_of(action.what), action.by), commit);
+    describe(action.what, privacy, by_somebody(type_of(action.what), action.by), commit);
   }
   void operator()(const PasswordSet& action) {
     by(type::kPasswordSet, action.by).object = action.change.name;
@@ -189,6 +191,7 @@ struct AdminMapping {
     made.object = action.witness;
     made.detail.set("as", "log").set("size", action.head.size);
     made.detail.set("root", store::to_hex(action.head.root));
+    commit.keep = true;  // it has happened
   }
   void operator()(const AnchorRefused& action) {
     AuditRecord& made = add(type::kWitnessRefused);
@@ -230,6 +233,8 @@ struct AdminMapping {
         return "absolute";
       case TimeoutReason::displaced:
         return "displaced";
+      case TimeoutReason::revoked:
+        return "account-disabled";
     }
     return "unknown";
   }
@@ -241,7 +246,8 @@ struct AdminMapping {
   }
   AuditRecord& add_by_operator(std::string_view kind, const std::string& object) {
     AuditRecord& made = add(kind);
-    made.actor = {"operator", "", "", "local"};
+    const LocalUser user = source.local.value_or(LocalUser{});
+    made.actor = {"operator", user.login, user.runs_as, "local"};
     made.object = object;
     return made;
   }

@@ -109,6 +109,13 @@ std::string counted(std::uint64_t count, const char* noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
+void print_clock(const store::UntoldClockStep& step) {
+  std::printf("clock      was set by %+.1f s before record %" PRIu64
+              " without a record that tells of it: by\n           whom, and why? (While the server "
+              "is stopped nothing tells.)\n",
+              static_cast<double>(step.by_us) / 1e6, step.seq);
+}
+
 void print_whole(const store::VerifyReport& report, bool pinned, bool bundle) {
   std::printf("PASS%s: %s, %s, %s", report.gaps.empty() ? "" : " WITH A DECLARED GAP",
               counted(report.records, "record").c_str(), counted(report.epochs, "epoch").c_str(),
@@ -124,6 +131,7 @@ void print_whole(const store::VerifyReport& report, bool pinned, bool bundle) {
               store::to_hex(report.root).c_str(), store::to_hex(report.genesis).c_str());
   for (const store::DeclaredGap& gap : report.gaps) print_gap(gap);
   print_purges(report, bundle);
+  if (report.untold_step) print_clock(*report.untold_step);
   if (!pinned) {
     std::printf(
         "Compare the first key with the one you noted off this machine, or give it as "
@@ -194,7 +202,7 @@ int audit_verify(const AuditVerifyRequest& request) {
   if (!report) {
     std::fprintf(stderr, "bedside: cannot read %s: %s\n", options.path.c_str(),
                  report.error().c_str());
-    return 1;
+    return 2;
   }
   if (request.server != nullptr) tell_server(*request.server, *report);
   if (report->ok()) {

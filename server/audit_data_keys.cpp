@@ -72,19 +72,28 @@ bool AuditDataKeys::adopt(const std::string& month, std::span<const std::uint8_t
   const std::lock_guard lock(mutex_);
   std::copy(key->begin(), key->end(), keys_[month].begin());
   OPENSSL_cleanse(key->data(), key->size());
+  in_use_ = std::max(in_use_, month);
   return true;
 }
 
-std::string AuditDataKeys::newest() const {
+bool AuditDataKeys::use(const std::string& month) {
   const std::lock_guard lock(mutex_);
-  return keys_.empty() ? std::string() : keys_.rbegin()->first;
+  if (keys_.count(month) == 0) return false;
+  in_use_ = month;
+  return true;
+}
+
+std::string AuditDataKeys::in_use() const {
+  const std::lock_guard lock(mutex_);
+  return in_use_;
 }
 
 std::vector<std::uint8_t> AuditDataKeys::encrypt(std::string_view field,
                                                  std::span<const std::uint8_t> plain) const {
   const std::lock_guard lock(mutex_);
-  if (keys_.empty()) return {};
-  const auto& [month, key] = *keys_.rbegin();
+  const auto found = keys_.find(in_use_);
+  if (found == keys_.end()) return {};
+  const auto& [month, key] = *found;
   const std::string header = header_of(month, field);
   const auto value = aes_gcm_encrypt(key, plain, header);
   if (value.empty() || header.size() > kMaxHeader) return {};

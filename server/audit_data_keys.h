@@ -38,10 +38,13 @@ class AuditDataKeys {
   std::vector<std::uint8_t> make(std::string_view month) const;
   // False: it was wrapped with another key or for another month, or a bit was changed.
   bool adopt(const std::string& month, std::span<const std::uint8_t> wrapped);
+  // From now on this month's key encrypts. False: there is none, and nothing changes.
+  bool use(const std::string& month);
+  // The month whose key encrypts: of those that were adopted the newest, until use() says another.
   // Empty: none was adopted.
-  std::string newest() const;
+  std::string in_use() const;
 
-  // With the newest month's key; the result names month and field, both authenticated. Empty
+  // With the key in use; the result names month and field, both authenticated. Empty
   // without a key, or when OpenSSL fails.
   std::vector<std::uint8_t> encrypt(std::string_view field,
                                     std::span<const std::uint8_t> plain) const;
@@ -58,6 +61,7 @@ class AuditDataKeys {
   DataKey former_{};
   mutable std::mutex mutex_;
   std::map<std::string, DataKey> keys_;
+  std::string in_use_;
 };
 
 }  // namespace bedside::server

@@ -25,7 +25,7 @@ struct AuditExportWish {
 };
 
 // The personal fields of records that can be opened.
-inline constexpr std::string_view kPersonalFields[] = {"ip", "display", "patient_ref"};
+inline constexpr std::string_view kPersonalFields[] = {"ip", "display", "patient_ref", "reference"};
 
 // Everything but limits and progress. An error: the log cannot be read or was never sealed.
 tl::expected<store::ExportOptions, std::string> export_options(const std::string& database,

@@ -47,7 +47,7 @@ std::optional<AuditExportWish> wish_of(const AuditExportRequest& request, const 
     if (std::find(std::begin(kPersonalFields), std::end(kPersonalFields), field) ==
         std::end(kPersonalFields)) {
       refuse("there is no personal field \"" + field +
-             "\"; --redact takes: ip, display, patient_ref");
+             "\"; --redact takes: ip, display, patient_ref, reference");
       return std::nullopt;
     }
   }

@@ -79,7 +79,7 @@ SealedField AuditPrivacy::seal(std::string_view field, std::string_view value) c
   if (!random(plain)) return {};
   plain.insert(plain.end(), value.begin(), value.end());
   SealedField sealed;
-  sealed.ciphertext = data_keys_.newest().empty() ? aes_gcm_encrypt(field_key_, plain, kPurpose)
+  sealed.ciphertext = data_keys_.in_use().empty() ? aes_gcm_encrypt(field_key_, plain, kPurpose)
                                                   : data_keys_.encrypt(field, plain);
   if (sealed.ciphertext.empty()) return {};
   std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
@@ -102,6 +102,15 @@ std::optional<store::DisclosedField> AuditPrivacy::open(
   if (!plain || plain->size() < kSaltBytes) return std::nullopt;
   const auto end_of_salt = plain->begin() + kSaltBytes;
   return store::DisclosedField{{plain->begin(), end_of_salt}, {end_of_salt, plain->end()}};
+}
+
+void seal_into(store::AuditRecord& record, const AuditPrivacy& privacy, const char* field,
+               std::string_view value) {
+  if (value.empty()) return;
+  SealedField sealed = privacy.seal(field, value);
+  if (sealed.ciphertext.empty()) return;
+  record.detail.set(field, sealed.commitment);
+  record.private_fields.push_back({field, std::move(sealed.ciphertext)});
 }
 
 std::string network_of(const stun::IpAddress& any) {

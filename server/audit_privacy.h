@@ -15,6 +15,7 @@
 
 #include "server/audit_data_keys.h"
 #include "store/audit_bundle.h"
+#include "store/audit_record.h"
 #include "stun/endpoint.h"
 
 namespace bedside::server {
@@ -57,6 +58,10 @@ class AuditPrivacy {
   std::array<std::uint8_t, 32> field_key_{};
   AuditDataKeys data_keys_;
 };
+
+// A commitment in the body's detail, the value encrypted beside it. Nothing for an empty value.
+void seal_into(store::AuditRecord& record, const AuditPrivacy& privacy, const char* field,
+               std::string_view value);
 
 std::string network_of(const stun::IpAddress& address);       // "203.0.113.0/24", "2001:db8:1::/48"
 std::string_view class_of(const stun::IpAddress& address);    // "loopback", "private", "public"

@@ -5,6 +5,7 @@
 
 #include "server/audit_types.h"
 #include "store/holds.h"
+#include "store/reader.h"
 
 namespace bedside::server {
 namespace {
@@ -24,12 +25,13 @@ struct TypeOf {
 };
 
 struct Describe {
+  const AuditPrivacy& privacy;
   store::AuditRecord& record;
   store::Commit& commit;
 
   void because(const RetentionReason& reason) {
     record.reason = reason.word;
-    record.detail.set_if("reference", reason.reference);
+    seal_into(record, privacy, "reference", reason.reference);
   }
   void operator()(const HoldSet& action) {
     record.object = action.change.hold.hold_id;
@@ -73,8 +75,28 @@ bool is_reference(std::string_view text) {
 
 std::string_view type_of(const RetentionAction& action) { return std::visit(TypeOf{}, action); }
 
-void describe(const RetentionAction& action, store::AuditRecord& record, store::Commit& commit) {
-  std::visit(Describe{record, commit}, action);
+void describe(const RetentionAction& action, const AuditPrivacy& privacy,
+              store::AuditRecord& record, store::Commit& commit) {
+  std::visit(Describe{privacy, record, commit}, action);
+}
+
+std::optional<std::string> objection_to(const HoldSet& action, const std::string& database) {
+  const store::HoldRow& hold = action.change.hold;
+  const auto reader = store::Reader::open(database);
+  if (!reader) return "The log cannot be read: " + reader.error();
+  if (!hold.person.empty()) {
+    const auto known = reader->knows(hold.person);
+    if (!known) return "The log cannot be read: " + known.error();
+    if (!*known) {
+      return "No record is by or about this id. Records have account names and participant ids.";
+    }
+  }
+  if (!hold.room.empty()) {
+    const auto known = reader->knows_room(hold.room);
+    if (!known) return "The log cannot be read: " + known.error();
+    if (!*known) return "No record is about this room. Type its name as the room was made with.";
+  }
+  return std::nullopt;
 }
 
 }  // namespace bedside::server

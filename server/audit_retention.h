@@ -4,20 +4,21 @@
 // Values; any thread.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
+#include "server/audit_privacy.h"
 #include "store/audit_record.h"
 #include "store/store.h"
 
 namespace bedside::server {
 
-// Why, in a word of ours, and the practice's own reference (a case number). Neither is free text:
-// what stands in a sealed record cannot be taken back.
+// Why, in a word of ours, and the practice's own reference (a case number).
 struct RetentionReason {
   std::string word;
-  std::string reference;
+  std::string reference;  // a commitment in the record, encrypted beside it
 };
 // "litigation", "investigation", "complaint", "other" to set a hold; "closed", "mistake", "other"
 // to clear it.
@@ -49,6 +50,12 @@ using RetentionAction =
 
 std::string_view type_of(const RetentionAction& action);
 // Everything but the actor; with the change, in one transaction.
-void describe(const RetentionAction& action, store::AuditRecord& record, store::Commit& commit);
+void describe(const RetentionAction& action, const AuditPrivacy& privacy,
+              store::AuditRecord& record, store::Commit& commit);
+
+// Whom a hold names stands in the sealed record in clear, so it must be an id that the log has
+// already, and no name; and a hold on a room that was mistyped would keep nothing. A sentence when
+// it is so; reads the whole log: not for the control thread.
+std::optional<std::string> objection_to(const HoldSet& action, const std::string& database);
 
 }  // namespace bedside::server

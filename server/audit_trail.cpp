@@ -42,19 +42,10 @@ store::Where where(const AuditPrivacy& privacy, std::string_view listener,
   return made;
 }
 
-// A commitment in the body, the value encrypted beside it.
-void seal_into(AuditRecord& made, const AuditPrivacy& privacy, const char* field,
-               std::string_view value) {
-  if (value.empty()) return;
-  SealedField sealed = privacy.seal(field, value);
-  if (sealed.ciphertext.empty()) return;
-  made.detail.set(field, sealed.commitment);
-  made.private_fields.push_back({field, std::move(sealed.ciphertext)});
-}
-
 // The hub's words for who did something, in those of the log.
 std::string_view actor_kind(std::string_view caller_kind) {
   if (caller_kind == "user") return "staff";
+  if (caller_kind == "operator") return "operator";
   if (caller_kind == "system") return "service";
   if (caller_kind == "participant") return "participant";
   if (caller_kind == "api") return "api-token";
@@ -186,6 +177,7 @@ struct HubMapping {
     made.room = privacy.pseudonym("room", room);
     made.actor = {std::string(actor_kind(caller.actor_kind)), caller.actor_id, caller.actor_role,
                   caller.actor_auth};
+    made.session = caller.actor_session;
     made.where = source;
     made.request_id = caller.request_id;
     return made;
@@ -282,8 +274,9 @@ struct RelayMapping {
 store::Commit AuditTrail::commit(const signaling::CommitNeeded& needed) const {
   store::Commit commit;
   commit.keep = needed.keep;
-  const store::Where source =
-      where(privacy_, needed.caller.listener, stun::IpAddress::parse(needed.caller.address));
+  const auto address = stun::IpAddress::parse(needed.caller.address);
+  store::Where source = where(privacy_, needed.caller.listener, address);
+  if (needed.caller.actor_kind == "user" && address) source.ip_prefix = full_address_of(*address);
   HubMapping mapping{privacy_, needed.caller, source, commit};
   for (const signaling::Change& change : needed.changes) std::visit(mapping, change);
   if (needed.emergency) {
@@ -345,9 +338,9 @@ std::optional<store::Commit> AuditTrail::counted(std::vector<AbuseCounters::Row>
   return commit;
 }
 
-std::optional<store::Commit> AuditTrail::data_key_due(std::chrono::milliseconds wall) const {
+std::optional<store::Commit> AuditTrail::data_key_due(std::chrono::milliseconds wall) {
   const std::string month = month_of(wall);
-  if (month <= privacy_.data_keys().newest()) return std::nullopt;
+  if (privacy_.data_keys().use(month)) return std::nullopt;
   store::Commit commit;
   commit.changes.emplace_back(store::DataKeyCreated{{month, privacy_.data_keys().make(month)}});
   AuditRecord& made = commit.records.emplace_back(record(type::kKeyRotated));

@@ -31,6 +31,7 @@
 #include "server/audit_types.h"
 #include "server/build_identity.h"
 #include "server/disk_watch.h"
+#include "server/local_user.h"
 #include "signaling/output.h"
 #include "store/audit_bundle.h"
 #include "store/cosignature.h"
@@ -46,6 +47,8 @@ struct AuditSource {
   std::uint64_t request_id = 0;
   std::string listener;
   std::optional<stun::IpAddress> address;
+  // At this machine itself: the operator of actions that nobody of the staff did.
+  std::optional<LocalUser> local = {};
 };
 
 // A member of the practice's staff who is logged in. Account names are no display names: staff
@@ -231,9 +234,10 @@ class AuditTrail {
     return privacy_.pseudonym(key, value);
   }
 
-  // A key for this month's personal values when there is none yet, with its record. The caller
-  // commits it, and adopts it only then. A clock that was set back makes no new one.
-  std::optional<store::Commit> data_key_due(std::chrono::milliseconds wall) const;
+  // This month's key for personal values is used from now on. When there is none yet, one with its
+  // record: the caller commits it, and adopts it only then. So a clock that was wrong once, by
+  // years, changes nothing later.
+  std::optional<store::Commit> data_key_due(std::chrono::milliseconds wall);
   // Any thread. False: it was wrapped with another key.
   bool adopt(const store::DataKeyRow& key);
 

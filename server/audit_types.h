@@ -41,6 +41,7 @@ inline constexpr std::string_view kPeerDenied = "turn.peer_denied";
 inline constexpr std::string_view kLogin = "auth.login";
 inline constexpr std::string_view kLogout = "auth.logout";
 inline constexpr std::string_view kSessionTimeout = "auth.timeout";
+inline constexpr std::string_view kSessionRevoked = "auth.session_revoked";
 inline constexpr std::string_view kPasswordSet = "auth.password_set";
 inline constexpr std::string_view kUserCreated = "user.created";
 inline constexpr std::string_view kUserInvited = "user.invited";
@@ -98,6 +99,6 @@ inline constexpr std::array kAll = {kServiceStart,       kServiceStop,     kConf
                                     kPurgeProposed,      kPurgeWithdrawn,  kPurged,
                                     kMediaPath,          kMediaScreen,     kMediaRecording,
                                     kServiceUpgrade,     kTimeStep,        kTimeUnsynced,
-                                    kSessionTimeout,     kAuditVerified};
+                                    kSessionTimeout,     kAuditVerified,   kSessionRevoked};
 
 }  // namespace bedside::server::audit_type

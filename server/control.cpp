@@ -396,15 +396,15 @@ ControlStats Control::stats() const { return impl_->stats(); }
 std::vector<AdminRoom> Control::rooms() { return impl_->rooms(); }
 RelayFigures Control::relay() { return impl_->relay(); }
 const std::vector<store::ApiTokenRow>& Control::tokens() const { return impl_->tokens(); }
-void Control::create_token(const ApiTokenWish& wish, TokenMade done) {
-  impl_->create_token(wish, std::move(done));
+void Control::create_token(const ApiTokenWish& wish, const LocalUser& by, TokenMade done) {
+  impl_->create_token(wish, by, std::move(done));
 }
-void Control::record(const AdminAction& action, Recorded done) {
-  impl_->record(action, std::move(done));
+void Control::record(const AdminAction& action, const LocalUser& by, Recorded done) {
+  impl_->record(action, by, std::move(done));
 }
 const AuditTrail& Control::trail() const { return impl_->trail(); }
-void Control::revoke_token(const std::string& token_id, Ended done) {
-  impl_->revoke_token(token_id, std::move(done));
+void Control::revoke_token(const std::string& token_id, const LocalUser& by, Ended done) {
+  impl_->revoke_token(token_id, by, std::move(done));
 }
 void Control::create_room(const RoomWish& wish, const AdminActor& by, const RequestContext& context,
                           Created done) {

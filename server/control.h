@@ -130,8 +130,8 @@ class Control final : public AdminBackend {
 
   // API tokens. Both answer after the change and its record are durable.
   using TokenMade = std::function<void(tl::expected<NewApiToken, AdminRefusal>)>;
-  void create_token(const ApiTokenWish& wish, TokenMade done);
-  void revoke_token(const std::string& token_id, Ended done);
+  void create_token(const ApiTokenWish& wish, const LocalUser& by, TokenMade done);
+  void revoke_token(const std::string& token_id, const LocalUser& by, Ended done);
   const std::vector<store::ApiTokenRow>& tokens() const;
   // What somebody on this machine did without the server (an export, a backup): the number of its
   // record, once that is durable.
@@ -140,7 +140,7 @@ class Control final : public AdminBackend {
     std::string receipt;  // of that record; empty when the log has no seal
   };
   using Recorded = std::function<void(tl::expected<Written, AdminRefusal>)>;
-  void record(const AdminAction& action, Recorded done);
+  void record(const AdminAction& action, const LocalUser& by, Recorded done);
   const AuditTrail& trail() const;
 
   void create_room(const RoomWish& wish, const AdminActor& by, const RequestContext& context,

@@ -7,6 +7,15 @@
 #include "server/control_impl.h"
 
 namespace bedside::server {
+
+void name_actor(const AdminActor& by, signaling::Caller& caller) {
+  caller.actor_kind = by.local ? "operator" : "user";
+  caller.actor_id = by.account;
+  caller.actor_role = by.role;
+  caller.actor_auth = by.local ? "local" : "session";
+  caller.actor_session = by.session;
+}
+
 namespace {
 
 // `request`: names it in the audit log.
@@ -16,10 +25,7 @@ signaling::Caller caller_of(const AdminActor& by, const RequestContext& context,
   caller.request_id = request;
   caller.listener = context.listener;
   if (!context.listener.empty()) caller.address = context.client.address.to_string();
-  caller.actor_kind = "user";
-  caller.actor_id = by.account;
-  caller.actor_role = by.role;
-  caller.actor_auth = "session";
+  name_actor(by, caller);
   return caller;
 }
 

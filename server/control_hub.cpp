@@ -276,6 +276,8 @@ void Control::Impl::watch_store() {
   if (writable == std::exchange(store_writable_, writable)) return;
   if (writable) {
     log::info("the database has space again; everything is granted as before");
+  } else if (store.locked) {
+    log::error("another program locks the database; rooms, joins and relay allocations wait");
   } else {
     log::error("the database has no space; rooms, joins and new relay allocations are refused");
     record(seams_.trail.commit(AdminAction{StorageFull{}}, AuditSource{}));

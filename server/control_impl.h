@@ -36,6 +36,9 @@
 
 namespace bedside::server {
 
+// Who asks, as the hub hands it on to the audit record.
+void name_actor(const AdminActor& by, signaling::Caller& caller);
+
 class Control::Impl final : private net::HttpHandler {
  public:
   Impl(net::Loop& loop, ControlOptions options, ControlSeams seams);
@@ -51,9 +54,9 @@ class Control::Impl final : private net::HttpHandler {
   ControlStats stats() const;
   std::vector<AdminRoom> rooms() const;
   const std::vector<store::ApiTokenRow>& tokens() const { return tokens_.all(); }
-  void create_token(const ApiTokenWish& wish, TokenMade done);
-  void revoke_token(const std::string& token_id, Ended done);
-  void record(const AdminAction& action, Recorded done);
+  void create_token(const ApiTokenWish& wish, const LocalUser& by, TokenMade done);
+  void revoke_token(const std::string& token_id, const LocalUser& by, Ended done);
+  void record(const AdminAction& action, const LocalUser& by, Recorded done);
   RelayFigures relay() const {
     return seams_.relay_figures ? seams_.relay_figures() : RelayFigures{};
   }

@@ -28,6 +28,12 @@ std::optional<Scope> needed_scope(const signaling::Action& action) {
   return std::nullopt;  // the hub asks for a link's or a participant's secret
 }
 
+AuditSource source_of(const LocalUser& user) {
+  AuditSource source;
+  source.local = user;
+  return source;
+}
+
 }  // namespace
 
 tl::expected<void, net::HttpResponse> Control::Impl::check_rights(const signaling::Action& action,
@@ -39,10 +45,7 @@ tl::expected<void, net::HttpResponse> Control::Impl::check_rights(const signalin
   const std::string_view bearer = bearer_of(request);
   if (bearer.empty() && admin_ != nullptr) {
     if (const auto actor = admin_->actor_of(request, context)) {
-      caller.actor_kind = "user";
-      caller.actor_id = actor->account;
-      caller.actor_role = actor->role;
-      caller.actor_auth = "session";
+      name_actor(*actor, caller);
       return {};
     }
   }
@@ -77,7 +80,7 @@ bool Control::Impl::may_enter(const signaling::Action& action, const net::HttpRe
   return known || entries_.admit(context.client.address, now().mono);
 }
 
-void Control::Impl::create_token(const ApiTokenWish& wish, TokenMade done) {
+void Control::Impl::create_token(const ApiTokenWish& wish, const LocalUser& by, TokenMade done) {
   auto made = make_api_token(wish, now().wall);
   if (!made) return done(tl::unexpected(AdminRefusal{400, std::move(made.error())}));
   if (tokens_.full()) {
@@ -85,7 +88,7 @@ void Control::Impl::create_token(const ApiTokenWish& wish, TokenMade done) {
         AdminRefusal{409, "there are 256 tokens already; revoke those that are not used"}));
   }
   store::Commit commit =
-      seams_.trail.commit(AdminAction{ApiTokenCreated{{made->row}}}, AuditSource{});
+      seams_.trail.commit(AdminAction{ApiTokenCreated{{made->row}}}, source_of(by));
   commit.receipt = true;
   auto written = [this, made = std::move(*made),
                   done = std::move(done)](const store::CommitResult& result) mutable {
@@ -99,8 +102,8 @@ void Control::Impl::create_token(const ApiTokenWish& wish, TokenMade done) {
   recorder_.record_at(std::move(commit), std::move(written));
 }
 
-void Control::Impl::record(const AdminAction& action, Recorded done) {
-  store::Commit commit = seams_.trail.commit(action, AuditSource{});
+void Control::Impl::record(const AdminAction& action, const LocalUser& by, Recorded done) {
+  store::Commit commit = seams_.trail.commit(action, source_of(by));
   commit.receipt = true;
   recorder_.record_at(
       std::move(commit), [this, action, done = std::move(done)](const store::CommitResult& result) {
@@ -116,12 +119,12 @@ void Control::Impl::record(const AdminAction& action, Recorded done) {
       });
 }
 
-void Control::Impl::revoke_token(const std::string& token_id, Ended done) {
+void Control::Impl::revoke_token(const std::string& token_id, const LocalUser& by, Ended done) {
   if (!tokens_.contains(token_id)) {
     return done(tl::unexpected(AdminRefusal{404, "there is no token with this id"}));
   }
   store::Commit commit =
-      seams_.trail.commit(AdminAction{ApiTokenRevoked{{token_id}}}, AuditSource{});
+      seams_.trail.commit(AdminAction{ApiTokenRevoked{{token_id}}}, source_of(by));
   commit.receipt = true;
   recorder_.record_at(std::move(commit), [this, token_id, done = std::move(done)](
                                              const store::CommitResult& result) {

@@ -23,7 +23,8 @@ bool make_due_data_key(AuditTrail& trail, std::chrono::milliseconds wall,
   auto due = trail.data_key_due(wall);
   if (!due) return true;
   const store::DataKeyRow key = std::get<store::DataKeyCreated>(due->changes.front()).key;
-  return !key.wrapped.empty() && written(std::move(*due)) && trail.adopt(key);
+  if (key.wrapped.empty() || !written(std::move(*due)) || !trail.adopt(key)) return false;
+  return !trail.data_key_due(wall);
 }
 
 }  // namespace bedside::server

@@ -37,8 +37,8 @@ tl::expected<void, std::string> Draft::keep_as(const fs::path& name) {
   fs::rename(file_, name, error);
   if (error) return tl::unexpected(name.string() + ": " + error.message());
   file_.clear();
-  sync_folder(name.parent_path());
-  return {};
+  if (sync_folder(name.parent_path())) return {};
+  return tl::unexpected("the folder of " + name.string() + " cannot be synced to its disk");
 }
 
 tl::expected<void, std::string> check_room(const fs::path& folder, std::uint64_t needed) {

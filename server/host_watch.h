@@ -26,8 +26,7 @@ class HostWatch {
   // Before anything is opened in data_dir: a full disk is no reason not to start.
   void make_room_to_start();
 
-  // `record` returns at once; nothing is lost by its refusal but the record. `full`: the database
-  // has found no space.
+  // `record` returns at once. `full`: the database has found no space.
   using Record = std::function<void(const AdminAction&)>;
   void look(bool full, const Record& record);
 

@@ -45,6 +45,7 @@ template <typename Send>
 Asked ask(const Config& config, Send send) {
   httplib::Client client(local_socket_path(config).string());
   client.set_address_family(AF_UNIX);
+  client.set_default_headers({{kLocalUserField, spelled(this_user())}});
   client.set_read_timeout(10);
   const httplib::Result result = send(client);
   if (!result) {
@@ -143,9 +144,11 @@ tl::expected<StoppedServer, std::string> open_stopped(const Config& config) {
 }
 
 store::CommitResult commit_stopped(StoppedServer& stopped, const AdminAction& action) {
+  AuditSource source;
+  source.local = this_user();
   std::promise<store::CommitResult> written;
   const bool taken =
-      stopped.store->submit(stopped.trail->commit(action, AuditSource{}),
+      stopped.store->submit(stopped.trail->commit(action, source),
                             [&](const store::CommitResult& result) { written.set_value(result); });
   return taken ? written.get_future().get() : store::CommitResult{};
 }

@@ -54,6 +54,7 @@ int hold_set(const Config& config, const HoldCommand& command) {
   if (!stopped) return complain(stopped.error());
   const auto hold = hold_from_json(spelled(body), *stopped->trail);
   if (!hold) return complain(hold.error());
+  if (const auto why = objection_to(*hold, config.database().string())) return complain(*why);
   const AdminAction action{RetentionChange{std::nullopt, *hold}};
   if (!commit_stopped(*stopped, action).ok()) {
     return complain("the hold cannot be recorded; free space on the disk, or clear other holds");

@@ -19,6 +19,7 @@
 //   POST /accounts/disabled {name}                               → {seq}
 //   POST /backups {ok, records, root, digest, bytes, restoreMs} → {seq}  likewise
 //
+// Every request says in Bedside-User (local_user.h) who runs the command; without it: 400.
 // What changes something gives a "receipt", too (store/receipt.h). Errors are {"error": sentence}.
 // Two threads of cpp-httplib's stock server, which never meets the network; each request waits for
 // the control thread.
@@ -26,7 +27,9 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 
 #include "server/config.h"
@@ -37,6 +40,15 @@ class Control;
 
 std::filesystem::path local_socket_path(const Config& config);
 
+// One of the endpoints above. There are no others: one that is not in the table is not served.
+struct LocalRoute {
+  std::string_view method;
+  std::string_view path;
+  // The types of the records of a success, with a space between; empty: it changes nothing.
+  std::string_view record;
+};
+std::span<const LocalRoute> local_routes();
+
 class LocalSocket {
  public:
   // Runs a task on the control thread; false when that thread is too busy.
@@ -45,8 +57,10 @@ class LocalSocket {
   // Bound, not serving. A socket file that a killed server left behind is replaced: the database's
   // lock, which the caller holds, says that nobody uses it. The error is a sentence with its
   // remedy.
+  // `database`: where requests are checked that need a look at the log, on a thread of their own.
   static tl::expected<std::unique_ptr<LocalSocket>, std::string> open(
-      const std::filesystem::path& path, Control& control, OnControl on_control);
+      const std::filesystem::path& path, const std::filesystem::path& database, Control& control,
+      OnControl on_control);
   // The control thread runs: answers are waited for.
   void start();
   // Answers what is under way; the control thread still runs.

@@ -65,9 +65,10 @@ bool write_all(int fd, std::string_view content) {
 
 std::string sentence(const FileError& error) { return error.what + "\n    → " + error.remedy; }
 
-void sync_folder(const std::filesystem::path& folder) {
-  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (descriptor.valid()) ::fsync(descriptor.get());
+bool sync_folder(const std::filesystem::path& folder) {
+  const Descriptor descriptor(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return descriptor.valid() && ::fsync(descriptor.get()) == 0;
 }
 
 tl::expected<void, FileError> make_private_folder(const std::filesystem::path& folder) {
@@ -105,7 +106,7 @@ tl::expected<void, FileError> write_file_atomically(const std::filesystem::path&
     ::unlink(temporary.c_str());
     return tl::unexpected(std::move(error));
   }
-  sync_folder(file.parent_path());
+  if (!sync_folder(file.parent_path())) return tl::unexpected(error_for(file, errno, "sync"));
   return {};
 }
 

@@ -38,8 +38,8 @@ tl::expected<std::string, FileError> read_file(const std::filesystem::path& file
 // error.
 tl::expected<std::string, FileError> read_secret(const std::filesystem::path& file);
 
-// A rename is durable only when its folder is. A failure is not told: nothing could be undone then.
-void sync_folder(const std::filesystem::path& folder);
+// A rename is durable only when its folder is.
+[[nodiscard]] bool sync_folder(const std::filesystem::path& folder);
 
 // Anybody but the owner may read or write it.
 bool open_to_others(const std::filesystem::path& file);

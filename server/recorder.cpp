@@ -7,7 +7,7 @@ namespace bedside::server {
 Recorder::Recorder(net::Loop& loop, store::Store& store, std::size_t capacity)
     : store_(store),
       capacity_(capacity),
-      verdicts_(loop, capacity, [this](const Verdict& verdict) { decided(verdict); }) {}
+      verdicts_(loop, 2 * capacity, [this](const Verdict& verdict) { decided(verdict); }) {}
 
 void Recorder::record(store::Commit commit, Done done) {
   record_at(std::move(commit),
@@ -16,7 +16,7 @@ void Recorder::record(store::Commit commit, Done done) {
 
 void Recorder::record_at(store::Commit commit, DoneAt done) {
   const store::CommitResult full{store::CommitStatus::full};
-  if (waiting_.size() >= capacity_) return done(full);
+  if (waiting_.size() >= (commit.keep ? 2 * capacity_ : capacity_)) return done(full);
   const std::uint64_t id = next_id_++;
   const auto place = waiting_.emplace(id, std::move(done)).first;
   const bool taken =

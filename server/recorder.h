@@ -20,7 +20,7 @@ class Recorder {
  public:
   using Done = std::function<void(store::CommitStatus)>;
 
-  // `capacity`: commits under way at once.
+  // `capacity`: commits under way at once; twice as many of those that are to be kept.
   Recorder(net::Loop& loop, store::Store& store, std::size_t capacity);
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;

@@ -180,9 +180,11 @@ tl::expected<void, std::string> Restore::commit_declaration(store::Store& store,
   action.lost_from = manifest_.records + 1;
   action.backup_made = manifest_.made;
   action.root = manifest_.root;
+  AuditSource source;
+  source.local = this_user();
   std::promise<bool> written;
   const bool taken =
-      store.submit(trail.commit(AdminAction{action}, AuditSource{}),
+      store.submit(trail.commit(AdminAction{action}, source),
                    [&](const store::CommitResult& result) { written.set_value(result.ok()); });
   if (taken && written.get_future().get()) return {};
   return Failure("the restore cannot be recorded\n    → free space on the disk");
@@ -249,7 +251,12 @@ tl::expected<void, std::string> Restore::move_into_place() {
     return Failure("moving the restored files into place failed: " + error.message() +
                    "\n    → nothing is lost: see " + aside.string() + ", then run this again");
   }
-  sync_folder(config_.data_dir);
+  if (!sync_folder(config_.data_dir)) {
+    return Failure(
+        "the restored files are in place, but their folder cannot be synced to its disk"
+        "\n    → sync it (`sync -f " +
+        config_.data_dir.string() + "`) before you start");
+  }
   return {};
 }
 

@@ -157,6 +157,7 @@ class Service {
   std::unique_ptr<RelayHandover> handover_;
   Assets assets_;
   std::unique_ptr<AuditTrail> trail_;
+  std::unique_ptr<Happened> happened_;
   std::unique_ptr<IceServers> ice_servers_;
   net::Loop control_loop_;
   std::unique_ptr<Control> control_;
@@ -227,6 +228,7 @@ bool Service::make_control() {
   if (options_.assets) assets_ = Assets(*options_.assets);
   trail_ = std::make_unique<AuditTrail>(prepared_.keys.pseudonym, prepared_.keys.field,
                                         prepared_.keys.wrapping);
+  happened_ = std::make_unique<Happened>(*trail_, *store_);
   ice_servers_ = std::make_unique<IceServers>(relay_setup_->credentials, relay_setup_->advertised,
                                               &live_participants_);
 
@@ -300,7 +302,7 @@ bool Service::restore_and_record() {
   }
   make_admin(!accounts->empty());
   if (!banner_.set_up_code.empty()) banner_.first_key = first_key_of(*reader);
-  auto anchors = Anchors::open(config_, control_loop_, *trail_, *store_);
+  auto anchors = Anchors::open(config_, control_loop_, *trail_, *store_, *happened_);
   if (!anchors) return fail(anchors.error());
   anchors_ = std::move(*anchors);
   anchors_->restore(*state);
@@ -337,7 +339,7 @@ bool Service::open_lanes() {
 }
 
 bool Service::open_operator_listener() {
-  auto socket = LocalSocket::open(local_socket_path(config_), *control_,
+  auto socket = LocalSocket::open(local_socket_path(config_), config_.database(), *control_,
                                   [this](const Task& task) { return on_control(task); });
   if (!socket) return fail(socket.error());
   local_socket_ = std::move(*socket);
@@ -418,16 +420,17 @@ void Service::look_at_certificate() {
   if (certificate_->look(looked_) != CertificateWatch::Finding::renewed) return;
   const net::CertificateFacts now = certificate_->state().serving;
   const CertificateRenewed renewed{before, now.digest, now.expires};
-  store_->submit(trail_->commit(AdminAction{renewed}, AuditSource{}), {});
+  happened_->record(renewed);
   // Its names may be others: turns: URIs are given out for those it has.
   const auto setup = relay_setup_for(config_, retired_.secrets());
   if (setup) use(*setup);
 }
 
 void Service::look_at_host() {
-  host_.look(store_->stats().full, [this](const AdminAction& happened) {
-    store_->submit(trail_->commit(happened, AuditSource{}), {});
-  });
+  happened_->retry();
+  const store::Stats stats = store_->stats();
+  host_.look(stats.full && !stats.locked,
+             [this](const AdminAction& what) { happened_->record(what); });
 }
 
 bool Service::make_data_key() {
@@ -529,8 +532,7 @@ bool Service::stop(StopCause cause) {
     store_->submit(std::move(commit), {});
   }
   if (auto counted = trail_->take_all_counted()) store_->submit(std::move(*counted), {});
-  const ServiceStopped stopped{std::string(name(cause))};
-  store_->submit(trail_->commit(AdminAction{stopped}, AuditSource{}), {});
+  happened_->record(ServiceStopped{std::string(name(cause))});
   const std::size_t unwritten = store_->close();
   const bool ended = anchors_->finish();
   if (unwritten > 0) log::error("records could not be written", {{"commits", unwritten}});

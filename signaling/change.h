@@ -44,10 +44,11 @@ struct Caller {
   std::uint64_t request_id = 0;
   std::string listener;    // "http", "https"…
   std::string address;     // IP address as text, without port
-  std::string actor_kind;  // "participant", "user", "system", "anonymous"
+  std::string actor_kind;  // "participant", "user", "operator", "system", "anonymous"
   std::string actor_id;    // account id for users; participants are named by the change itself
   std::string actor_role;
-  std::string actor_auth;  // "none", "token", "session"
+  std::string actor_auth;     // "none", "token", "session", "local"
+  std::string actor_session;  // of a user: what the audit log calls the session
 };
 
 struct RoomCreated {

@@ -42,6 +42,7 @@ void Room::committed(bool ok, const Now& now) {
   const InFlight done = std::move(*in_flight_);
   in_flight_.reset();
   done.decided(ok, now);
+  emergency_ = in_emergency(now);  // what was decided may have declared one
   drain(now);
   flush(now);
 }

@@ -61,10 +61,11 @@ tl::expected<AuditWriter, SqlError> AuditWriter::prepare(const Database& databas
   return writer;
 }
 
-tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record,
-                                                 std::chrono::microseconds wall,
-                                                 std::chrono::microseconds boot, bool late) {
-  newest_body_ = audit_body(record, Stamp{next_seq_, wall, boot, boot_id_, build_, late});
+tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record, Stamp stamp) {
+  stamp.seq = next_seq_;
+  if (stamp.boot_id.empty()) stamp.boot_id = boot_id_;
+  if (stamp.build.empty()) stamp.build = build_;
+  newest_body_ = audit_body(record, stamp);
   const std::string& body = newest_body_;
   if (body.size() > kMaxAuditBody) {
     return tl::unexpected(SqlError{SqlError::Kind::too_big, "audit record too large"});
@@ -72,7 +73,7 @@ tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record,
   const std::string actor =
       record.actor.kind.empty() ? "" : record.actor.kind + ":" + record.actor.id;
   insert_.bind(1, next_seq_);
-  insert_.bind(2, std::int64_t{wall.count()});
+  insert_.bind(2, std::int64_t{stamp.wall.count()});
   insert_.bind(3, std::string_view(record.type));
   insert_.bind(4, to_string(record.outcome));
   bind_or_null(insert_, 5, record.reason);

@@ -44,8 +44,10 @@ class AuditWriter {
 
   // `too_big` when the body is larger than kMaxAuditBody: the commit's fault. Anything else is
   // final.
-  tl::expected<void, SqlError> append(const AuditRecord& record, std::chrono::microseconds wall,
-                                      std::chrono::microseconds boot, bool late);
+  // `stamp.seq` is given here; boot and build, where they are empty, are those that run now.
+  tl::expected<void, SqlError> append(const AuditRecord& record, Stamp stamp);
+  const std::string& boot_id() const { return boot_id_; }
+  const std::string& build() const { return build_; }
 
  private:
   tl::expected<void, SqlError> append_private(std::string_view field,

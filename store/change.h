@@ -110,9 +110,10 @@ inline constexpr std::int64_t kMaxInvitations = 16;
 // The records that go, and whatever else there is up to the last of them, are in an archive
 // already.
 struct PurgeOrder {
-  std::string approved_by;             // an account; not the one that proposed it
-  std::uint64_t archived_through = 0;  // the purge goes no further
-  std::string archive_digest;          // SHA-256 of the archive as it is kept, hexadecimal
+  std::string approved_by;                  // an account; not the one that proposed it
+  std::uint64_t archived_through = 0;       // the purge goes no further
+  std::string archive_digest;               // SHA-256 of the archive as it is kept, hexadecimal
+  std::chrono::microseconds proposed_at{};  // of the proposal that was seen; another one is refused
 };
 
 struct AccountRow {
@@ -185,12 +186,13 @@ struct AccountInvited {
   std::chrono::milliseconds now{};  // those that ended before are forgotten
 };
 // Fails as a conflict when the name exists; for the first also when any account exists (two
-// browsers racing with the set-up code make one account), for an invited one when its invitation is
-// gone. The invitation ends.
+// browsers racing with the set-up code make one account), for an invited one when the invitation
+// with this code is gone, or over by the time the account is made. The invitation ends.
 struct AccountCreated {
   AccountRow account;
   bool only_first = false;
   bool invited = false;
+  std::vector<std::uint8_t> code_hash = {};  // of the invitation
 };
 // Fails as a conflict when the account does not exist.
 struct AccountPasswordSet {

@@ -14,7 +14,7 @@ namespace bedside::store {
 namespace {
 
 // Of the layout below; another one is not read.
-constexpr std::uint64_t kLayout = 2;
+constexpr std::uint64_t kLayout = 3;
 
 // In the order of Change; names, so that a change added in between does not give old bytes a new
 // meaning.
@@ -259,7 +259,7 @@ void fields(Io& io, AccountInvited& change) {
 }
 template <typename Io>
 void fields(Io& io, AccountCreated& change) {
-  fields(io, change.account, change.only_first, change.invited);
+  fields(io, change.account, change.only_first, change.invited, change.code_hash);
 }
 template <typename Io>
 void fields(Io& io, AccountDisabled& change) {
@@ -362,6 +362,7 @@ void fields(Io& io, StampedCommit& stamped) {
   if constexpr (Io::kReads) {
     if (layout != kLayout) return io.fail();
   }
+  fields(io, stamped.boot_id, stamped.build);
   fields(io, stamped.commit.keep, stamped.commit.emergency);
   list(io, stamped.commit.changes);
   list(io, stamped.commit.records);

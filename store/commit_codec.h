@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "store/store.h"
@@ -14,6 +15,10 @@ namespace bedside::store {
 struct StampedCommit {
   Commit commit;
   Clock at;  // when it was submitted
+  // By which boot of the machine and which version of this program: `at.boot` means nothing
+  // without. Empty: those that run now.
+  std::string boot_id = {};
+  std::string build = {};
 };
 
 std::vector<std::uint8_t> encode_commit(const StampedCommit& stamped);

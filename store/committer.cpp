@@ -12,6 +12,9 @@ namespace {
 // What is in the database of the journal's content: "ID:NUMBER", in the transaction that wrote it.
 // So a crash between that and the emptying of the journal merges nothing twice.
 constexpr std::string_view kMergedSetting = "journal.merged";
+// The name of the content that the journal has, or will have once it is emptied: content of another
+// name is an old copy, or somebody else's, and is not merged.
+constexpr std::string_view kCurrentSetting = "journal.current";
 
 // How much of the journal `id` is merged.
 std::uint64_t merged_of(std::string_view setting, std::string_view id) {
@@ -35,32 +38,64 @@ Committer::Committer(Writer writer, std::size_t max_deferred, std::function<Cloc
 }
 
 void Committer::adopt_left_over() {
-  const Journal::LeftOver& left = journal_->left_over();
-  if (left.entries.empty() && left.damage.empty()) return;
-  const auto setting = writer_.setting(kMergedSetting);
-  if (!setting) {
+  const auto merged = writer_.setting(kMergedSetting);
+  const auto current = writer_.setting(kCurrentSetting);
+  if (!merged || !current) {
     broken_ = true;
     return;
   }
-  const std::uint64_t merged = merged_of(*setting, left.id);
+  const Journal::LeftOver& left = journal_->left_over();
+  const bool of_this_log = current->empty() || *current == journal_->id();
+  const bool emptied = !of_this_log && merged->starts_with(journal_->id() + ':');
+  if (!left.entries.empty() && !of_this_log && !emptied) {
+    journal_trouble_ =
+        "the journal is not the one that this database was used with last (an old copy?): nothing "
+        "of it was merged. Move it away to find out what is in it, and start again";
+    journal_.reset();
+    return;
+  }
+  if (!left.damage.empty()) outage().damage = left.damage;
+  if (!emptied && adopt_entries(left, merged_of(*merged, left.id)) && !full_) {
+    // All of it was merged, and the process died before that was told.
+    full_ = Outage{.since = clock_()};
+  }
+  if (full_) {
+    catch_up();
+  } else if (!of_this_log || current->empty() || !left.entries.empty()) {
+    begin_journal();
+  }
+}
+
+// False: there are none.
+bool Committer::adopt_entries(const Journal::LeftOver& left, std::uint64_t merged) {
   for (const Journal::Entry& entry : left.entries) {
     if (entry.number <= merged) continue;
     auto stamped = decode_commit(entry.commit);
     if (stamped) {
       if (!full_) full_ = Outage{.since = stamped->at};
       ++full_->late;
-      deferred_.push_back({std::move(stamped->commit), stamped->at, entry.number});
+      deferred_.push_back({std::move(stamped->commit), stamped->at, entry.number,
+                           std::move(stamped->boot_id), std::move(stamped->build)});
     } else {
       ++outage().lost;
       ++lost_;
     }
   }
-  if (!left.damage.empty()) outage().damage = left.damage;
-  if (full_) {
-    catch_up();
-  } else if (auto cleared = journal_->clear(); !cleared) {
-    journal_trouble_ = std::move(cleared.error());
+  return !left.entries.empty();
+}
+
+// Empty, under a name that the database knows.
+void Committer::begin_journal() {
+  const std::string id = Journal::fresh_id();
+  Commit named;
+  named.changes.emplace_back(SettingSet{std::string(kCurrentSetting), id});
+  Writer::Item item{&named, clock_(), false, {}};
+  if (!id.empty() && write(std::span(&item, 1))) {
+    if (auto cleared = journal_->clear(id); !cleared) journal_trouble_ = std::move(cleared.error());
+    return;
   }
+  journal_trouble_ = "the database cannot be told of the journal";
+  journal_.reset();
 }
 
 std::size_t Committer::journaled() const {
@@ -138,7 +173,8 @@ bool Committer::write_deferred() {
     items.reserve(count + 1);
     std::uint64_t merged = 0;
     for (std::size_t i = 0; i < count; ++i) {
-      items.push_back({&deferred_[i].commit, deferred_[i].at, true, {}});
+      const Deferred& each = deferred_[i];
+      items.push_back({&each.commit, each.at, true, {}, {}, each.boot_id, each.build});
       merged = std::max(merged, deferred_[i].journaled);
     }
     Commit mark;
@@ -148,7 +184,11 @@ bool Committer::write_deferred() {
       items.push_back({&mark, clock_(), false, {}});
     }
     if (!write(items)) return false;
-    for (std::size_t i = 0; i < count; ++i) lost_ += items[i].result.ok() ? 0 : 1;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (items[i].result.ok()) continue;
+      ++lost_;
+      ++full_->lost;
+    }
     deferred_.erase(deferred_.begin(), deferred_.begin() + static_cast<std::ptrdiff_t>(count));
   }
   return true;
@@ -166,15 +206,25 @@ bool Committer::write_recovered() {
   }
   record.detail.set("full_since_us", full_->since.wall.count()).set("refused", full_->refused);
   record.detail.set("late", full_->late).set("lost", full_->lost);
-  const bool journal_used = journal_ && journal_->last() > 0;
+  const bool journal_used = journal_ && journal_->attempted() > 0;
+  std::string next_journal;
   if (journal_used) {
-    record.detail.set("journaled", journal_->last()).set("journal_head", journal_->head());
+    if (journal_->last() > 0) {
+      record.detail.set("journaled", journal_->last()).set("journal_head", journal_->head());
+    }
+    // Lines that were refused may be in the file nevertheless: they are void.
+    next_journal = Journal::fresh_id();
+    commit.changes.emplace_back(SettingSet{
+        std::string(kMergedSetting), journal_->id() + ':' + std::to_string(journal_->attempted())});
+    commit.changes.emplace_back(SettingSet{std::string(kCurrentSetting), next_journal});
   }
   Writer::Item item{&commit, clock_(), false, {}};
   if (!write(std::span(&item, 1))) return false;
   full_.reset();
   if (journal_used) {
-    if (auto cleared = journal_->clear(); !cleared) journal_trouble_ = std::move(cleared.error());
+    if (auto cleared = journal_->clear(std::move(next_journal)); !cleared) {
+      journal_trouble_ = std::move(cleared.error());
+    }
   }
   return true;
 }
@@ -189,7 +239,7 @@ void Committer::settle(std::span<Queued> batch, std::span<Writer::Item> items) {
     const bool room = deferred_.size() + kept.size() < max_deferred_;
     if (room && (commit.keep || (commit.emergency && has_journal()))) {
       kept.push_back(i);
-      commits.push_back({commit, batch[i].at});
+      commits.push_back({commit, batch[i].at, writer_.boot_id(), writer_.build()});
     } else if (commit.keep) {
       ++outage().lost;
       ++lost_;

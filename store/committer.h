@@ -46,6 +46,7 @@ class Committer {
   std::size_t deferred() const { return deferred_.size(); }
   std::size_t journaled() const;  // of those
   bool full() const { return full_.has_value(); }
+  bool locked() const { return full() && writer_.locked(); }
   bool broken() const { return broken_; }
   bool has_journal() const { return journal_.has_value() && journal_->usable(); }
   const std::string& journal_trouble() const { return journal_trouble_; }
@@ -69,9 +70,13 @@ class Committer {
     Commit commit;
     Clock at;
     std::uint64_t journaled = 0;  // its number in the journal; 0: in memory only
+    std::string boot_id = {};     // of a former process
+    std::string build = {};
   };
 
   void adopt_left_over();
+  bool adopt_entries(const Journal::LeftOver& left, std::uint64_t merged);
+  void begin_journal();
   bool write(std::span<Writer::Item> items);
   void write_each(std::span<Writer::Item> items);
   bool catch_up();

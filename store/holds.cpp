@@ -1,5 +1,8 @@
 #include "store/holds.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "store/checkpoint.h"
 #include "store/digest.h"
 
@@ -11,6 +14,33 @@ JsonObject hold_json(const HoldRow& hold) {
   if (hold.from) made.set("from_us", hold.from->count());
   if (hold.to) made.set("to_us", hold.to->count());
   return made;
+}
+
+HeldRecords::HeldRecords(std::vector<HoldRow> holds) {
+  for (HoldRow& hold : holds) {
+    const bool only_person = hold.room.empty() && !hold.from && !hold.to && !hold.person.empty();
+    if (only_person) {
+      people_.insert(std::move(hold.person));
+    } else {
+      others_.push_back(std::move(hold));
+    }
+  }
+}
+
+bool HeldRecords::keeps(const CanonicalObject& body) const {
+  if (empty()) return false;
+  const auto actor = body.object("actor");
+  const std::string acted = actor ? actor->text("id").value_or("") : "";
+  const std::string object = body.text("object").value_or("");
+  if (people_.count(acted) != 0 || people_.count(object) != 0) return true;
+  if (others_.empty()) return false;
+  const std::string room = body.text("room").value_or("");
+  const std::chrono::microseconds wall(body.integer("t_wall_us").value_or(0));
+  return std::any_of(others_.begin(), others_.end(), [&](const HoldRow& hold) {
+    return (hold.room.empty() || hold.room == room) && (!hold.from || wall >= *hold.from) &&
+           (!hold.to || wall < *hold.to) &&
+           (hold.person.empty() || hold.person == acted || hold.person == object);
+  });
 }
 
 tl::expected<std::vector<HoldRow>, SqlError> holds_of(const Database& database) {

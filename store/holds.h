@@ -4,13 +4,16 @@
 // investigation). The rows decide what a purge leaves; the sealed records of setting and clearing
 // them tell the verifiers which there were. Any thread with its own connection.
 
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
 #include <vector>
 
 #include "store/canonical_json.h"
+#include "store/canonical_reader.h"
 #include "store/change.h"
 #include "store/database.h"
 
@@ -23,6 +26,18 @@ inline constexpr std::string_view kHoldClearedRecord = "audit.hold_cleared";
 inline constexpr std::int64_t kMaxHolds = 1'000;
 
 JsonObject hold_json(const HoldRow& hold);
+
+// Which records all holds together keep.
+class HeldRecords {
+ public:
+  explicit HeldRecords(std::vector<HoldRow> holds);
+  bool empty() const { return people_.empty() && others_.empty(); }
+  bool keeps(const CanonicalObject& body) const;
+
+ private:
+  std::set<std::string, std::less<>> people_;  // of holds that name a person and nothing else
+  std::vector<HoldRow> others_;
+};
 
 // By id. Empty, too, for a database from before there were holds.
 tl::expected<std::vector<HoldRow>, SqlError> holds_of(const Database& database);

@@ -24,6 +24,17 @@ std::string failure(const std::string& what, int error) {
   return "cannot " + what + ": " + std::strerror(error);
 }
 
+tl::expected<void, std::string> sync_folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == path.npos ? "." : path.substr(0, slash + 1);
+  const int opened = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = opened >= 0 && ::fsync(opened) == 0;
+  const int error = errno;
+  if (opened >= 0) ::close(opened);
+  if (synced) return {};
+  return tl::unexpected(failure("sync the folder of " + path, error));
+}
+
 // The whole file from its beginning; nothing at a read error.
 std::optional<std::string> content_of(int file) {
   std::string text;
@@ -45,6 +56,7 @@ Journal& Journal::operator=(Journal&& other) noexcept {
   std::swap(file_, other.file_);
   std::swap(id_, other.id_);
   std::swap(last_, other.last_);
+  std::swap(attempted_, other.attempted_);
   std::swap(head_, other.head_);
   std::swap(size_, other.size_);
   std::swap(usable_, other.usable_);
@@ -69,6 +81,8 @@ tl::expected<Journal, std::string> Journal::open(JournalOptions options) {
   if (::flock(journal.file_, LOCK_EX | LOCK_NB) != 0) {
     return tl::unexpected("the journal " + path + " is in use by another Bedside server");
   }
+  // Its name is on the disk, too: what is durable in a file that is not there is nowhere.
+  if (auto synced = sync_folder_of(path); !synced) return tl::unexpected(std::move(synced.error()));
   if (auto read = journal.read(); !read) return tl::unexpected(std::move(read.error()));
   return journal;
 }
@@ -78,14 +92,18 @@ Sha256::Value Journal::chained(std::uint64_t number, std::string_view sealed) {
   return sha_.add(head_).add(position).add(sealed).finish();
 }
 
-tl::expected<void, std::string> Journal::begin() {
+std::string Journal::fresh_id() {
   std::array<unsigned char, kIdBytes> random{};
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
-    return tl::unexpected(std::string("the system gives no random numbers"));
-  }
+  const bool made = RAND_bytes(random.data(), static_cast<int>(random.size())) == 1;
+  return made ? to_hex(random) : std::string();
+}
+
+tl::expected<void, std::string> Journal::begin(std::string id) {
+  if (id.empty()) return tl::unexpected(std::string("the system gives no random numbers"));
   if (::ftruncate(file_, 0) != 0) return tl::unexpected(failure("empty " + options_.path, errno));
-  id_ = to_hex(random);
+  id_ = std::move(id);
   last_ = 0;
+  attempted_ = 0;
   size_ = 0;
   head_ = sha_.add(kTitle).add(id_).finish();
   return write_durably(std::string(kTitle) + id_ + '\n');
@@ -97,7 +115,7 @@ tl::expected<void, std::string> Journal::read() {
   const auto text = content_of(file_);
   if (!text) return tl::unexpected(failure("read the journal " + options_.path, errno));
   const std::size_t title_end = text->find('\n');
-  if (title_end == std::string::npos) return begin();  // empty, or cut while it was begun
+  if (title_end == std::string::npos) return begin(fresh_id());  // empty, or cut while it was begun
   const std::string_view title = std::string_view(*text).substr(0, title_end);
   if (!title.starts_with(kTitle) || title.size() != kTitle.size() + 2 * kIdBytes) {
     return tl::unexpected(options_.path + " is no journal of Bedside; choose another path");
@@ -137,6 +155,7 @@ bool Journal::read_line(std::string_view line) {
   left_over_.entries.push_back({number, std::move(*commit)});
   head_ = hash;
   last_ = number;
+  attempted_ = number;
   return true;
 }
 
@@ -162,7 +181,7 @@ tl::expected<void, std::string> Journal::set_aside(const std::string& text) {
 tl::expected<void, std::string> Journal::write_durably(std::string_view text) {
   ssize_t done = 0;
   do {
-    done = ::write(file_, text.data(), text.size());
+    done = options_.write ? options_.write(file_, text) : ::write(file_, text.data(), text.size());
   } while (done < 0 && errno == EINTR);
   if (done == static_cast<ssize_t>(text.size())) {
     size_ += text.size();
@@ -170,8 +189,10 @@ tl::expected<void, std::string> Journal::write_durably(std::string_view text) {
   }
   const int error = done < 0 ? errno : ENOSPC;
   const bool no_space = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  const bool taken_back =
+      ::ftruncate(file_, static_cast<off_t>(size_)) == 0 && no_space && ::fsync(file_) == 0;
   // An I/O error is final: the kernel may have dropped what it could not write.
-  usable_ = no_space && ::ftruncate(file_, static_cast<off_t>(size_)) == 0 && ::fsync(file_) == 0;
+  if (!taken_back) usable_ = false;
   return tl::unexpected(failure("write the journal " + options_.path, error));
 }
 
@@ -195,17 +216,26 @@ tl::expected<std::uint64_t, std::string> Journal::append(
     head_ = before;
     return tl::unexpected("the journal " + options_.path + " has reached its limit");
   }
+  attempted_ = number;
   if (auto written = write_durably(text); !written) {
     head_ = before;
+    if (usable_) attempted_ = last_;
     return tl::unexpected(std::move(written.error()));
   }
   last_ = number;
   return number - commits.size() + 1;
 }
 
-tl::expected<void, std::string> Journal::clear() {
+tl::expected<void, std::string> Journal::clear(std::string id) {
   left_over_ = {};
-  auto begun = begin();
+  if (!usable_) {
+    // Not for use any more, but nobody shall find in it what is in the database.
+    const bool emptied = ::ftruncate(file_, 0) == 0;
+    return tl::unexpected("the journal " + options_.path + " has failed" +
+                          (emptied ? "" : " and cannot be emptied") +
+                          "; put it on a sound disk and start again");
+  }
+  auto begun = begin(std::move(id));
   usable_ = begun.has_value();
   return begun;
 }

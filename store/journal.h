@@ -33,6 +33,8 @@ struct JournalOptions {
   std::function<std::vector<std::uint8_t>(std::span<const std::uint8_t>)> seal;
   std::function<std::optional<std::vector<std::uint8_t>>(std::span<const std::uint8_t>)> open;
   std::size_t max_bytes = std::size_t{64} * 1024 * 1024;  // beyond: nothing more is taken
+  // As write(2), errno included. Empty: the system's; tests give one of a disk that breaks.
+  std::function<std::ptrdiff_t(int file, std::string_view text)> write;
 };
 
 class Journal {
@@ -62,18 +64,23 @@ class Journal {
   tl::expected<std::uint64_t, std::string> append(
       std::span<const std::vector<std::uint8_t>> commits);
 
-  // Everything in it is in the database: it begins anew.
-  tl::expected<void, std::string> clear();
+  // A name for what it will contain after clear(); empty when the system has no randomness.
+  static std::string fresh_id();
+  // Everything in it is in the database: it begins anew, under this name. An error, too, after a
+  // write that failed: what such a file keeps is not known.
+  tl::expected<void, std::string> clear(std::string id);
 
   // False after an I/O error, or a write that could not be taken back: nothing is taken any more.
   bool usable() const { return usable_; }
+  // Up to this number lines may be in the file, acknowledged or not.
+  std::uint64_t attempted() const { return attempted_; }
   const std::string& id() const { return id_; }
   std::uint64_t last() const { return last_; }  // 0: empty
   std::string head() const;                     // the newest line's SHA-256, hexadecimal
 
  private:
   explicit Journal(JournalOptions options) : options_(std::move(options)) {}
-  tl::expected<void, std::string> begin();
+  tl::expected<void, std::string> begin(std::string id);
   tl::expected<void, std::string> read();
   bool read_line(std::string_view line);
   tl::expected<void, std::string> set_aside(const std::string& text);
@@ -84,6 +91,7 @@ class Journal {
   int file_ = -1;
   std::string id_;
   std::uint64_t last_ = 0;
+  std::uint64_t attempted_ = 0;
   Sha256::Value head_{};
   std::size_t size_ = 0;  // of what is known to be whole
   bool usable_ = true;    // false after a write that could not be taken back

@@ -11,25 +11,22 @@
 #include "store/digest.h"
 #include "store/holds.h"
 #include "store/log_tree.h"
+#include "store/record_columns.h"
+#include "store/retention_ledger.h"
 
 namespace bedside::store {
 namespace {
 
 constexpr std::chrono::hours kYear{8'766};
 
-// Of `audit AS a`: what retention itself is proven with, and what a hold keeps.
-constexpr std::string_view kOfRetention =
-    "a.type IN ('epoch.rotated', 'audit.purged', 'audit.purge_proposed', 'audit.purge_withdrawn',"
-    " 'audit.hold_set', 'audit.hold_cleared')";
-constexpr std::string_view kHeld =
-    "EXISTS (SELECT 1 FROM audit_holds h WHERE"
-    " (h.room IS NULL OR h.room IS a.room)"
-    " AND (h.from_us IS NULL OR a.t_wall_us >= h.from_us)"
-    " AND (h.to_us IS NULL OR a.t_wall_us < h.to_us)"
-    " AND (h.person IS NULL OR substr(a.actor, instr(a.actor, ':') + 1) = h.person"
-    " OR json_extract(CAST(a.body AS TEXT), '$.object') = h.person))";
+// What retention itself is proven with: stays whatever its age.
+constexpr std::array<std::string_view, 6> kOfRetention = {
+    "epoch.rotated",         "audit.purged",   "audit.purge_proposed",
+    "audit.purge_withdrawn", "audit.hold_set", "audit.hold_cleared"};
 
-std::string stays() { return "(" + std::string(kOfRetention) + " OR " + std::string(kHeld) + ")"; }
+bool is_of_retention(std::string_view type) {
+  return std::find(kOfRetention.begin(), kOfRetention.end(), type) != kOfRetention.end();
+}
 
 using Place = std::pair<int, std::uint64_t>;  // level and index
 
@@ -67,42 +64,75 @@ tl::expected<std::uint64_t, SqlError> end_of_purge(const Database& database, std
 
 class PurgeRun {
  public:
-  PurgeRun(Database& database, std::uint64_t from, std::uint64_t through)
-      : database_(database), from_(from), through_(through) {}
+  PurgeRun(Database& database, HeldRecords held, std::uint64_t from, std::uint64_t through)
+      : database_(database), held_(std::move(held)), from_(from), through_(through) {}
 
   tl::expected<void, SqlError> keep_proofs();
   tl::expected<void, SqlError> remove();
   tl::expected<JsonObject, SqlError> detail();
 
  private:
+  // Whether it stays; a contradiction when its columns are not what was sealed: somebody decides
+  // with them what goes.
+  tl::expected<bool, SqlError> stays(const Statement& row) const;
+  tl::expected<void, SqlError> look_at_what_stayed();
   tl::expected<void, SqlError> keep_proofs_of_block(std::uint64_t block);
   tl::expected<void, SqlError> drop_proofs_of_released();
+  tl::expected<void, SqlError> remove_between(std::uint64_t after, std::uint64_t before);
   tl::expected<void, SqlError> erase_data_keys();
   tl::expected<void, SqlError> run(const std::string& sql) { return database_.run(sql.c_str()); }
   std::string up_to_end() const { return std::to_string(through_); }
 
   Database& database_;
+  HeldRecords held_;
   std::uint64_t from_;  // purged already
   std::uint64_t through_;
+  std::vector<std::uint64_t> kept_;  // up to `through_`, in order
   std::int64_t newest_us_ = 0;
   std::int64_t removed_ = 0;
   std::int64_t erased_keys_ = 0;
   Statement block_;
   Statement insert_;
+  Statement remove_private_;
+  Statement remove_;
 };
 
+tl::expected<bool, SqlError> PurgeRun::stays(const Statement& row) const {
+  const auto body = CanonicalObject::parse(row.view(kBodyColumn));
+  if (!body || different_column(row, *body)) {
+    return contradiction("a record is not as it was sealed; run `bedside audit verify`");
+  }
+  return is_of_retention(body->text("type").value_or("")) || held_.keeps(*body);
+}
+
 tl::expected<void, SqlError> PurgeRun::keep_proofs() {
-  auto block = database_.prepare("SELECT a.seq, a.body, a.t_wall_us, " + stays() +
-                                 " FROM audit a WHERE seq > ?1 AND seq <= ?2 ORDER BY seq");
+  const std::string columns(kRecordColumns);
+  auto block = database_.prepare("SELECT " + columns +
+                                 " FROM audit WHERE seq > ?1 AND seq <= ?2 ORDER BY seq");
   if (!block) return tl::unexpected(block.error());
   block_ = std::move(*block);
   auto insert = database_.prepare("INSERT INTO audit_subtree VALUES(?1, ?2, ?3)");
   if (!insert) return tl::unexpected(insert.error());
   insert_ = std::move(*insert);
+  if (auto done = look_at_what_stayed(); !done) return done;
   for (std::uint64_t first = from_; first < through_; first += kPurgeBlock) {
     if (auto done = keep_proofs_of_block(first / kPurgeBlock); !done) return done;
   }
   return {};
+}
+
+// Of earlier purges: a hold may have been cleared meanwhile.
+tl::expected<void, SqlError> PurgeRun::look_at_what_stayed() {
+  block_.bind(1, std::uint64_t{0});
+  block_.bind(2, from_);
+  while (true) {
+    const auto more = block_.step();
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) return {};
+    const auto stay = stays(block_);
+    if (!stay) return tl::unexpected(stay.error());
+    if (*stay) kept_.push_back(static_cast<std::uint64_t>(block_.integer(0)));
+  }
 }
 
 tl::expected<void, SqlError> PurgeRun::keep_proofs_of_block(std::uint64_t block) {
@@ -115,11 +145,13 @@ tl::expected<void, SqlError> PurgeRun::keep_proofs_of_block(std::uint64_t block)
     const auto more = block_.step();
     if (!more) return tl::unexpected(more.error());
     if (!*more) break;
-    levels[0].push_back(leaf_hash(block_.view(1)));
-    newest_us_ = std::max(newest_us_, block_.integer(2));
-    if (block_.integer(3) != 0) {
-      add_siblings(static_cast<std::uint64_t>(block_.integer(0)) - 1, needed);
-    }
+    levels[0].push_back(leaf_hash(block_.view(kBodyColumn)));
+    newest_us_ = std::max(newest_us_, block_.integer(1));
+    const auto stay = stays(block_);
+    if (!stay) return tl::unexpected(stay.error());
+    if (!*stay) continue;
+    kept_.push_back(static_cast<std::uint64_t>(block_.integer(0)));
+    add_siblings(kept_.back() - 1, needed);
   }
   if (levels[0].size() != kPurgeBlock) {
     return tl::unexpected(SqlError{SqlError::Kind::damaged, "records are missing"});
@@ -142,14 +174,10 @@ tl::expected<void, SqlError> PurgeRun::keep_proofs_of_block(std::uint64_t block)
 // A hold was cleared since the last purge: what it kept goes, and the hashes for its proof.
 tl::expected<void, SqlError> PurgeRun::drop_proofs_of_released() {
   if (from_ == 0) return {};
-  auto staying = database_.prepare("SELECT a.seq FROM audit a WHERE seq <= ?1 AND " + stays());
-  if (!staying) return tl::unexpected(staying.error());
-  staying->bind(1, from_);
-  auto seqs = read_all<std::uint64_t>(
-      *staying, [](const Statement& row) { return static_cast<std::uint64_t>(row.integer(0)); });
-  if (!seqs) return tl::unexpected(seqs.error());
   std::set<Place> needed;
-  for (const std::uint64_t seq : *seqs) add_siblings(seq - 1, needed);
+  for (const std::uint64_t seq : kept_) {
+    if (seq <= from_) add_siblings(seq - 1, needed);
+  }
   auto stored = database_.prepare("SELECT level, idx FROM audit_subtree WHERE level < 8");
   if (!stored) return tl::unexpected(stored.error());
   auto places = read_all<Place>(*stored, [](const Statement& row) {
@@ -167,17 +195,33 @@ tl::expected<void, SqlError> PurgeRun::drop_proofs_of_released() {
   return {};
 }
 
+tl::expected<void, SqlError> PurgeRun::remove_between(std::uint64_t after, std::uint64_t before) {
+  if (after + 1 >= before) return {};
+  for (Statement* statement : {&remove_private_, &remove_}) {
+    statement->bind(1, after);
+    statement->bind(2, before);
+    if (auto done = statement->run(); !done) return done;
+  }
+  removed_ += database_.changed_rows();
+  return {};
+}
+
 tl::expected<void, SqlError> PurgeRun::remove() {
+  auto remove_private = database_.prepare("DELETE FROM audit_private WHERE seq > ?1 AND seq < ?2");
+  if (!remove_private) return tl::unexpected(remove_private.error());
+  remove_private_ = std::move(*remove_private);
+  auto remove = database_.prepare("DELETE FROM audit WHERE seq > ?1 AND seq < ?2");
+  if (!remove) return tl::unexpected(remove.error());
+  remove_ = std::move(*remove);
   // Opens the triggers for as long as this transaction lasts.
   auto done = run("INSERT INTO audit_purge_open VALUES(1, " + up_to_end() + ")");
   if (done) done = drop_proofs_of_released();
-  const std::string gone = "a.seq <= " + up_to_end() + " AND NOT " + stays();
-  if (done) {
-    done = run("DELETE FROM audit_private WHERE seq IN (SELECT a.seq FROM audit a WHERE " + gone +
-               ")");
+  std::uint64_t last = 0;
+  for (const std::uint64_t seq : kept_) {
+    if (done) done = remove_between(last, seq);
+    last = seq;
   }
-  if (done) done = run("DELETE FROM audit AS a WHERE " + gone);
-  if (done) removed_ = database_.changed_rows();
+  if (done) done = remove_between(last, through_ + 1);
   // Checkpoints that can still be proven stay.
   if (done) {
     done = run("DELETE FROM audit_checkpoint WHERE size < " + up_to_end() +
@@ -212,18 +256,13 @@ tl::expected<JsonObject, SqlError> PurgeRun::detail() {
   auto tree = LogTree::open(database_);
   if (!tree) return tl::unexpected(tree.error());
   const auto root = tree->root(through_);
-  auto kept = database_.prepare("SELECT seq FROM audit WHERE seq <= ?1 ORDER BY seq");
-  if (!kept) return tl::unexpected(kept.error());
-  kept->bind(1, through_);
-  auto seqs = read_all<std::int64_t>(*kept, [](const Statement& row) { return row.integer(0); });
-  if (!seqs) return tl::unexpected(seqs.error());
   if (!root) return tl::unexpected(SqlError{SqlError::Kind::damaged, "a stored root is missing"});
   Sha256 digest;
-  for (const std::int64_t seq : *seqs) digest.add(std::to_string(seq) + "\n");
+  for (const std::uint64_t seq : kept_) digest.add(std::to_string(seq) + "\n");
   JsonObject made;
   made.set("from", from_ + 1).set("through", through_).set("removed", removed_);
   made.set("newest_us", newest_us_).set("root", to_hex(*root));
-  made.set("kept", seqs->size()).set("kept_sha256", to_hex(digest.finish()));
+  made.set("kept", kept_.size()).set("kept_sha256", to_hex(digest.finish()));
   const auto holds = holds_of(database_);
   if (!holds) return tl::unexpected(holds.error());
   made.set("holds", holds->size()).set("holds_sha256", digest_of_holds(*holds));
@@ -265,7 +304,7 @@ std::optional<DeclaredPurge> read_purge(std::string_view body) {
   const bool range = made.from > 0 && made.through >= made.from &&
                      made.through % kPurgeBlock == 0 && made.through < made.seq;
   const bool policy =
-      made.keep_years >= kMinKeepYears &&
+      made.keep_years >= kMinKeepYears && made.keep_years <= kMaxKeepYears &&
       made.newest_us <= cutoff(std::chrono::microseconds(made.wall_us), made.keep_years);
   if (!persons || !range || !policy || !from_hex(said->text("root").value_or(""), made.root) ||
       !from_hex(made.archive_digest, archive)) {
@@ -303,6 +342,46 @@ tl::expected<std::optional<DeclaredPurge>, SqlError> newest_purge(const Database
   return read_purge(row->view(0));
 }
 
+namespace {
+
+// What a purge of these records would take and leave.
+tl::expected<void, SqlError> count_records(const Database& database, const HeldRecords& held,
+                                           PurgePlan& plan) {
+  auto rows = database.prepare("SELECT t_wall_us, type, body FROM audit WHERE seq <= ?1");
+  if (!rows) return tl::unexpected(rows.error());
+  rows->bind(1, plan.through);
+  plan.oldest_us = INT64_MAX;
+  while (true) {
+    const auto more = rows->step();
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) return {};
+    plan.oldest_us = std::min(plan.oldest_us, rows->integer(0));
+    plan.newest_us = std::max(plan.newest_us, rows->integer(0));
+    if (is_of_retention(rows->view(1))) continue;
+    const auto body = held.empty() ? std::nullopt : CanonicalObject::parse(rows->view(2));
+    ++(body && held.keeps(*body) ? plan.held : plan.records);
+  }
+}
+
+// The table decides what a purge leaves; the sealed records say which holds there are.
+tl::expected<bool, SqlError> holds_are_as_sealed(const Database& database,
+                                                 const std::vector<HoldRow>& holds) {
+  auto rows = database.prepare(
+      "SELECT body FROM audit WHERE type IN ('audit.hold_set', 'audit.hold_cleared')"
+      " ORDER BY seq");
+  if (!rows) return tl::unexpected(rows.error());
+  RetentionLedger ledger;
+  while (true) {
+    const auto more = rows->step();
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) return ledger.digest_of_holds() == digest_of_holds(holds);
+    const auto body = CanonicalObject::parse(rows->view(0));
+    if (!body || ledger.follow(*body, rows->view(0))) return false;
+  }
+}
+
+}  // namespace
+
 tl::expected<PurgePlan, SqlError> plan_purge(const Database& database, std::uint64_t wanted,
                                              int keep_years, std::chrono::microseconds now,
                                              std::uint64_t most) {
@@ -316,19 +395,11 @@ tl::expected<PurgePlan, SqlError> plan_purge(const Database& database, std::uint
   if (!end) return tl::unexpected(end.error());
   if (*end <= purged) return plan;
   plan.through = *end;
-  auto counts = database.prepare(
-      "SELECT sum(NOT stays), sum(held), min(t_wall_us), max(t_wall_us)"
-      " FROM (SELECT a.t_wall_us, " +
-      stays() + " AS stays, (NOT " + std::string(kOfRetention) + " AND " + std::string(kHeld) +
-      ") AS held FROM audit a WHERE seq <= ?1)");
-  if (!counts) return tl::unexpected(counts.error());
-  counts->bind(1, plan.through);
-  const auto there = counts->step();
-  if (!there) return tl::unexpected(there.error());
-  plan.records = static_cast<std::uint64_t>(counts->integer(0));
-  plan.held = static_cast<std::uint64_t>(counts->integer(1));
-  plan.oldest_us = counts->integer(2);
-  plan.newest_us = counts->integer(3);
+  auto holds = holds_of(database);
+  if (!holds) return tl::unexpected(holds.error());
+  if (auto done = count_records(database, HeldRecords(std::move(*holds)), plan); !done) {
+    return tl::unexpected(done.error());
+  }
   return plan;
 }
 
@@ -369,8 +440,14 @@ tl::expected<JsonObject, SqlError> purge_log(Database& database, const PurgeOrde
   } else if (!*old) {
     return contradiction("the account of who approves is younger than the proposal");
   }
+  if (order.proposed_at != proposed_at) return contradiction("it was proposed anew meanwhile");
   Hash archive{};
   if (!from_hex(order.archive_digest, archive)) return contradiction("there is no archive");
+  auto holds = holds_of(database);
+  if (!holds) return tl::unexpected(holds.error());
+  const auto as_sealed = holds_are_as_sealed(database, *holds);
+  if (!as_sealed) return tl::unexpected(as_sealed.error());
+  if (!*as_sealed) return contradiction("the holds are not those that the log tells of");
   const auto before = newest_purge(database);
   if (!before) return tl::unexpected(before.error());
   const std::uint64_t from = *before ? (*before)->through : 0;
@@ -379,7 +456,7 @@ tl::expected<JsonObject, SqlError> purge_log(Database& database, const PurgeOrde
                                 cutoff(now, keep_years));
   if (!end) return tl::unexpected(end.error());
   if (*end <= from) return contradiction("nothing of it is old enough to be purged");
-  PurgeRun run(database, from, *end);
+  PurgeRun run(database, HeldRecords(std::move(*holds)), from, *end);
   if (auto done = run.keep_proofs(); !done) return tl::unexpected(done.error());
   if (auto done = run.remove(); !done) return tl::unexpected(done.error());
   auto detail = run.detail();

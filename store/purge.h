@@ -27,6 +27,7 @@ inline constexpr std::string_view kPurgeWithdrawnRecord = "audit.purge_withdrawn
 inline constexpr std::uint64_t kPurgeBlock = std::uint64_t{1} << kStoredLevels;
 // HIPAA (45 CFR 164.316(b)(2)) asks for six years.
 inline constexpr int kMinKeepYears = 6;
+inline constexpr int kMaxKeepYears = 1'000;  // of what a record may declare
 // In one transaction; what is left of a proposal goes with the next ones.
 inline constexpr std::uint64_t kMaxPurgedAtOnce = 256 * kPurgeBlock;
 // A proposal that nobody approved in this time is void.

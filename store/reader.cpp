@@ -141,6 +141,16 @@ tl::expected<T, std::string> in_snapshot(Database& database, Read read) {
   return std::move(*result);
 }
 
+tl::expected<bool, std::string> there_is(const Database& database, std::string_view sql,
+                                         std::string_view value) {
+  auto statement = database.prepare(sql);
+  if (!statement) return Sentence(statement.error().text);
+  statement->bind(1, value);
+  const auto there = statement->step();
+  if (!there) return Sentence(there.error().text);
+  return *there;
+}
+
 template <typename T>
 tl::expected<std::optional<T>, std::string> first_of(tl::expected<std::vector<T>, SqlError> rows) {
   if (!rows) return Sentence(rows.error().text);
@@ -185,6 +195,17 @@ tl::expected<std::vector<std::string>, std::string> Reader::audit_types() const 
   auto all = types(*database_);
   if (!all) return Sentence(all.error().text);
   return std::move(*all);
+}
+
+tl::expected<bool, std::string> Reader::knows(std::string_view id) const {
+  return there_is(*database_,
+                  "SELECT 1 FROM audit WHERE substr(actor, instr(actor, ':') + 1) = ?1"
+                  " OR json_extract(CAST(body AS TEXT), '$.object') = ?1 LIMIT 1",
+                  id);
+}
+
+tl::expected<bool, std::string> Reader::knows_room(std::string_view room) const {
+  return there_is(*database_, "SELECT 1 FROM audit WHERE room = ?1 LIMIT 1", room);
 }
 
 tl::expected<std::vector<std::uint8_t>, std::string> Reader::audit_ip(std::uint64_t seq) const {

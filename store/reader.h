@@ -74,6 +74,10 @@ class Reader {
   tl::expected<std::optional<AuditRow>, std::string> audit_row(std::uint64_t seq) const;
   // The types that occur, sorted: what a filter can offer.
   tl::expected<std::vector<std::string>, std::string> audit_types() const;
+  // Whether a record is by or about this id, or about this room (a pseudonym). Reads the whole log
+  // when none is.
+  tl::expected<bool, std::string> knows(std::string_view id) const;
+  tl::expected<bool, std::string> knows_room(std::string_view room) const;
   // The encrypted full address of a record; empty when there is none (or it was erased).
   tl::expected<std::vector<std::uint8_t>, std::string> audit_ip(std::uint64_t seq) const;
 

@@ -69,7 +69,7 @@ std::optional<std::string> RetentionLedger::purge(const CanonicalObject& body,
   if (declared->from != (purges_.empty() ? 0 : purges_.back().through) + 1) {
     return "it does not go on where the purge before ended";
   }
-  if (declared->holds != holds_.size() || declared->holds_digest != digest()) {
+  if (declared->holds != holds_.size() || declared->holds_digest != digest_of_holds()) {
     return "other holds were in force than the purge of this record honoured";
   }
   removed_ += declared->removed;
@@ -78,15 +78,16 @@ std::optional<std::string> RetentionLedger::purge(const CanonicalObject& body,
 }
 
 std::optional<std::string> RetentionLedger::objection(std::uint64_t kept,
-                                                      const std::string& digest_of_holds) const {
-  if (digest_of_holds != digest()) return "holds were set or cleared, and no record tells of it";
+                                                      const std::string& digest_in_table) const {
+  if (digest_in_table != digest_of_holds())
+    return "holds were set or cleared, and no record tells of it";
   if (!purges_.empty() && removed_ != purges_.back().through - kept) {
     return "the purges declare another number of records than are gone";
   }
   return std::nullopt;
 }
 
-std::string RetentionLedger::digest() const {
+std::string RetentionLedger::digest_of_holds() const {
   Sha256 digest;
   for (const auto& [id, hold] : holds_) digest.add(hold + "\n");
   return to_hex(digest.finish());

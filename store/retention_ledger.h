@@ -23,7 +23,10 @@ class RetentionLedger {
   // At the end of the log: whether the purges add up to what is missing (`kept`: what is left of
   // the purged records), and whether these are the holds that the records tell of.
   [[nodiscard]] std::optional<std::string> objection(std::uint64_t kept,
-                                                     const std::string& digest_of_holds) const;
+                                                     const std::string& digest_in_table) const;
+
+  // Of the holds that are in force by what was followed (holds.h).
+  std::string digest_of_holds() const;
 
   const std::vector<DeclaredPurge>& purges() const { return purges_; }
 
@@ -38,7 +41,6 @@ class RetentionLedger {
   std::optional<std::string> clear_hold(const CanonicalObject& body);
   void propose(const CanonicalObject& body);
   std::optional<std::string> purge(const CanonicalObject& body, std::string_view text);
-  std::string digest() const;
 
   std::map<std::string, std::string> holds_;  // id → as it was sealed
   std::optional<Proposal> proposal_;

@@ -7,17 +7,34 @@
 #include <utility>
 
 #include "store/canonical_reader.h"
+#include "store/purge.h"
 #include "store/receipt.h"
 
 namespace bedside::store {
 namespace {
 
 constexpr std::string_view kOriginPrefix = "bedside/audit/";
+// Looked at at every start: the newest 10,000 records.
+constexpr std::uint64_t kRecentBlocks = 10'000 / kPurgeBlock + 1;
 
 Hash to_hash(const std::vector<std::uint8_t>& blob) {
   Hash hash{};
   std::copy_n(blob.begin(), std::min(blob.size(), hash.size()), hash.begin());
   return hash;
+}
+
+tl::expected<Hash, SqlError> root_of_block(Statement& bodies, std::uint64_t block) {
+  bodies.reset();
+  bodies.bind(1, block * kPurgeBlock);
+  bodies.bind(2, (block + 1) * kPurgeBlock);
+  MerkleEdge edge;
+  std::vector<Subtree> ignored;
+  while (true) {
+    const auto more = bodies.step();
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) return edge.root();
+    edge.append(leaf_hash(bodies.view(0)), ignored);
+  }
 }
 
 // Random, so that no two logs ever share a name; says nothing about the practice.
@@ -61,6 +78,7 @@ tl::expected<Seal, std::string> Seal::open(const Database& database, EpochKeys k
   if (auto done = seal.prepare(database); !done) return tl::unexpected(done.error().text);
   if (auto done = seal.restore_edge(database); !done) return tl::unexpected(done.error().text);
   if (auto done = seal.check_newest(database); !done) return tl::unexpected(done.error());
+  if (auto done = seal.check_recent(database); !done) return tl::unexpected(done.error());
   if (auto done = seal.restore_epoch(database); !done) return tl::unexpected(done.error());
   return seal;
 }
@@ -127,6 +145,37 @@ tl::expected<void, std::string> Seal::check_newest(const Database& database) {
   const auto kept = database.integer("SELECT max(size) FROM audit_checkpoint WHERE kept = 1");
   if (!kept) return tl::unexpected(kept.error().text);
   kept_size_ = static_cast<std::uint64_t>(*kept);
+  return {};
+}
+
+// The edge is made of stored roots: of the newest blocks, whether they are still those of their
+// records.
+tl::expected<void, std::string> Seal::check_recent(const Database& database) const {
+  const auto purge = newest_purge(database);
+  if (!purge) return tl::unexpected(purge.error().text);
+  const std::uint64_t purged = *purge ? (*purge)->through / kPurgeBlock : 0;
+  const std::uint64_t end = edge_.size() / kPurgeBlock;
+  auto roots = database.prepare("SELECT root FROM audit_subtree WHERE level = ?1 AND idx = ?2");
+  if (!roots) return tl::unexpected(roots.error().text);
+  auto bodies =
+      database.prepare("SELECT body FROM audit WHERE seq > ?1 AND seq <= ?2 ORDER BY seq");
+  if (!bodies) return tl::unexpected(bodies.error().text);
+  for (std::uint64_t block = std::max(purged, end - std::min(end, kRecentBlocks)); block < end;
+       ++block) {
+    roots->reset();
+    roots->bind(1, std::int64_t{kStoredLevels});
+    roots->bind(2, block);
+    const auto there = roots->step();
+    if (!there) return tl::unexpected(there.error().text);
+    if (!*there) continue;  // the edge has it from the records themselves
+    const auto root = root_of_block(*bodies, block);
+    if (!root) return tl::unexpected(root.error().text);
+    if (*root == to_hash(roots->blob(0))) continue;
+    return tl::unexpected("records " + std::to_string(block * kPurgeBlock + 1) + " to " +
+                          std::to_string((block + 1) * kPurgeBlock) +
+                          " are not those that were sealed. Run `bedside audit verify` to see "
+                          "which one was changed");
+  }
   return {};
 }
 

@@ -104,7 +104,8 @@ tl::expected<StateWriter, SqlError> StateWriter::prepare(const Database& databas
        "INSERT OR REPLACE INTO account_invitations SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS"
        " (SELECT 1 FROM accounts WHERE name = ?1)"
        " AND (SELECT count(*) FROM account_invitations WHERE name <> ?1) < ?5"},
-      {&writer.accept_invitation_, "DELETE FROM account_invitations WHERE name = ?1"},
+      {&writer.accept_invitation_,
+       "DELETE FROM account_invitations WHERE name = ?1 AND code_hash = ?2 AND expires_ms > ?3"},
       {&writer.create_account_, "INSERT INTO accounts VALUES(?1, ?2, ?3, ?4, NULL)"},
       {&writer.create_first_account_,
        "INSERT INTO accounts SELECT ?1, ?2, ?3, ?4, NULL WHERE NOT EXISTS (SELECT 1 FROM "
@@ -249,6 +250,8 @@ tl::expected<void, SqlError> StateWriter::write(const AccountInvited& change) {
 tl::expected<void, SqlError> StateWriter::write(const AccountCreated& change) {
   if (change.invited) {
     accept_invitation_.bind(1, std::string_view(change.account.name));
+    accept_invitation_.bind(2, std::span<const std::uint8_t>(change.code_hash));
+    accept_invitation_.bind(3, ms(change.account.created_at));
     if (auto done = accept_invitation_.run(); !done) return done;
     if (database_->changed_rows() != 1) {
       return tl::unexpected(SqlError{SqlError::Kind::constraint, "the invitation is gone"});

@@ -148,8 +148,10 @@ void Store::Impl::publish(std::span<const CommitResult> results) {
     stats_.deferred = committer_->deferred();
     stats_.journaled = committer_->journaled();
     stats_.journal = committer_->has_journal();
-    if (stats_.journal) journal_trouble_ = committer_->journal_trouble();
+    const std::string& trouble = committer_->journal_trouble();
+    if (stats_.journal || !trouble.empty()) journal_trouble_ = trouble;
     stats_.full = committer_->full();
+    stats_.locked = committer_->locked();
     news = committer_->broken() && !stats_.fatal;
     stats_.fatal = committer_->broken();
   }

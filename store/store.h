@@ -106,7 +106,8 @@ struct Stats {
   std::size_t deferred = 0;   // journaled ones included
   std::size_t journaled = 0;  // of those
   bool journal = false;       // there is one, and it takes commits
-  bool full = false;          // the last attempt found no space
+  bool full = false;          // the last attempt found no space, or a lock
+  bool locked = false;        // full, but not of data: another program holds the file
   bool fatal = false;
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "store/checkpoint.h"
+#include "store/clock_check.h"
 #include "store/purge.h"
 #include "store/seal.h"
 
@@ -53,6 +54,7 @@ struct VerifyReport {
   std::uint64_t purged_anchors = 0;   // kept elsewhere, of records that were purged: signature only
   std::vector<DeclaredPurge> purges;  // oldest first; all of them are in the log
   std::vector<DeclaredGap> gaps;
+  std::optional<UntoldClockStep> untold_step;  // of a database; for people to judge
   std::string origin;
   PublicKey genesis{};
   Hash root{};

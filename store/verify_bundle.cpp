@@ -62,6 +62,7 @@ class BundleCheck {
   bool digests();
   bool records();
   bool matches(const CanonicalObject& body) const;
+  void next_disclosed();
   bool opens(std::uint64_t seq, const CanonicalObject& body);
 
   const VerifyOptions& options_;
@@ -77,7 +78,7 @@ class BundleCheck {
   std::optional<CanonicalObject> detail_;
   std::optional<CanonicalObject> filter_;
   std::optional<TarLines> disclosed_;
-  std::string disclosed_line_;
+  std::optional<std::string> disclosed_line_;
 };
 
 template <typename Each>
@@ -349,10 +350,15 @@ bool BundleCheck::matches(const CanonicalObject& body) const {
          (!person || (actor && actor->text("id") == person) || body.text("object") == person);
 }
 
+void BundleCheck::next_disclosed() {
+  disclosed_line_.reset();
+  if (const auto line = disclosed_->next()) disclosed_line_.emplace(*line);
+}
+
 // The values that were opened for this record; any of them may have been taken out again.
 bool BundleCheck::opens(std::uint64_t seq, const CanonicalObject& body) {
-  while (disclosed_ && !disclosed_line_.empty()) {
-    const auto line = CanonicalObject::parse(disclosed_line_);
+  while (disclosed_line_) {
+    const auto line = CanonicalObject::parse(*disclosed_line_);
     const std::int64_t about = line ? line->integer("seq").value_or(-1) : -1;
     if (about > static_cast<std::int64_t>(seq)) return true;
     const std::string field = line ? line->text("field").value_or("") : "";
@@ -370,7 +376,7 @@ bool BundleCheck::opens(std::uint64_t seq, const CanonicalObject& body) {
             commitment) {
       return wrong(seq, "a value that was opened is not the one that was sealed");
     }
-    disclosed_line_ = disclosed_->next().value_or("");
+    next_disclosed();
   }
   return true;
 }
@@ -379,7 +385,7 @@ bool BundleCheck::records() {
   const std::uint64_t all = static_cast<std::uint64_t>(detail_->integer("records").value_or(0));
   if (is_there(bundle_file::kDisclosed)) {
     disclosed_.emplace(lines(bundle_file::kDisclosed));
-    disclosed_line_ = disclosed_->next().value_or("");
+    next_disclosed();
   }
   TarLines bodies = lines(bundle_file::kRecords);
   std::uint64_t last = 0;
@@ -409,7 +415,7 @@ bool BundleCheck::records() {
     return wrong(0, std::to_string(all) + " records were exported, " +
                         std::to_string(report_.records) + " are here");
   }
-  if (disclosed_ && (!disclosed_line_.empty() || !disclosed_->at_end())) {
+  if (disclosed_ && (disclosed_line_ || !disclosed_->at_end())) {
     return wrong(0, "values were opened of records that are not here");
   }
   return true;

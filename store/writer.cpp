@@ -161,6 +161,7 @@ Writer::Ending Writer::fail(const SqlError& error) {
   trouble_ = error.text;
   const bool may_pass = error.kind == SqlError::Kind::full || error.kind == SqlError::Kind::busy;
   if (!may_pass) return Ending::broken;
+  locked_ = error.kind == SqlError::Kind::busy;
   if (database_->in_transaction() && !database_->run("ROLLBACK")) return Ending::broken;
   return Ending::full;
 }
@@ -198,8 +199,8 @@ tl::expected<void, SqlError> Writer::write_item(Item& item, bool with_changes) {
       about_purge.detail.set("purge", purged);
     }
     const AuditRecord& record = of_purge ? about_purge : given;
-    if (auto done = audit_.append(record, item.at.wall, item.at.boot, item.late); !done)
-      return done;
+    const Stamp stamp{0, item.at.wall, item.at.boot, item.boot_id, item.build, item.late};
+    if (auto done = audit_.append(record, stamp); !done) return done;
     if (item.commit->receipt && item.body.empty()) item.body = audit_.newest_body();
   }
   item.result.status = CommitStatus::committed;

@@ -28,6 +28,9 @@ class Writer {
                         // its changes contradict the state
     CommitResult result{};
     std::string body = {};  // of the record that is receipted
+    // Of a former process; empty: of this one. Borrowed.
+    std::string_view boot_id = {};
+    std::string_view build = {};
   };
 
   enum class Ending : std::uint8_t {
@@ -38,9 +41,14 @@ class Writer {
 
   // On `done` every item has its result; otherwise every result is `failed`.
   Ending write(std::span<Item> batch);
+  // The last `full` was none: another program holds the file.
+  bool locked() const { return locked_; }
   const std::string& trouble() const {
     return trouble_;
   }  // what ended the last batch that was not done
+
+  const std::string& boot_id() const { return audit_.boot_id(); }
+  const std::string& build() const { return audit_.build(); }
 
   // Empty when it was never set.
   tl::expected<std::string, SqlError> setting(std::string_view key) const;
@@ -72,6 +80,7 @@ class Writer {
   StateWriter state_;
   AuditWriter audit_;
   std::string trouble_;
+  bool locked_ = false;
 };
 
 }  // namespace bedside::store

@@ -309,7 +309,7 @@ class Purge:
             raise ValueError("no purge")
         self.newest = said["newest_us"]
         if value["type"] != "audit.purged" or value["outcome"] != "ok" or not 0 < self.first <= self.through < self.seq or \
-                self.through % BLOCK or self.years < 6 or \
+                self.through % BLOCK or not 6 <= self.years <= 1000 or \
                 said["newest_us"] > self.wall - self.years * YEAR_US or \
                 not all(self.people) or self.people[0] == self.people[1]:
             raise ValueError("no purge")
@@ -328,7 +328,7 @@ class Purge:
 def read_purge(body):
     try:
         return Purge(body)
-    except (KeyError, TypeError, ValueError, UnicodeDecodeError):
+    except (KeyError, TypeError, ValueError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -403,7 +403,7 @@ def read_holds(database):
         return {}
     names = ("id", "room", "person", "from_us", "to_us")
     rows = database.execute("SELECT hold_id, room, person, from_us, to_us FROM audit_holds")
-    return {row[0]: {name: value for name, value in zip(names, row) if value is not None}
+    return {row[0]: {name: value for name, value in zip(names, row) if value not in (None, "")}
             for row in rows}
 
 
@@ -412,6 +412,7 @@ class Log:
         self.keys = Keys(genesis, restored)
         self.tree = Tree()
         self.boot = ("", 0)
+        self.boots = {}  # name: [first difference of the clocks, last, told, record of a step]
         self.unproven, self.promised = 0, []  # of exports
         self.proven = 0  # up to this record a signed checkpoint says what was
         self.checked = {False: 0, True: 0}  # checkpoints: of the table, kept elsewhere
@@ -557,7 +558,27 @@ class Log:
                     raise Wrong(size, "a checkpoint " + why)
                 self.checked[anchor] += 1
 
+    def follow_clock(self, seq, value):
+        """The difference of both clocks changes only when somebody sets the wall clock."""
+        if "t_boot_us" not in value:
+            return
+        offset = value["t_wall_us"] - value["t_boot_us"]
+        boot = self.boots.setdefault(value.get("boot_id", ""), [offset, offset, 0, 0])
+        if not boot[3] and abs(offset - boot[1]) >= 1_500_000:
+            boot[3] = seq
+        boot[1] = offset
+        detail = value.get("detail")
+        if value["type"] == "time.step" and isinstance(detail, dict):
+            boot[2] += 1000 * number_of(detail, "by_ms")
+
+    def untold_step(self):
+        """(record, microseconds) of the first boot whose steps no records tell of."""
+        found = [(seq, last - first - told) for first, last, told, seq in self.boots.values()
+                 if seq and abs(last - first - told) >= 2_000_000]
+        return min(found, default=None)
+
     def check_time(self, seq, value):
+        self.follow_clock(seq, value)
         if value["type"] in OWN_RECORDS or value.get("late") == 1 or "t_boot_us" not in value:
             return
         boot, before = value.get("boot_id", ""), self.boot
@@ -687,6 +708,10 @@ class Export:
         for name in self.REQUIRED:
             if name not in self.files:
                 raise Wrong(0, shown(name, "this file is missing"))
+
+    @staticmethod
+    def untold_step():
+        return None  # its records are a choice: what is between them is not known
 
     def read_archive(self):
         files, end = {}, 0
@@ -973,11 +998,23 @@ def told(checked, purges, counts, root):
     origin, first_key = checked.keys.links[0][:2]
     lines += [f"log        {origin}", f"root       {root.hex()}", f"first key  {first_key.hex()}"]
     lines += [each.told() for each in purges]
+    step = checked.untold_step()
+    if step:
+        lines.append(f"clock      was set by {step[1] / 1e6:+.1f} s before record {step[0]} without a "
+                     "record that tells of it: by\n           whom, and why? (While the server is "
+                     "stopped nothing tells.)")
     unproven = checked.unproven + len(checked.promised)
     if unproven:
         lines.append(f"NOT COMPARED: {unproven} kept elsewhere; the signatures are good, and nothing in this "
                      "export shows that the log still has what they promise: ask the database")
     return "\n".join(lines), 3 if unproven or (restores and not checked.keys.restored) else 0
+
+
+def check_indexes(database):
+    """Lists look records up in indexes: an entry that is not there hides a record that is."""
+    found, = database.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise Wrong(0, "the file contradicts itself: " + found)
 
 
 def verify_database(path, genesis, anchors, restored):
@@ -992,6 +1029,7 @@ def verify_database(path, genesis, anchors, restored):
             log.record(*row)
             report_progress(log.records, total)
         log.end()
+        check_indexes(database)
     except Wrong as wrong:
         wrong.proven = log.proven if log else 0
         raise

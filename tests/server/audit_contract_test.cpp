@@ -176,7 +176,7 @@ class AuditContract : protected Disk,
     std::promise<void> done;
     on_control([&] {
       control().create_token({"EHR", {"rooms.create", "rooms.read", "rooms.end"}, 0},
-                             [&](tl::expected<NewApiToken, AdminRefusal> made) {
+                             {"anna", "root"}, [&](tl::expected<NewApiToken, AdminRefusal> made) {
                                secret = made->secret;
                                done.set_value();
                              });

@@ -56,9 +56,9 @@ TEST(AuditDataKeys, AWrappedKeyOpensForItsMonthAndItsWrappingKeyOnly) {
     changed[i] ^= 1;
     EXPECT_FALSE(moved.adopt("2026-11", changed)) << i;
   }
-  EXPECT_EQ(moved.newest(), "");
+  EXPECT_EQ(moved.in_use(), "");
   EXPECT_TRUE(moved.adopt("2026-11", wrapped));
-  EXPECT_EQ(moved.newest(), "2026-11");
+  EXPECT_EQ(moved.in_use(), "2026-11");
 }
 
 TEST(AuditDataKeys, MonthFieldAndValueAreBoundTogether) {
@@ -76,6 +76,15 @@ TEST(AuditDataKeys, MonthFieldAndValueAreBoundTogether) {
     changed.resize(i);
     EXPECT_FALSE(keys.decrypt(changed)) << i;
   }
+}
+
+// Of what a record of now has encrypted.
+std::string month_in_use(const AuditTrail& trail) {
+  AuditSource source;
+  source.address = stun::IpAddress::parse("192.0.2.7");
+  const store::Commit commit = trail.commit(AdminAction{ServiceStopped{"signal"}}, source);
+  const Bytes& sealed = commit.records.at(0).where.ip_enc;
+  return {sealed.begin() + 4, sealed.begin() + 11};
 }
 
 TEST(AuditDataKeys, AKeyIsUsedOnlyOnceItIsOnTheDisk) {
@@ -96,6 +105,13 @@ TEST(AuditDataKeys, AKeyIsUsedOnlyOnceItIsOnTheDisk) {
   ASSERT_TRUE(make_due_data_key(trail, kOctober, keep)) << "a clock that was set back";
   ASSERT_EQ(state.data_keys.size(), 2U);
   EXPECT_EQ(state.data_keys[1].month, "2026-11");
+
+  // A clock that was wrong by years for a moment decides nothing later.
+  constexpr auto kYears = milliseconds(std::chrono::hours(15 * 8'766));
+  ASSERT_TRUE(make_due_data_key(trail, kNovember + kYears, keep));
+  ASSERT_TRUE(make_due_data_key(trail, kNovember, keep));
+  EXPECT_EQ(month_in_use(trail), "2026-11");
+  state.data_keys.resize(2);
 
   AuditTrail again(wrapping(1), wrapping(2), wrapping(3));
   EXPECT_TRUE(adopt_data_keys(again, state));

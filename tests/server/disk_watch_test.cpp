@@ -53,6 +53,23 @@ TEST_F(DiskWatchTest, SaysNothingOfADiskItCannotMeasure) {
   EXPECT_EQ(watch_.state(), DiskState::plenty);
 }
 
+TEST(DiskWatchRunway, RingsWhenTheDiskWouldBeFullInAMonth) {
+  std::chrono::steady_clock::time_point now;
+  DiskSpace space{30 * kGiga, 40 * kGiga};
+  DiskWatch watch([&] { return space; }, [&] { return now; });
+  const auto after_a_day_with = [&](std::uint64_t used) {
+    now += std::chrono::hours(24);
+    space.free -= used;
+    return watch.look();
+  };
+  EXPECT_EQ(watch.look(), std::nullopt);
+  EXPECT_EQ(after_a_day_with(100 * kMega), std::nullopt) << "300 days";
+  EXPECT_EQ(after_a_day_with(3 * kGiga), DiskState::low) << "17 days at this rate";
+  for (int day = 0; day < 6; ++day) after_a_day_with(0);
+  EXPECT_EQ(after_a_day_with(0), std::nullopt);
+  EXPECT_EQ(watch.state(), DiskState::plenty) << "it was one day only";
+}
+
 TEST(MeasureDisk, MeasuresARealOne) {
   const auto space = measure_disk("/");
   ASSERT_TRUE(space);

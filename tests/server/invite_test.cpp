@@ -34,7 +34,7 @@ class InviteServer : public ControlRig, public testing::Test {
     NewApiToken result;
     std::promise<void> done;
     on_control([&] {
-      control().create_token({"EHR", std::move(scopes), days},
+      control().create_token({"EHR", std::move(scopes), days}, {"anna", "root"},
                              [&](tl::expected<NewApiToken, AdminRefusal> made) {
                                ASSERT_TRUE(made) << made.error().error;
                                result = *made;
@@ -101,10 +101,11 @@ TEST_F(InviteServer, ARevokedTokenIsGoneAtOnceAndAfterARestart) {
   const NewApiToken revoked = make_token({"rooms.read"});
   std::promise<void> done;
   on_control([&] {
-    control().revoke_token(revoked.row.token_id, [&](tl::expected<std::string, AdminRefusal> gone) {
-      EXPECT_TRUE(gone);
-      done.set_value();
-    });
+    control().revoke_token(revoked.row.token_id, {"anna", "root"},
+                           [&](tl::expected<std::string, AdminRefusal> gone) {
+                             EXPECT_TRUE(gone);
+                             done.set_value();
+                           });
   });
   done.get_future().wait();
   const std::string get = "/api/webrtc-signaling?roomId=r";

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "server/bearer_secret.h"
+#include "server/local_user.h"
 #include "store/reader.h"
 #include "tests/server/bedside_process.h"
 #include "tests/server/small_disk.h"
@@ -99,8 +100,8 @@ class LocalCommands : public testing::Test {
     return answer;
   }
   static std::string request(const std::string& line, const std::string& body) {
-    return line + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) +
-           "\r\n\r\n" + body;
+    return line + " HTTP/1.1\r\nHost: x\r\nBedside-User: anna root\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
   }
 
   TestServer server_;
@@ -165,6 +166,7 @@ TEST_F(LocalCommands, LeaveExactlyTheirRecord) {
     EXPECT_THAT(new_records(), ElementsAreArray(records)) << words[0] << " " << words[1];
   };
   const std::vector<std::string> none;
+  const std::string me = this_user().login;
   (void)new_records();
   const Token token = create_token();
   EXPECT_THAT(new_records(), ElementsAre("token.created"));
@@ -178,9 +180,9 @@ TEST_F(LocalCommands, LeaveExactlyTheirRecord) {
   expect({"admin", "add", "ben"}, true, {"user.invited"});
   expect({"admin", "add", "no name"}, false, none);
   expect({"admin", "disable", "nobody"}, false, none);
-  expect({"audit", "hold", "set", "--person", "ben", "--reason", "complaint"}, true,
+  expect({"audit", "hold", "set", "--person", me, "--reason", "complaint"}, true,
          {"audit.hold_set"});
-  expect({"audit", "hold", "set", "--person", "ben", "--reason", "whim"}, false, none);
+  expect({"audit", "hold", "set", "--person", me, "--reason", "whim"}, false, none);
   expect({"audit", "hold", "clear", "0123456789abcdef", "--reason", "closed"}, false, none);
   expect({"audit", "export", "--out", (server_.folder().path() / "log.tar").string()}, true,
          {"audit.exported"});
@@ -201,7 +203,9 @@ TEST_F(LocalCommands, ChangeNothingThatAFullDiskCannotRecord) {
   EXPECT_EQ(run({"room", "create", "a-10"}).exit_code, 0);
   (void)new_records();
   disk.fill();
-  while (run({"audit", "hold", "set", "--person", "ann", "--reason", "other"}).exit_code == 0) {
+  while (
+      run({"audit", "hold", "set", "--person", this_user().login, "--reason", "other"}).exit_code ==
+      0) {
   }
   (void)new_records();
   const std::string bundle = (server_.folder().path() / "log.tar").string();
@@ -210,7 +214,7 @@ TEST_F(LocalCommands, ChangeNothingThatAFullDiskCannotRecord) {
         {"token", "revoke", token.id},
         {"room", "create", "a-11"},
         {"admin", "add", "ben"},
-        {"audit", "hold", "set", "--person", "ben", "--reason", "complaint"},
+        {"audit", "hold", "set", "--person", this_user().login, "--reason", "complaint"},
         {"audit", "export", "--out", bundle}}) {
     const Ended refused = run(words);
     EXPECT_EQ(refused.exit_code, 1) << words[0] << " " << words[1];
@@ -231,6 +235,7 @@ TEST_F(LocalCommands, GiveAReceiptForWhatTheyChanged) {
   server_.start();
   httplib::Client socket(socket_file().string(), 80);
   socket.set_address_family(AF_UNIX);
+  socket.set_default_headers({{"Bedside-User", "anna root"}});
   const auto check = [&](const httplib::Result& answer) {
     const json body = answer ? json::parse(answer->body, nullptr, false) : json::object();
     const auto file = server_.folder().write("receipt", body.value("receipt", ""), 0600);
@@ -240,7 +245,9 @@ TEST_F(LocalCommands, GiveAReceiptForWhatTheyChanged) {
   const json token = check(socket.Post(
       "/tokens", R"({"name":"EHR","scopes":["rooms.create"],"days":1})", "application/json"));
   check(socket.Delete("/tokens?id=" + token.value("id", "")));
-  check(socket.Post("/audit/holds", R"({"person":"ben","reason":"other"})", "application/json"));
+  check(socket.Post("/rooms", R"({"appointmentId":"4711"})", "application/json"));
+  check(socket.Post("/audit/holds", R"({"room":"appointment-4711","reason":"other"})",
+                    "application/json"));
 }
 
 TEST_F(LocalCommands, AreForTheServersUserOnly) {

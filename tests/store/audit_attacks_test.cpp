@@ -191,6 +191,20 @@ struct Attack {
 
 std::string number(std::uint64_t value) { return std::to_string(value); }
 
+// The record stays, but one index does not have it: lists and filters leave it out.
+void hide(AttackedLog& log, std::uint64_t seq) {
+  const std::string index = seq % 2 == 0 ? "audit_by_type" : "audit_by_time";
+  const std::string made =
+      log.raw().value("SELECT sql FROM sqlite_schema WHERE name = '" + index + "'");
+  const auto become = [&](const std::string& text) {
+    log.run("PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = '" + text +
+            "' WHERE name = '" + index + "'; PRAGMA writable_schema=RESET");
+  };
+  become(made + " WHERE seq <> " + number(seq));
+  log.run("REINDEX " + index);
+  become(made);
+}
+
 // The classes of the specification, at record `seq`.
 std::vector<Attack> attacks() {
   const auto sql = [](const std::string& before, const std::string& after = {}) {
@@ -236,6 +250,7 @@ std::vector<Attack> attacks() {
          log.sign_again(present, origin, 3);
        }},
       {"index columns", sql("UPDATE audit SET outcome = 'denied' WHERE seq = ")},
+      {"hide in an index", [](AttackedLog& log, auto seq, auto&, auto&) { hide(log, seq); }},
       {"swap an epoch's key",
        [](AttackedLog& log, auto seq, auto& present, auto& origin) {
          const std::string epoch = log.raw().value(

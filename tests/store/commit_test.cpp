@@ -173,7 +173,12 @@ TEST(Commit, MakesAnAccountOfAnInvitationOnceAndNeverDisablesTheLastOne) {
   EXPECT_EQ(change(AccountInvited{{"ada", {1}, "", {}}, {}}), CommitStatus::conflict) << "taken";
   EXPECT_EQ(change(AccountInvited{invitation, milliseconds(10)}), CommitStatus::committed);
   EXPECT_EQ(reader_or_die(folder.database()).invitations().value(), std::vector{invitation});
-  EXPECT_EQ(change(AccountCreated{account("bob"), false, true}), CommitStatus::committed);
+  EXPECT_EQ(change(AccountCreated{account("bob"), false, true, {1, 3}}), CommitStatus::conflict)
+      << "another invitation's code";
+  AccountRow late = account("bob");
+  late.created_at = milliseconds(100);
+  EXPECT_EQ(change(AccountCreated{late, false, true, {1, 2}}), CommitStatus::conflict) << "over";
+  EXPECT_EQ(change(AccountCreated{account("bob"), false, true, {1, 2}}), CommitStatus::committed);
   EXPECT_TRUE(reader_or_die(folder.database()).invitations()->empty());
 
   EXPECT_EQ(change(AccountInvited{{"dan", {1, 2}, "ada", milliseconds(100)}, milliseconds(10)}),

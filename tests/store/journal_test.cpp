@@ -5,7 +5,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -90,7 +92,7 @@ TEST_F(JournalFile, GivesBackWhatAFormerProcessLeft) {
   EXPECT_EQ(commits_in(journal), commits_);
   EXPECT_EQ(journal.append(commits_).value(), 4U);
   const std::string id = journal.id();
-  ASSERT_TRUE(journal.clear());
+  ASSERT_TRUE(journal.clear(Journal::fresh_id()));
   EXPECT_NE(journal.id(), id);
   EXPECT_EQ(journal.last(), 0U);
   journal = Journal(journal_or_die(at(folder_.path() + "/other")));
@@ -171,7 +173,7 @@ StampedCommit everything() {
       ParticipantDetached{"p", milliseconds(8)},
       ParticipantLeft{"p"},
       AccountInvited{{"b", {20}, "a", milliseconds(21)}, milliseconds(22)},
-      AccountCreated{{"a", "hash", "admin", milliseconds(9), milliseconds(23)}, true, true},
+      AccountCreated{{"a", "hash", "admin", milliseconds(9), milliseconds(23)}, true, true, {1, 2}},
       AccountPasswordSet{"a", "hash2"},
       AccountDisabled{"a", milliseconds(24)},
       AccountEntered{"a"},
@@ -365,6 +367,102 @@ TEST_F(JournaledStore, WritesTheRecordEvenIfTheStateContradictsIt) {
               ElementsAre("room.join1", "room.join.again1", "storage.recovered", "2"));
   EXPECT_THAT(store_->load()->participants, SizeIs(1));
   EXPECT_EQ(store_->stats().lost, 0U);
+}
+
+TEST_F(JournaledStore, IsNotAnotherDatabasesOrAnOldCopy) {
+  fill();
+  EXPECT_EQ(commit_and_wait(*store_, emergency("1")).status, CommitStatus::journaled);
+  const std::string old = text_of(folder_.path() + "/journal");
+  for (const char* type : {"2", "3"}) {
+    vfs_.set_capacity(0);
+    EXPECT_TRUE(commit_and_wait(*store_, commit_of(type)).ok());
+    fill();
+    EXPECT_EQ(commit_and_wait(*store_, emergency("e")).status, CommitStatus::journaled);
+  }
+  vfs_.set_capacity(0);
+  store_.reset();
+  const auto before = late(folder_);
+  write_text(folder_.path() + "/journal", old);
+  store_ = open_or_die(options(folder_));
+  EXPECT_EQ(late(folder_), before);
+  EXPECT_THAT(store_->journal_trouble(), HasSubstr("not the one that this database"));
+  EXPECT_EQ(text_of(folder_.path() + "/journal"), old) << "left for whoever has to find out";
+}
+
+TEST_F(JournaledStore, TellsThatItRecoveredAlsoWhenItDiedInBetween) {
+  fill();
+  EXPECT_EQ(commit_and_wait(*store_, emergency("1")).status, CommitStatus::journaled);
+  const std::string journal = text_of(folder_.path() + "/journal");
+  vfs_.set_capacity(0);
+  store_.reset();
+  // All of it is merged, and nothing tells so.
+  const std::string id = journal.substr(journal.find("1 ") + 2, 32);
+  {
+    RawDatabase raw(folder_.database());
+    ASSERT_EQ(raw.run("DROP TRIGGER audit_is_not_deleted;"
+                      "DELETE FROM audit WHERE type = 'storage.recovered';"
+                      "UPDATE settings SET value = '" +
+                      id + "' WHERE key = 'journal.current'"),
+              "");
+  }
+  write_text(folder_.path() + "/journal", journal);
+  store_ = open_or_die(options(folder_));
+  EXPECT_THAT(late(folder_), ElementsAre("11", "storage.recovered"));
+}
+
+TEST_F(JournaledStore, KeepsTheBootOfTheProcessThatStampedIt) {
+  StampedCommit stamped{emergency("1"),
+                        {std::chrono::seconds(9), std::chrono::seconds(7)},
+                        "former boot",
+                        "former build"};
+  store_.reset();
+  {
+    Journal journal = journal_or_die(at(folder_.path() + "/journal"));
+    ASSERT_TRUE(journal.append(std::vector<Bytes>{encode_commit(stamped)}));
+  }
+  store_ = open_or_die(options(folder_));
+  EXPECT_THAT(RawDatabase(folder_.database())
+                  .value("SELECT CAST(body AS TEXT) FROM audit WHERE type = '1'"),
+              testing::AllOf(HasSubstr(R"("boot_id":"former boot","build":"former build")"),
+                             HasSubstr(R"("t_boot_us":7000000)")));
+}
+
+TEST(JournalThatBreaks, IsNotUsedAgainAndNothingOfItComesBack) {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() + "/journal";
+  FaultyVfs vfs;
+  bool broken = false;
+  std::string in_file;
+  const auto open_store = [&] {
+    Options options;
+    options.path = folder.database();
+    options.vfs = vfs.name();
+    options.retry_deferred = std::chrono::hours(1);
+    options.journal = at(path);
+    options.journal.write = [&](int file, std::string_view text) -> std::ptrdiff_t {
+      const ssize_t done = ::write(file, text.data(), text.size());
+      if (!broken) return done;
+      in_file = text_of(path);  // all of it reached the file, and the sync failed
+      errno = EIO;
+      return -1;
+    };
+    return open_or_die(std::move(options));
+  };
+  auto store = open_store();
+  vfs.set_capacity(kNoSpace);
+  broken = true;
+  EXPECT_EQ(commit_and_wait(*store, kept("1")).status, CommitStatus::deferred);
+  EXPECT_EQ(commit_and_wait(*store, emergency("2")).status, CommitStatus::full);
+  EXPECT_FALSE(store->stats().journal);
+  broken = false;
+  vfs.set_capacity(0);
+  EXPECT_TRUE(commit_and_wait(*store, commit_of("3")).ok());
+  EXPECT_FALSE(store->stats().journal) << "a sync that failed is not tried again";
+  store.reset();
+  write_text(path, in_file);  // as if it could not be taken back
+  store = open_store();
+  EXPECT_THAT(RawDatabase(folder.database()).column("SELECT type FROM audit ORDER BY seq"),
+              ElementsAre("1", "storage.recovered", "3"));
 }
 
 TEST(JournalThatFails, IsToldAndRefusesEmergencies) {

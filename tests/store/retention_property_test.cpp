@@ -201,7 +201,9 @@ class RetentionRun {
     const std::uint64_t archived = random_.below(4) == 0 ? random_.below(known_) : known_;
     Commit one = commit_of(std::string(kPurgeRecord));
     one.records.front().actor = {"staff", by, "admin", "session"};
-    one.purge = PurgeOrder{by, archived, std::string(64, 'a')};
+    one.purge =
+        PurgeOrder{by, archived, std::string(64, 'a'),
+                   model_.proposal ? model_.proposal->proposed_at : std::chrono::microseconds()};
     const bool possible = model_.purge(by, archived, store_->now());
     ASSERT_EQ(commit(std::move(one)) == CommitStatus::committed, possible);
     if (possible) ++purges_;

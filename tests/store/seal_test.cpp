@@ -159,5 +159,28 @@ TEST(Seal, ALostOrForeignKeyIsAnErrorThatNamesTheFile) {
   EXPECT_THAT(sealed.refusal(), HasSubstr("others may read it"));
 }
 
+TEST(Seal, ALogWhoseNewestThousandsWereChangedIsNotContinued) {
+  SealedStore sealed;
+  sealed.open();
+  for (int batch = 0; batch < 3; ++batch) {
+    Commit commit;
+    for (int i = 0; i < 200; ++i) commit.records.push_back(record_of("room.leave"));
+    ASSERT_TRUE(commit_and_wait(sealed.store(), std::move(commit)).ok());
+  }
+  sealed.close();
+  sealed.open();
+  sealed.close();
+  // Long below the last stored root, of which the edge is made.
+  {
+    auto raw = sealed.raw();
+    ASSERT_EQ(raw.run("DROP TRIGGER audit_is_not_changed;"
+                      "UPDATE audit SET body = CAST(replace(CAST(body AS TEXT), 'room.leave',"
+                      " 'room.leavf') AS BLOB)"
+                      " WHERE seq = 100"),
+              "");
+  }
+  EXPECT_THAT(sealed.refusal(), HasSubstr("records 1 to 256 are not those that were sealed"));
+}
+
 }  // namespace
 }  // namespace bedside::store

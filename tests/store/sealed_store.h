@@ -74,6 +74,8 @@ class SealedStore {
 
   std::chrono::microseconds now() const { return wall_; }
   void pass(std::chrono::microseconds time) { wall_ = wall_.load() + time; }
+  // Somebody sets the wall clock; the time since boot goes on.
+  void set_clock(std::chrono::microseconds by) { set_by_ = set_by_.load() + by; }
 
  private:
   Options options() {
@@ -82,12 +84,13 @@ class SealedStore {
     options.keys = keys();
     options.clock = [this] {
       const std::chrono::microseconds now = wall_;
-      return Clock{now, now};
+      return Clock{now + set_by_.load(), now};
     };
     return options;
   }
 
   std::atomic<std::chrono::microseconds> wall_{std::chrono::microseconds(1'100'000'000'000'000)};
+  std::atomic<std::chrono::microseconds> set_by_{std::chrono::microseconds(0)};
   TemporaryFolder folder_;
   std::unique_ptr<Store> store_;
 };

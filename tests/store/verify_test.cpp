@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "python_verifier.h"
 #include "sealed_store.h"
 
 namespace bedside::store {
@@ -304,6 +305,37 @@ TEST(Verify, TimeThatRunsBackwardsWithinABootIsNamed) {
     const VerifyReport report = log.verdict();
     EXPECT_EQ(report.first_bad_seq, earlier ? seq : 0U) << report.problem;
     EXPECT_THAT(report.problem, HasSubstr(earlier ? "time since boot" : ""));
+  }
+}
+
+// It is no reason for a FAIL, but an auditor wants to know.
+TEST(Verify, AClockThatWasSetAndNobodyToldIsShown) {
+  PythonVerifier python;
+  for (const bool told : {true, false}) {
+    SealedStore store;
+    store.open();
+    ASSERT_TRUE(store.commit("room.join").ok());
+    store.set_clock(std::chrono::hours(-2));
+    store.pass(std::chrono::seconds(1));
+    ASSERT_TRUE(store.commit("room.leave").ok());
+    if (told) {
+      Commit step = commit_of("time.step");
+      step.records.front().detail.set("by_ms", -7'200'000);
+      ASSERT_TRUE(commit_and_wait(store.store(), std::move(step)).ok());
+    }
+    store.close();
+    VerifyOptions options;
+    options.path = store.database();
+    const auto report = verify_log(options);
+    ASSERT_EQ(report->problem, "");
+    const std::string said = python.judge(options.path);
+    EXPECT_EQ(report->untold_step.has_value(), !told);
+    EXPECT_THAT(said, testing::StartsWith("0 PASS"));
+    EXPECT_EQ(said.find("was set by -7200.0 s before record 3") != std::string::npos, !told)
+        << said;
+    if (told) continue;
+    EXPECT_EQ(report->untold_step->seq, 3U);
+    EXPECT_EQ(report->untold_step->by_us, -7'200'000'000);
   }
 }
 
