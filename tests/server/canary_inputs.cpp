@@ -115,6 +115,7 @@ Json CanaryInputs::join(httplib::Client& web, const std::string& room, const std
 
 void CanaryInputs::visit(std::size_t number, bool ends) {
   httplib::Client web("127.0.0.1", server_.http());
+  web.set_read_timeout(30);
   web.set_interface(planted_.address("address"));
   web.set_keep_alive(true);
   httplib::Headers headers = noise();
@@ -239,6 +240,7 @@ void CanaryInputs::relayed(const Json& doctor) {
 
 void CanaryInputs::staff() {
   httplib::Client web("127.0.0.1", server_.http());
+  web.set_read_timeout(30);
   httplib::Headers headers{{"X-Bedside-Admin", "1"},
                            {"Origin", "http://127.0.0.1:" + std::to_string(server_.http())}};
   const auto send = [&](const std::string& name, const Json& body) {
@@ -288,6 +290,7 @@ void CanaryInputs::staff() {
 
 void CanaryInputs::end_open_rooms() {
   httplib::Client web("127.0.0.1", server_.http());
+  web.set_read_timeout(30);
   for (const std::string& room : open_rooms_) {
     EXPECT_EQ(web.Delete(kApi + ("?roomId=" + room), {{"Authorization", bearer_}})->status, 200);
   }
