@@ -97,7 +97,7 @@ class EveryAnswer : public testing::Test {
   std::string make_token(const std::string& scope) {
     std::promise<std::string> made;
     rig_.on_control([&] {
-      rig_.control().create_token({"test", {scope}, 0}, [&](const auto& token) {
+      rig_.control().create_token({"test", {scope}, 0}, {"anna", "root"}, [&](const auto& token) {
         made.set_value("Authorization: Bearer " + token->secret + "\r\n");
       });
     });

@@ -324,7 +324,7 @@ TEST_F(EntryRate, ApiTokensAreNotCountedAndGuestsOfTheSameNetworkAre) {
   start_with(1, signaling::Access::invite);
   std::promise<std::string> made;
   rig_->on_control([&] {
-    rig_->control().create_token({"EHR", {"rooms.create"}, 0},
+    rig_->control().create_token({"EHR", {"rooms.create"}, 0}, {"anna", "root"},
                                  [&](const auto& token) { made.set_value(token->secret); });
   });
   const httplib::Headers bearer{{"Authorization", "Bearer " + made.get_future().get()}};
