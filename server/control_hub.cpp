@@ -34,7 +34,7 @@ Abuse kind_of(signaling::Misuse::Kind kind) {
 // Rooms made and ended by programs and staff: what a records system may want to prove later.
 bool gets_receipt(const signaling::CommitNeeded& needed) {
   const std::string& kind = needed.caller.actor_kind;
-  return (kind == "api" || kind == "user") &&
+  return (kind == "api" || kind == "user" || kind == "operator") &&
          std::any_of(needed.changes.begin(), needed.changes.end(), [](const auto& change) {
            return std::holds_alternative<signaling::RoomCreated>(change) ||
                   std::holds_alternative<signaling::LinkIssued>(change) ||

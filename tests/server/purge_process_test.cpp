@@ -121,7 +121,7 @@ TEST_F(PurgeProcessTest, TwoPeoplePurgeWhatNobodyHolds) {
   EXPECT_THAT(run({"admin", "disable", "anna"}).errors, HasSubstr("the last one"));
 
   EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
-  const Ended again = run({"audit", "hold", "set", "--room", "a", "--reason", "other"});
+  const Ended again = run({"audit", "hold", "set", "--person", "ben", "--reason", "other"});
   EXPECT_EQ(again.exit_code, 0) << "of a stopped server: " << again.errors;
   std::string made;
   for (const auto& entry : fs::directory_iterator(path("archives"))) {
