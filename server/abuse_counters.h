@@ -17,7 +17,11 @@
 namespace bedside::server {
 
 enum class Abuse : std::uint8_t {
-  malformed,  // what a correct client never sends
+  // What a correct client never sends:
+  malformed,             // no HTTP request
+  malformed_request,     // of the signaling API
+  malformed_message,     // by WebSocket or `signal`
+  malformed_checkpoint,  // for us as a witness
   rate_limited,
   wrong_token,
   token_denied,  // an API token that is unknown, expired or has not the scope

@@ -332,6 +332,7 @@ std::optional<store::Commit> AuditTrail::counted(std::vector<AbuseCounters::Row>
     made.actor.kind = "client";
     made.where.ip_class = std::move(row.ip_class);
     made.where.ip_prefix = std::move(row.network);
+    made.detail.set_if("kind", detail_of(row.kind));
     made.detail.set("count", row.count).set("window_s", AbuseCounters::kWindow.count() / 1000);
   }
   if (commit.records.empty()) return std::nullopt;

@@ -77,6 +77,9 @@ std::string_view word(turn::ClientTransport transport) {
 std::string_view type_of(Abuse kind) {
   switch (kind) {
     case Abuse::malformed:
+    case Abuse::malformed_request:
+    case Abuse::malformed_message:
+    case Abuse::malformed_checkpoint:
       return type::kMalformed;
     case Abuse::rate_limited:
       return type::kRateLimited;
@@ -98,6 +101,30 @@ std::string_view type_of(Abuse kind) {
       return type::kPeerDenied;
   }
   return type::kMalformed;
+}
+
+std::string_view detail_of(Abuse kind) {
+  switch (kind) {
+    case Abuse::malformed:
+      return "http";
+    case Abuse::malformed_request:
+      return "request";
+    case Abuse::malformed_message:
+      return "message";
+    case Abuse::malformed_checkpoint:
+      return "checkpoint";
+    case Abuse::rate_limited:
+    case Abuse::wrong_token:
+    case Abuse::token_denied:
+    case Abuse::origin_rejected:
+    case Abuse::csrf_rejected:
+    case Abuse::login_throttled:
+    case Abuse::turn_auth:
+    case Abuse::turn_quota:
+    case Abuse::peer_denied:
+      break;
+  }
+  return {};
 }
 
 }  // namespace bedside::server

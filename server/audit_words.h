@@ -21,5 +21,7 @@ std::string_view word(turn::CloseReason reason);
 std::string_view word(turn::ClientTransport transport);
 // The record type under which a count is written.
 std::string_view type_of(Abuse kind);
+// What is told beside the type; empty: the type says it all.
+std::string_view detail_of(Abuse kind);
 
 }  // namespace bedside::server

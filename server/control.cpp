@@ -236,7 +236,7 @@ void Control::Impl::signaling(const net::HttpRequest& request, const RequestCont
   }
   auto action = read_signaling_request(request);
   if (!action) {
-    if (action.error().status == 400) count(Abuse::malformed, context.client.address);
+    if (action.error().status == 400) count(Abuse::malformed_request, context.client.address);
     return with_cors(std::move(action.error()));
   }
   signaling::Caller caller = caller_of(*action, context);

@@ -22,13 +22,13 @@ constexpr std::chrono::hours kEndedVisible{1};
 Abuse kind_of(signaling::Misuse::Kind kind) {
   switch (kind) {
     case signaling::Misuse::Kind::malformed:
-      return Abuse::malformed;
+      return Abuse::malformed_message;
     case signaling::Misuse::Kind::rate_limited:
       return Abuse::rate_limited;
     case signaling::Misuse::Kind::wrong_token:
       return Abuse::wrong_token;
   }
-  return Abuse::malformed;
+  return Abuse::malformed_message;
 }
 
 // Rooms made and ended by programs and staff: what a records system may want to prove later.

@@ -48,7 +48,7 @@ void WitnessApi::handle(const net::HttpRequest& request, const RequestContext& c
   if (options_.logs.empty()) return respond(in_words(404, "Not found\n"));
   auto asked = store::parse_add_checkpoint(request.body);
   if (!asked) {
-    trail_.count(Abuse::malformed, context.client.address,
+    trail_.count(Abuse::malformed_checkpoint, context.client.address,
                  std::chrono::duration_cast<AuditTrail::Time>(
                      std::chrono::steady_clock::now().time_since_epoch()));
     return respond(in_words(400, "This is no add-checkpoint request\n"));

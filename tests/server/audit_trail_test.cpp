@@ -263,6 +263,8 @@ TEST_F(AuditTrailTest, CountsWhatStrangersCanRepeat) {
   for (const AuditRecord& record : counted->records) {
     types.insert(record.type);
     EXPECT_THAT(record.detail.text(), HasSubstr("\"count\":5"));
+    EXPECT_EQ(record.detail.text().find("\"kind\":\"http\"") != std::string::npos,
+              record.type == "abuse.malformed");
     EXPECT_EQ(record.where.ip_prefix,
               record.type == "abuse.rate_limited" ? "unknown" : "203.0.113.0/24");
   }
