@@ -26,9 +26,10 @@ bool is_too_old(const store::PurgeProposalRow& proposal) {
 }
 
 // What is not as it was sealed must be found out before anything goes. Blocks.
-std::optional<std::string> not_whole(const std::string& database) {
+std::optional<std::string> not_whole(const std::string& database, const WorkerPool& workers) {
   store::VerifyOptions wish;
   wish.path = database;
+  wish.stop = [&workers] { return workers.stopping(); };
   const auto report = store::verify_log(wish);
   if (report && report->ok()) return std::nullopt;
   return "The log is not as it was sealed, so nothing of it is purged: " +
@@ -192,7 +193,7 @@ void AdminRetention::approve(std::string_view body, const Asked& asked) {
   Approval approval;
   approval.asked = asked;
   approval.wanted = *through;
-  const auto survey = [approval, options = options_]() mutable {
+  const auto survey = [approval, options = options_, workers = &workers_]() mutable {
     const Read view = read_retention(options);
     const auto proposal = view ? view->retention.proposal : std::nullopt;
     if (!view) {
@@ -218,7 +219,7 @@ void AdminRetention::approve(std::string_view body, const Asked& asked) {
     approval.plan = *view->proposed;
     approval.proposed_by = proposal->proposed_by;
     approval.proposed_at = proposal->proposed_at;
-    if (const auto why = not_whole(options.database)) {
+    if (const auto why = not_whole(options.database, *workers)) {
       approval.fail("not-whole", *why);
       return approval;
     }

@@ -12,6 +12,7 @@ constexpr std::uint64_t kScarceBytes = std::uint64_t{512} << 20;
 constexpr std::chrono::hours kDay{24};
 constexpr std::size_t kDaysKnown = 7;
 constexpr std::uint64_t kRunwayDays = 30;
+constexpr std::uint64_t kRunwayDaysToLeave = 40;  // so that it does not ring all day
 
 DiskState judge(std::uint64_t free, std::uint64_t size) {
   if (free < std::min(kScarceBytes, size / 20)) return DiskState::scarce;
@@ -39,7 +40,7 @@ std::optional<DiskSpace> measure_disk(const std::filesystem::path& folder) {
                    std::uint64_t{facts.f_blocks} * facts.f_frsize};
 }
 
-bool DiskWatch::ends_soon(std::uint64_t free) {
+bool DiskWatch::ends_soon(std::uint64_t free, std::uint64_t days) {
   const auto now = clock_();
   if (days_.empty() || now - days_.back().at >= kDay) {
     days_.push_back({now, free});
@@ -49,8 +50,8 @@ bool DiskWatch::ends_soon(std::uint64_t free) {
   const auto hours = std::chrono::duration_cast<std::chrono::hours>(now - first.at);
   if (hours < kDay || first.free <= free) return false;
   const std::uint64_t used = first.free - free;
-  // free / (used per day) < kRunwayDays, without a division
-  return free / kRunwayDays < used * 24 / static_cast<std::uint64_t>(hours.count());
+  // free / (used per day) < days, without a division by what may be nothing
+  return free / days < used * 24 / static_cast<std::uint64_t>(hours.count());
 }
 
 std::optional<DiskState> DiskWatch::look() {
@@ -64,7 +65,9 @@ std::optional<DiskState> DiskWatch::look() {
     now = judge(space->free - std::min(space->free, margin), space->size);
     now = std::min(now, before);
   }
-  if (ends_soon(space->free)) now = std::max(now, DiskState::low);
+  if (ends_soon(space->free, before == DiskState::plenty ? kRunwayDays : kRunwayDaysToLeave)) {
+    now = std::max(now, DiskState::low);
+  }
   if (now == before) return std::nullopt;
   state_ = now;
   return now;

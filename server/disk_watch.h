@@ -48,7 +48,7 @@ class DiskWatch {
 
  private:
   // Of the last week's average, once a day is known.
-  bool ends_soon(std::uint64_t free);
+  bool ends_soon(std::uint64_t free, std::uint64_t days);
 
   struct Day {
     std::chrono::steady_clock::time_point at;

@@ -28,6 +28,9 @@ namespace {
 using LocalJson = LocalBody;
 using Asked = tl::expected<LocalJson, LocalFailure>;
 
+// Seconds. Some questions take a look at the whole log.
+constexpr time_t kPatience = 120;
+
 // A database and keys made by the wrong user would keep the server from starting.
 std::optional<std::string> wrong_user(const Config& config) {
   struct stat folder {};
@@ -46,8 +49,13 @@ Asked ask(const Config& config, Send send) {
   httplib::Client client(local_socket_path(config).string());
   client.set_address_family(AF_UNIX);
   client.set_default_headers({{kLocalUserField, spelled(this_user())}});
-  client.set_read_timeout(10);
+  client.set_read_timeout(kPatience);
   const httplib::Result result = send(client);
+  if (!result && result.error() != httplib::Error::Connection) {
+    return tl::unexpected(LocalFailure{
+        "the server took this and did not answer in time\n    → look into the audit log whether it "
+        "was done before you try again"});
+  }
   if (!result) {
     return tl::unexpected(LocalFailure{"no server answers on " +
                                            local_socket_path(config).string() +

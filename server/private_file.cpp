@@ -68,7 +68,9 @@ std::string sentence(const FileError& error) { return error.what + "\n    → " 
 bool sync_folder(const std::filesystem::path& folder) {
   const Descriptor descriptor(
       ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return descriptor.valid() && ::fsync(descriptor.get()) == 0;
+  // Some file systems have nothing to sync there.
+  return descriptor.valid() &&
+         (::fsync(descriptor.get()) == 0 || errno == EINVAL || errno == ENOTSUP);
 }
 
 tl::expected<void, FileError> make_private_folder(const std::filesystem::path& folder) {

@@ -533,6 +533,7 @@ bool Service::stop(StopCause cause) {
   }
   if (auto counted = trail_->take_all_counted()) store_->submit(std::move(*counted), {});
   happened_->record(ServiceStopped{std::string(name(cause))});
+  happened_->retry();
   const std::size_t unwritten = store_->close();
   const bool ended = anchors_->finish();
   if (unwritten > 0) log::error("records could not be written", {{"commits", unwritten}});
@@ -560,7 +561,7 @@ Metrics Service::metrics() const {
                        control.made_room,   control.turned_away};
   const store::Stats stats = store_->stats();
   metrics.store = {stats.commits,  stats.failed + stats.refused,
-                   stats.records,  stats.lost + control.lost_records,
+                   stats.records,  stats.lost + control.lost_records + happened_->lost(),
                    stats.queued,   stats.full,
                    stats.journaled};
   metrics.process = measure_process();

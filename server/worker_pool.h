@@ -6,6 +6,7 @@
 // Owned and used by the thread of the loop. A job owns what it needs: it must not touch the loop's
 // state.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -40,6 +41,9 @@ class WorkerPool {
   // Jobs that have not begun are dropped together with their completions; those that run are waited
   // for and completed. Afterwards nothing is taken and nothing runs any more.
   void stop();
+
+  // Long work asks now and then, and ends early. Any thread.
+  bool stopping() const { return stopping_; }
 
   std::size_t outstanding() const { return outstanding_; }
 
@@ -92,9 +96,9 @@ class WorkerPool {
   const std::size_t capacity_;
   std::size_t outstanding_ = 0;  // loop's thread
   net::Mailbox<std::unique_ptr<Task>> completions_;
-  std::mutex mutex_;  // guards the next two
+  std::mutex mutex_;  // guards the next; stopping_ changes under it
   std::deque<std::unique_ptr<Task>> queue_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_ = false;
   std::condition_variable arrived_;
   std::vector<std::thread> threads_;
 };

@@ -44,6 +44,7 @@ void Committer::adopt_left_over() {
     broken_ = true;
     return;
   }
+  known_journal_ = *current;
   const Journal::LeftOver& left = journal_->left_over();
   const bool of_this_log = current->empty() || *current == journal_->id();
   const bool emptied = !of_this_log && merged->starts_with(journal_->id() + ':');
@@ -79,9 +80,21 @@ bool Committer::adopt_entries(const Journal::LeftOver& left, std::uint64_t merge
     } else {
       ++outage().lost;
       ++lost_;
+      set_aside();
     }
   }
   return !left.entries.empty();
+}
+
+// A line that this version does not understand: before the journal is emptied, a copy of it.
+void Committer::set_aside() {
+  if (!outage().damage.empty()) return;
+  auto copy = journal_->copy_aside();
+  if (copy) {
+    outage().damage = std::move(*copy);
+  } else {
+    journal_trouble_ = std::move(copy.error());
+  }
 }
 
 // Empty, under a name that the database knows.
@@ -90,12 +103,15 @@ void Committer::begin_journal() {
   Commit named;
   named.changes.emplace_back(SettingSet{std::string(kCurrentSetting), id});
   Writer::Item item{&named, clock_(), false, {}};
-  if (!id.empty() && write(std::span(&item, 1))) {
-    if (auto cleared = journal_->clear(id); !cleared) journal_trouble_ = std::move(cleared.error());
-    return;
+  if (!id.empty() && write(std::span(&item, 1))) return rename_journal(id);
+  if (!has_journal()) journal_trouble_ = "the database cannot be told of the journal yet";
+}
+
+void Committer::rename_journal(std::string id) {
+  known_journal_ = id;
+  if (auto cleared = journal_->clear(std::move(id)); !cleared) {
+    journal_trouble_ = std::move(cleared.error());
   }
-  journal_trouble_ = "the database cannot be told of the journal";
-  journal_.reset();
 }
 
 std::size_t Committer::journaled() const {
@@ -206,7 +222,8 @@ bool Committer::write_recovered() {
   }
   record.detail.set("full_since_us", full_->since.wall.count()).set("refused", full_->refused);
   record.detail.set("late", full_->late).set("lost", full_->lost);
-  const bool journal_used = journal_ && journal_->attempted() > 0;
+  const bool journal_used =
+      journal_ && (journal_->attempted() > 0 || journal_->id() != known_journal_);
   std::string next_journal;
   if (journal_used) {
     if (journal_->last() > 0) {
@@ -222,9 +239,7 @@ bool Committer::write_recovered() {
   if (!write(std::span(&item, 1))) return false;
   full_.reset();
   if (journal_used) {
-    if (auto cleared = journal_->clear(std::move(next_journal)); !cleared) {
-      journal_trouble_ = std::move(cleared.error());
-    }
+    rename_journal(std::move(next_journal));
   }
   return true;
 }

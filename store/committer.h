@@ -48,7 +48,11 @@ class Committer {
   bool full() const { return full_.has_value(); }
   bool locked() const { return full() && writer_.locked(); }
   bool broken() const { return broken_; }
-  bool has_journal() const { return journal_.has_value() && journal_->usable(); }
+  // Under another name than the database knows it would not be merged at the next start.
+  bool has_journal() const {
+    return journal_.has_value() && journal_->usable() &&
+           (known_journal_.empty() || known_journal_ == journal_->id());
+  }
   const std::string& journal_trouble() const { return journal_trouble_; }
   const std::string& trouble() const { return writer_.trouble(); }
   // Durable since the start, deferred commits and the committer's own records included.
@@ -77,6 +81,8 @@ class Committer {
   void adopt_left_over();
   bool adopt_entries(const Journal::LeftOver& left, std::uint64_t merged);
   void begin_journal();
+  void rename_journal(std::string id);
+  void set_aside();
   bool write(std::span<Writer::Item> items);
   void write_each(std::span<Writer::Item> items);
   bool catch_up();
@@ -91,6 +97,7 @@ class Committer {
   std::function<Clock()> clock_;
   std::optional<Journal> journal_;
   std::string journal_trouble_;
+  std::string known_journal_;  // the name that the database has of the journal; empty: none yet
   std::deque<Deferred> deferred_;
   std::optional<Outage> full_;  // set while the disk is full
   bool broken_ = false;

@@ -182,6 +182,15 @@ tl::expected<void, SqlError> Database::set_up(Mode mode) {
                  : "PRAGMA secure_delete=ON;");
 }
 
+void Database::stop_when(std::function<bool()> stop) {
+  constexpr int kInstructions = 20'000;  // of SQLite's machine between two questions
+  stop_ = std::make_unique<std::function<bool()>>(std::move(stop));
+  sqlite3_progress_handler(
+      handle_.get(), kInstructions,
+      [](void* asked) { return (*static_cast<std::function<bool()>*>(asked))() ? 1 : 0; },
+      stop_.get());
+}
+
 tl::expected<void, SqlError> Database::run(const char* sql) {
   const int code = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return tl::unexpected(error(code));

@@ -84,6 +84,10 @@ class Database {
   tl::expected<std::int64_t, SqlError> integer(std::string_view sql) const;
   tl::expected<std::string, SqlError> text(std::string_view sql) const;
 
+  // From now on statements end with an error once `stop` says so; asked often, by the thread that
+  // runs them.
+  void stop_when(std::function<bool()> stop);
+
   bool in_transaction() const;
   std::int64_t changed_rows() const;  // by the last statement
 
@@ -105,6 +109,7 @@ class Database {
   SqlError error(int code) const;
 
   std::unique_ptr<int> wal_pages_ = std::make_unique<int>(0);  // a stable address for the WAL hook
+  std::unique_ptr<std::function<bool()>> stop_;                // likewise
   std::unique_ptr<sqlite3, Close> handle_;
 };
 

@@ -28,7 +28,8 @@ tl::expected<void, std::string> sync_folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string folder = slash == path.npos ? "." : path.substr(0, slash + 1);
   const int opened = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = opened >= 0 && ::fsync(opened) == 0;
+  // Some file systems have nothing to sync there.
+  const bool synced = opened >= 0 && (::fsync(opened) == 0 || errno == EINVAL || errno == ENOTSUP);
   const int error = errno;
   if (opened >= 0) ::close(opened);
   if (synced) return {};
@@ -159,17 +160,28 @@ bool Journal::read_line(std::string_view line) {
   return true;
 }
 
-// What was good is merged; the file as it was found stays for whoever has to find out.
-tl::expected<void, std::string> Journal::set_aside(const std::string& text) {
-  left_over_.damage = options_.path + ".damaged-" + id_;
-  const int copy = ::open(left_over_.damage.c_str(),
-                          O_WRONLY | O_CREAT | O_TRUNC | O_DSYNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (copy < 0) return tl::unexpected(failure("make " + left_over_.damage, errno));
+tl::expected<std::string, std::string> Journal::write_aside(const std::string& text) const {
+  std::string name = options_.path + ".damaged-" + id_;
+  const int copy =
+      ::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_DSYNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (copy < 0) return tl::unexpected(failure("make " + name, errno));
   const ssize_t written = ::write(copy, text.data(), text.size());
   ::close(copy);
-  if (written != static_cast<ssize_t>(text.size())) {
-    return tl::unexpected("cannot copy the damaged journal to " + left_over_.damage);
-  }
+  if (written == static_cast<ssize_t>(text.size())) return name;
+  return tl::unexpected("cannot copy the damaged journal to " + name);
+}
+
+tl::expected<std::string, std::string> Journal::copy_aside() const {
+  const auto text = content_of(file_);
+  if (!text) return tl::unexpected(failure("read the journal " + options_.path, errno));
+  return write_aside(*text);
+}
+
+// What was good is merged; the file as it was found stays for whoever has to find out.
+tl::expected<void, std::string> Journal::set_aside(const std::string& text) {
+  auto copy = write_aside(text);
+  if (!copy) return tl::unexpected(std::move(copy.error()));
+  left_over_.damage = std::move(*copy);
   if (::ftruncate(file_, static_cast<off_t>(size_)) != 0 || ::fsync(file_) != 0) {
     return tl::unexpected(failure("cut the journal " + options_.path, errno));
   }

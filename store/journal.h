@@ -64,6 +64,9 @@ class Journal {
   tl::expected<std::uint64_t, std::string> append(
       std::span<const std::vector<std::uint8_t>> commits);
 
+  // A copy beside it, as it is now, for whoever has to find out; its name.
+  tl::expected<std::string, std::string> copy_aside() const;
+
   // A name for what it will contain after clear(); empty when the system has no randomness.
   static std::string fresh_id();
   // Everything in it is in the database: it begins anew, under this name. An error, too, after a
@@ -84,6 +87,7 @@ class Journal {
   tl::expected<void, std::string> read();
   bool read_line(std::string_view line);
   tl::expected<void, std::string> set_aside(const std::string& text);
+  tl::expected<std::string, std::string> write_aside(const std::string& text) const;
   tl::expected<void, std::string> write_durably(std::string_view text);
   Sha256::Value chained(std::uint64_t number, std::string_view sealed);
 

@@ -200,7 +200,8 @@ tl::expected<std::vector<std::string>, std::string> Reader::audit_types() const 
 tl::expected<bool, std::string> Reader::knows(std::string_view id) const {
   return there_is(*database_,
                   "SELECT 1 FROM audit WHERE substr(actor, instr(actor, ':') + 1) = ?1"
-                  " OR json_extract(CAST(body AS TEXT), '$.object') = ?1 LIMIT 1",
+                  " OR json_extract(CAST(body AS TEXT), '$.object') = ?1"
+                  " ORDER BY seq DESC LIMIT 1",
                   id);
 }
 

@@ -420,6 +420,7 @@ tl::expected<VerifyReport, std::string> verify_log(const VerifyOptions& options)
   auto opened = Database::open(options.path, Database::Mode::read_only, {});
   if (!opened) return tl::unexpected(opened.error().text);
   Database database = std::move(*opened);
+  if (options.stop) database.stop_when(options.stop);
   // One snapshot: a server that goes on writing does not disturb.
   if (auto begun = database.run("BEGIN"); !begun) return tl::unexpected(begun.error().text);
   VerifyReport report;

@@ -32,6 +32,8 @@ struct VerifyOptions {
   std::vector<std::string> receipts;
   // Called now and then with the records seen and the number of all.
   std::function<void(std::uint64_t done, std::uint64_t all)> progress;
+  // Of a database: true ends it early, with an error. Asked often.
+  std::function<bool()> stop;
 };
 
 // A restore that the log declares.

@@ -11,7 +11,10 @@ import { openSocketLink } from './socket-link.js';
 const kSocketGrace = 3_000;      // ms until the poll stops waiting for the first WebSocket
 const kFirstMessage = 8_000;     // ms for the server's first message on an open WebSocket
 const kPollSeconds = 25;
-const kPollAnswer = 4_000;       // ms for an answer, beyond what the server was asked to wait
+// ms for an answer, beyond what the server was asked to wait. Longer after one that did not come: a slow disk
+// must not look like a dead server for ever. Not so long that a lost SYN keeps us past the server's return.
+const kPollAnswer = 4_000;
+const kLongestPollAnswer = 8_000;
 // With its jitter, so that everybody is back within 5 s of the server, however long it was away.
 const kShortestPollPause = 500;
 const kLongestPollPause = 3_000;
@@ -38,6 +41,7 @@ function hostRefusal(message, { status, message: words }) {
 
 export class Signaling {
   /** @type {Membership} */ #who;
+  #pollAnswer = kPollAnswer;
   #on;
   #after = null;         // highest seq we have; null before the first
   #clientSeq = 0;
@@ -172,10 +176,12 @@ export class Signaling {
       try {
         await this.#pollOnce();
         pauses.reset();
+        this.#pollAnswer = kPollAnswer;
       } catch (problem) {
         if (this.#closed || this.#attached === 'socket') continue;
         if (!problem.passing && problem.status !== undefined) { this.#refuse(problem); return; }
         if (this.#attached === 'poll') this.#setTransport(null);
+        this.#pollAnswer = Math.min(2 * this.#pollAnswer, kLongestPollAnswer);
         // From start to start: an attempt that nobody answered has been a pause already.
         const pause = pauses.next() - (performance.now() - began);
         await this.#pause('poll', Math.max(pause, kShortestPollPause));
@@ -193,7 +199,7 @@ export class Signaling {
     if (wait > 0) liveness.heard();
     try {
       const answer = await call('poll', { roomId, participantId, token, after: this.#after ?? 0, wait },
-        { signal: poll.signal, timeout: wait * 1000 + kPollAnswer });
+        { signal: poll.signal, timeout: wait * 1000 + this.#pollAnswer });
       if (this.#closed || this.#attached === 'socket') return;
       for (const message of answer.messages ?? []) this.#take(message);
       if (typeof answer.clientSeq === 'number') this.#confirm(answer.clientSeq);

@@ -332,6 +332,11 @@ def read_purge(body):
         return None
 
 
+def boot_of(value):
+    boot = value.get("boot_id")
+    return boot if isinstance(boot, str) else ""
+
+
 def number_of(detail, name):
     value = detail.get(name)
     return value if isinstance(value, int) else 0
@@ -560,10 +565,10 @@ class Log:
 
     def follow_clock(self, seq, value):
         """The difference of both clocks changes only when somebody sets the wall clock."""
-        if "t_boot_us" not in value:
+        if not isinstance(value.get("t_boot_us"), int):
             return
         offset = value["t_wall_us"] - value["t_boot_us"]
-        boot = self.boots.setdefault(value.get("boot_id", ""), [offset, offset, 0, 0])
+        boot = self.boots.setdefault(boot_of(value), [offset, offset, 0, 0])
         if not boot[3] and abs(offset - boot[1]) >= 1_500_000:
             boot[3] = seq
         boot[1] = offset
@@ -579,9 +584,10 @@ class Log:
 
     def check_time(self, seq, value):
         self.follow_clock(seq, value)
-        if value["type"] in OWN_RECORDS or value.get("late") == 1 or "t_boot_us" not in value:
+        if value["type"] in OWN_RECORDS or value.get("late") == 1 or \
+                not isinstance(value.get("t_boot_us"), int):
             return
-        boot, before = value.get("boot_id", ""), self.boot
+        boot, before = boot_of(value), self.boot
         self.boot = (boot, value["t_boot_us"])
         if boot == before[0] and value["t_boot_us"] < before[1]:
             raise Wrong(seq, "its time since boot is before that of the record before")

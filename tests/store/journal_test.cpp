@@ -268,6 +268,7 @@ class JournaledStore : public testing::Test {
                           std::filesystem::copy_options::recursive |
                               std::filesystem::copy_options::overwrite_existing);
   }
+  static std::vector<Bytes> commits() { return {{1, 2, 3}}; }
   static std::vector<std::string> late(const TemporaryFolder& folder) {
     return RawDatabase(folder.database())
         .column(
@@ -387,6 +388,41 @@ TEST_F(JournaledStore, IsNotAnotherDatabasesOrAnOldCopy) {
   EXPECT_EQ(late(folder_), before);
   EXPECT_THAT(store_->journal_trouble(), HasSubstr("not the one that this database"));
   EXPECT_EQ(text_of(folder_.path() + "/journal"), old) << "left for whoever has to find out";
+}
+
+TEST_F(JournaledStore, TakesOverOneThatItCannotReadAndLosesNothingAfterwards) {
+  store_.reset();
+  {
+    std::filesystem::remove(folder_.path() + "/journal");
+    JournalOptions foreign = at(folder_.path() + "/journal");
+    foreign.seal = [](std::span<const std::uint8_t> bytes) { return Bytes(bytes.size() + 1, 8); };
+    ASSERT_TRUE(journal_or_die(std::move(foreign)).append(commits()));
+  }
+  store_ = open_or_die(options(folder_));
+  EXPECT_THAT(late(folder_), ElementsAre("storage.recovered")) << "it tells of the damage";
+  fill();
+  EXPECT_EQ(commit_and_wait(*store_, emergency("1")).status, CommitStatus::journaled);
+  const TemporaryFolder crashed;
+  copy_to(crashed);
+  vfs_.set_capacity(0);
+  const auto restarted = open_or_die(options(crashed));
+  EXPECT_THAT(late(crashed), ElementsAre("storage.recovered", "11", "storage.recovered"));
+}
+
+TEST_F(JournaledStore, KeepsACopyOfWhatItDoesNotUnderstand) {
+  store_.reset();
+  const std::string path = folder_.path() + "/journal";
+  {
+    Journal journal = journal_or_die(at(path));
+    ASSERT_TRUE(journal.append(std::vector<Bytes>{{1, 2, 3}}));  // sealed well, and no commit
+  }
+  const std::string before = text_of(path);
+  store_ = open_or_die(options(folder_));
+  EXPECT_EQ(RawDatabase(folder_.database())
+                .value("SELECT outcome || ' ' || reason FROM audit ORDER BY seq DESC LIMIT 1"),
+            "failed journal-damaged");
+  const std::string id = before.substr(before.find("1 ") + 2, 32);
+  EXPECT_EQ(text_of(path + ".damaged-" + id), before);
 }
 
 TEST_F(JournaledStore, TellsThatItRecoveredAlsoWhenItDiedInBetween) {
