@@ -533,7 +533,6 @@ bool Service::stop(StopCause cause) {
   }
   if (auto counted = trail_->take_all_counted()) store_->submit(std::move(*counted), {});
   happened_->record(ServiceStopped{std::string(name(cause))});
-  happened_->retry();
   const std::size_t unwritten = store_->close();
   const bool ended = anchors_->finish();
   if (unwritten > 0) log::error("records could not be written", {{"commits", unwritten}});
