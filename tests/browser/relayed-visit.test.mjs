@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launchBrowser, Server, shoot } from './support.mjs';
-import { noWebSocket, VisitPage } from './visit-page.mjs';
+import { noWebSocket, onlyUdpRelay, VisitPage } from './visit-page.mjs';
 
 let server;
 let browser;
@@ -26,10 +26,10 @@ async function assertRelayed(person, protocol) {
 test('two browsers see and hear each other through the relay over UDP', async () => {
   const room = await server.createRoom('udp-visit');
   const phone = { width: 360, height: 740 };
-  const doctor = await (await VisitPage.open(browser, server, { room, query: '&policy=relay' }))
-    .join('Dr. Amara Okafor');
-  const patient = await (await VisitPage.open(browser, server,
-    { room, query: '&policy=relay', viewport: phone })).join('Margaret Hill');
+  const options = { room, query: '&policy=relay', scripts: [onlyUdpRelay] };
+  const doctor = await (await VisitPage.open(browser, server, options)).join('Dr. Amara Okafor');
+  const patient = await (await VisitPage.open(browser, server, { ...options, viewport: phone }))
+    .join('Margaret Hill');
 
   await assertRelayed(doctor, 'udp');
   await assertRelayed(patient, 'udp');

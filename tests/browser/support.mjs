@@ -2,7 +2,7 @@
 // waiting that ends with the condition or with a clear failure.
 //
 // BEDSIDE_BINARY   the server to test (required)
-// BEDSIDE_CHROMIUM the browser, default /usr/bin/chromium
+// BEDSIDE_CHROMIUM the browser, default Debian's Chromium without windows; /usr/bin/chromium is the whole one
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
@@ -24,7 +24,9 @@ const kStartDeadline = 20_000;  // ms; sanitized builds start slowly
 
 const kFlags = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream=display-media-type=browser',
+  '--disable-component-update', '--disable-sync',
+  // Few pictures: several people share one machine.
+  '--use-fake-device-for-media-stream=fps=5,display-media-type=browser',
   '--use-fake-ui-for-media-stream',
 ];
 
@@ -61,7 +63,7 @@ export async function freePort() {
   }
 }
 
-export const kChromium = process.env.BEDSIDE_CHROMIUM ?? '/usr/bin/chromium';
+export const kChromium = process.env.BEDSIDE_CHROMIUM ?? '/usr/bin/chromium-headless-shell';
 
 /** Starts the browser; close it in `after`. Each context of it is a person of their own. */
 export function launchBrowser(extraFlags = [], options = {}) {

@@ -177,6 +177,21 @@ export function noWebSocket() {
   };
 }
 
+/** Runs in the page: no relay over TCP or TLS, which a busy machine may find faster than UDP. */
+export function onlyUdpRelay() {
+  const isUdp = (url) => url.startsWith('turn:') && !/[?&]transport=tcp/.test(url);
+  const bent = (configuration) => ({
+    ...configuration,
+    iceServers: (configuration?.iceServers ?? [])
+      .map((server) => ({ ...server, urls: [server.urls].flat().filter(isUdp) }))
+      .filter((server) => server.urls.length > 0),
+  });
+  window.RTCPeerConnection = class extends window.RTCPeerConnection {
+    constructor(configuration) { super(bent(configuration)); }
+    setConfiguration(configuration) { super.setConfiguration(bent(configuration)); }
+  };
+}
+
 /** Runs in the page: a person who picks a window to share; a blue one. */
 export function blueScreen() {
   navigator.mediaDevices.getDisplayMedia = () => {

@@ -46,11 +46,7 @@ function browserOf(client) {
   const wrapper = path.join(folder, `chromium-${client}`);
   fs.writeFileSync(wrapper, `#!/bin/sh\nexec ip netns exec ${network.namespace(client)} ${kChromium} "$@"\n`,
     { mode: 0o755 });
-  const flags = [
-    `--ignore-certificate-errors-spki-list=${identity.pin},${interceptor.pin}`,
-    // Few pictures: what is tested is the way they take.
-    '--use-fake-device-for-media-stream=fps=5,display-media-type=browser',
-  ];
+  const flags = [`--ignore-certificate-errors-spki-list=${identity.pin},${interceptor.pin}`];
   return launchBrowser(flags, {
     executablePath: wrapper, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false,
   });
