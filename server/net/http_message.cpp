@@ -15,12 +15,6 @@ bool equal_without_case(std::string_view a, std::string_view b) {
                     [](char x, char y) { return lower(x) == lower(y); });
 }
 
-std::string_view trim(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
 bool is_control(char c) {
   const auto value = static_cast<unsigned char>(c);
   return value < 0x20 || value == 0x7f;
@@ -95,6 +89,12 @@ constexpr std::array<std::pair<int, std::string_view>, 33> kReasons = {{
 }};
 
 }  // namespace
+
+std::string_view trim(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
 
 std::optional<std::string_view> HttpRequest::header(std::string_view name) const {
   for (const auto& [field, value] : headers) {

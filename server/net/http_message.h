@@ -55,6 +55,9 @@ struct WriteOptions {
 // The response as bytes. 1xx, 204 and 304 get neither a body nor a length.
 std::string to_bytes(const HttpResponse& response, const WriteOptions& options);
 
+// Without the spaces and tabs around it (RFC 9110 §5.6.3).
+std::string_view trim(std::string_view text);
+
 // %41 → A. Nothing when an escape is malformed or stands for a control character.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
 

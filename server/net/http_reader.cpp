@@ -26,12 +26,6 @@ std::string to_lower(std::string_view text) {
   return out;
 }
 
-std::string_view trim(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
 // A byte that may not stand anywhere in a head; CR and LF are judged by their place.
 bool is_forbidden(char c) {
   const auto value = static_cast<unsigned char>(c);

@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr seconds kNow{1'800'000'000};
+constexpr seconds kIssuedAt{1'800'000'000};
 constexpr seconds kDay{86'400};
 
 std::unique_ptr<X509, decltype(&X509_free)> load(const std::filesystem::path& file) {
@@ -32,7 +32,7 @@ class SelfSigned : public testing::Test {
 };
 
 TEST_F(SelfSigned, NamesThisMachineAndLoads) {
-  const auto made = ensure_self_signed(files, kNow);
+  const auto made = ensure_self_signed(files, kIssuedAt);
   ASSERT_TRUE(made) << made.error().what;
   EXPECT_EQ(*made, CertificateMade::made);
   const auto certificate = load(files.certificate);
@@ -45,30 +45,30 @@ TEST_F(SelfSigned, NamesThisMachineAndLoads) {
 }
 
 TEST_F(SelfSigned, TheKeyIsForThisUserOnly) {
-  ASSERT_TRUE(ensure_self_signed(files, kNow));
+  ASSERT_TRUE(ensure_self_signed(files, kIssuedAt));
   struct stat status {};
   ASSERT_EQ(::stat(files.private_key.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600U);
 }
 
 TEST_F(SelfSigned, IsKeptUntilItExpiresSoon) {
-  ASSERT_TRUE(ensure_self_signed(files, kNow));
+  ASSERT_TRUE(ensure_self_signed(files, kIssuedAt));
   const std::string first = folder.read("certificate.pem");
-  EXPECT_EQ(*ensure_self_signed(files, kNow + 300 * kDay), CertificateMade::kept);
+  EXPECT_EQ(*ensure_self_signed(files, kIssuedAt + 300 * kDay), CertificateMade::kept);
   EXPECT_EQ(folder.read("certificate.pem"), first);
-  EXPECT_EQ(*ensure_self_signed(files, kNow + 340 * kDay), CertificateMade::made);
+  EXPECT_EQ(*ensure_self_signed(files, kIssuedAt + 340 * kDay), CertificateMade::made);
   EXPECT_NE(folder.read("certificate.pem"), first);
 }
 
 TEST_F(SelfSigned, APairThatDoesNotMatchOrIsDamagedIsMadeAgain) {
-  ASSERT_TRUE(ensure_self_signed(files, kNow));
+  ASSERT_TRUE(ensure_self_signed(files, kIssuedAt));
   folder.write("certificate.pem", "nonsense", 0644);
-  EXPECT_EQ(*ensure_self_signed(files, kNow), CertificateMade::made);
+  EXPECT_EQ(*ensure_self_signed(files, kIssuedAt), CertificateMade::made);
   const std::string other_key = folder.read("keys/c.key");
   std::filesystem::remove(files.certificate);
-  EXPECT_EQ(*ensure_self_signed(files, kNow), CertificateMade::made);
+  EXPECT_EQ(*ensure_self_signed(files, kIssuedAt), CertificateMade::made);
   folder.write("keys/c.key", other_key, 0600);
-  EXPECT_EQ(*ensure_self_signed(files, kNow), CertificateMade::made);
+  EXPECT_EQ(*ensure_self_signed(files, kIssuedAt), CertificateMade::made);
 }
 
 }  // namespace

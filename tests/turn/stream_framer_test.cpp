@@ -38,15 +38,15 @@ void append(Frame& stream, const Frame& frame) {
   stream.resize(stun::padded(stream.size()), 0xEE);  // the padding may be anything
 }
 
-struct Outcome {
+struct Framed {
   std::vector<Frame> frames;
   bool broken = false;
 };
 
 // Feeds the stream in pieces; each piece is a copy of its own, so that reading beyond it is seen.
 template <typename NextSize>
-Outcome run(const Frame& stream, NextSize next_size, StreamFramer framer = StreamFramer()) {
-  Outcome outcome;
+Framed run(const Frame& stream, NextSize next_size, StreamFramer framer = StreamFramer()) {
+  Framed outcome;
   std::size_t at = 0;
   while (at < stream.size()) {
     const std::size_t size = std::min(next_size(), stream.size() - at);
@@ -81,7 +81,7 @@ TEST(StreamFramer, finds_every_frame_at_every_single_split) {
   const Sample expected = sample();
   for (std::size_t split = 0; split <= expected.stream.size(); ++split) {
     bool first = true;
-    const Outcome outcome = run(expected.stream, [&] {
+    const Framed outcome = run(expected.stream, [&] {
       const std::size_t size = first && split > 0 ? split : expected.stream.size();
       first = false;
       return size;
@@ -94,7 +94,7 @@ TEST(StreamFramer, finds_every_frame_at_every_single_split) {
 TEST(StreamFramer, finds_every_frame_in_pieces_of_any_one_size) {
   const Sample expected = sample();
   for (std::size_t size = 1; size <= expected.stream.size(); ++size) {
-    const Outcome outcome = run(expected.stream, [size] { return size; });
+    const Framed outcome = run(expected.stream, [size] { return size; });
     ASSERT_EQ(outcome.frames, expected.frames) << "pieces of " << size;
   }
 }
@@ -110,7 +110,7 @@ TEST(StreamFramer, finds_every_frame_in_random_streams_randomly_cut) {
       frames.push_back(random.one_in(2) ? stun_frame(payload) : channel_frame(number, payload));
       append(stream, frames.back());
     }
-    const Outcome outcome = run(stream, [&] { return 1 + random.below(3000); });
+    const Framed outcome = run(stream, [&] { return 1 + random.below(3000); });
     ASSERT_EQ(outcome.frames, frames) << "round " << round;
   }
 }
@@ -134,7 +134,7 @@ TEST(StreamFramer, takes_the_largest_frames) {
   EXPECT_EQ(message.size(), limits::kMaxFrame);
   append(stream, channel);
   append(stream, message);
-  const Outcome outcome = run(stream, [] { return std::size_t{16'384}; });
+  const Framed outcome = run(stream, [] { return std::size_t{16'384}; });
   EXPECT_EQ(outcome.frames, (std::vector<Frame>{channel, message}));
 }
 
@@ -174,7 +174,7 @@ TEST(StreamFramer, breaks_at_a_wrong_cookie_without_collecting_the_message) {
   stream[7] ^= 1;
   for (const std::size_t size : {1U, 8U, 100U}) {
     std::size_t fed = 0;
-    const Outcome outcome = run(stream, [&] {
+    const Framed outcome = run(stream, [&] {
       fed += size;
       return size;
     });
@@ -197,7 +197,7 @@ TEST(StreamFramer, gives_the_frames_before_the_break_and_none_after) {
   stream.push_back('Z');
   append(stream, good);
   for (const std::size_t size : {1U, 5U, 100U}) {
-    const Outcome outcome = run(stream, [size] { return size; });
+    const Framed outcome = run(stream, [size] { return size; });
     EXPECT_EQ(outcome.frames, std::vector<Frame>{good});
     EXPECT_TRUE(outcome.broken);
   }
