@@ -74,11 +74,8 @@ class Attacked {
     }
   }
 
-  void run(const std::string& sql) {
-    RawDatabase raw(file_);
-    ASSERT_EQ(raw.run(sql), "") << sql;
-  }
-  std::string value(const std::string& sql) { return RawDatabase(file_).value(sql); }
+  void run(const std::string& sql) { ASSERT_EQ(editor().run(sql), "") << sql; }
+  std::string value(const std::string& sql) { return editor().value(sql); }
   std::string body(std::uint64_t seq) {
     return value("SELECT body FROM audit WHERE seq = " + std::to_string(seq));
   }
@@ -97,7 +94,7 @@ class Attacked {
     MerkleEdge tree;
     std::vector<Subtree> complete;
     run("DELETE FROM audit_subtree");
-    for (const auto& text : RawDatabase(file_).column("SELECT body FROM audit ORDER BY seq")) {
+    for (const auto& text : editor().column("SELECT body FROM audit ORDER BY seq")) {
       tree.append(leaf_hash(text), complete);
     }
     for (const Subtree& subtree : complete) {
@@ -129,6 +126,7 @@ class Attacked {
 
   // Both verifiers agree, or the test fails.
   VerifyReport verdict(bool pinned = false, const std::string& anchor = {}) {
+    editor_.reset();
     VerifyOptions options;
     options.path = file_;
     std::string arguments;
@@ -153,9 +151,21 @@ class Attacked {
     }
     return *report;
   }
-  const std::string& file() const { return file_; }
+  // With every change in it.
+  const std::string& file() {
+    editor_.reset();
+    return file_;
+  }
 
  private:
+  // Hundreds of changes by one connection: opening one takes longer than a change.
+  RawDatabase& editor() {
+    if (!editor_) {
+      editor_.emplace(file_);
+      EXPECT_EQ(editor_->run("PRAGMA synchronous = OFF"), "");
+    }
+    return *editor_;
+  }
   std::pair<std::string, int> python(const std::string& arguments) {
     const std::string command = "python3 " BEDSIDE_VERIFIER " " + file_ + arguments + " 2>&1";
     std::string said;
@@ -167,6 +177,7 @@ class Attacked {
 
   TemporaryFolder folder_;
   std::string file_;
+  std::optional<RawDatabase> editor_;
   Hash root_{};
   std::uint64_t size_ = 0;
 };
