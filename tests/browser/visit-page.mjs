@@ -17,7 +17,7 @@ function recordConnections() {
 /** In the page: the facts of every connection that is connected. */
 async function connectionFacts() {
   const facts = [];
-  for (const connection of window.testConnections) {
+  for (const [index, connection] of window.testConnections.entries()) {
     if (connection.connectionState !== 'connected') continue;
     const stats = await connection.getStats();
     const all = [...stats.values()];
@@ -28,13 +28,15 @@ async function connectionFacts() {
     const video = all.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'video');
     const local = stats.get(pair.localCandidateId);
     facts.push({
+      connection: index,
       candidateType: local?.candidateType,
       remoteCandidateType: stats.get(pair.remoteCandidateId)?.candidateType,
       protocol: local?.protocol,
       relayProtocol: local?.relayProtocol,
       relayUrl: local?.url,
-      bytesSent: pair.bytesSent,
-      bytesReceived: pair.bytesReceived,
+      // Of all pairs: the other side may send over another one than this side.
+      bytesSent: transport.bytesSent,
+      bytesReceived: transport.bytesReceived,
       framesDecoded: video?.framesDecoded ?? 0,
     });
   }
@@ -114,16 +116,21 @@ export class VisitPage {
 
   /** Waits for `count` connections over which media flows both ways and pictures are decoded. */
   async mediaFlows(count = 1, deadline = 40_000) {
-    const first = await until(`${count} connections with decoded pictures`, async () => {
+    let first = await until(`${count} connections with decoded pictures`, async () => {
       const facts = await this.facts();
       return facts.length === count && facts.every(({ framesDecoded }) => framesDecoded > 0) && facts;
     }, deadline);
     return until('bytes to grow both ways', async () => {
       const now = await this.facts();
-      return now.length === count && now.every((fact, index) =>
+      // Another connection counts from nothing.
+      const isAnother = ({ connection }, index) => connection !== first[index].connection;
+      if (now.length === count && now.some(isAnother)) first = now;
+      const grown = now.length === count && now.every((fact, index) =>
         fact.bytesSent > first[index].bytesSent + 10_000
         && fact.bytesReceived > first[index].bytesReceived + 10_000
-        && fact.framesDecoded > first[index].framesDecoded) && now;
+        && fact.framesDecoded > first[index].framesDecoded);
+      if (!grown) throw new Error(`${JSON.stringify(now)}, at first ${JSON.stringify(first)}`);
+      return now;
     }, deadline);
   }
 
