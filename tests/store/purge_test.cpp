@@ -273,6 +273,19 @@ TEST_F(PurgeTest, IsOfTheProposalThatWasSeen) {
   EXPECT_EQ(approve(), CommitStatus::committed);
 }
 
+TEST_F(PurgeTest, IsNotApprovedByAnAccountMadeForIt) {
+  ASSERT_EQ(propose(kOld), CommitStatus::committed);
+  store_.pass(std::chrono::seconds(1));
+  Commit made = commit_of("user.created");
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(store_.now());
+  made.changes.emplace_back(AccountCreated{{"berta", "scrypt$1", "admin", now}});
+  ASSERT_TRUE(commit_and_wait(store_.store(), std::move(made)).ok());
+  EXPECT_EQ(approve("berta"), CommitStatus::conflict);
+  ASSERT_EQ(withdraw(), CommitStatus::committed);
+  ASSERT_EQ(propose(kOld), CommitStatus::committed);
+  EXPECT_EQ(approve("berta"), CommitStatus::committed);
+}
+
 TEST_F(PurgeTest, TakesOldBodiesAndLeavesWhatProvesTheOthers) {
   purge();
   EXPECT_EQ(bodies(), "0");
