@@ -81,7 +81,9 @@ std::string demo_banner(const Config& config, const BannerFacts& facts) {
 
 std::string server_banner(const Config& config, const BannerFacts& facts) {
   const std::string base = best_origin(config);
-  return "\nBedside is running for " + config.practice.name + ".\n\n" + "  Visits   " + base +
+  const std::string& practice = config.practice.name;
+  const bool is_named = practice != Config().practice.name;
+  return "\nBedside is running" + (is_named ? " for " + practice : "") + ".\n\n  Visits   " + base +
          "/telehealth-webrtc.html?room=<room>\n" + "  Admin    " + admin_link(base, facts) + "\n" +
          admin_note(facts) + "\n" + first_key_banner(facts.first_key, facts.terminal);
 }
