@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "server/embedded_assets.h"
+#include "server/net/http_message.h"
 #include "server/private_file.h"
 
 namespace bedside::server {
@@ -111,12 +112,6 @@ const std::map<std::string_view, Entry>& embedded_entries() {
   return entries;
 }
 
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 }  // namespace
 
 Assets::Assets(std::filesystem::path source_tree) : source_tree_(std::move(source_tree)) {}
@@ -150,7 +145,7 @@ std::string Assets::fingerprint() {
 bool matches_etag(std::string_view if_none_match, std::string_view etag) {
   while (!if_none_match.empty()) {
     const auto comma = if_none_match.find(',');
-    std::string_view candidate = trimmed(if_none_match.substr(0, comma));
+    std::string_view candidate = net::trim(if_none_match.substr(0, comma));
     if (candidate == "*") return true;
     if (candidate.starts_with("W/")) candidate.remove_prefix(2);
     if (!candidate.empty() && candidate == etag) return true;
