@@ -17,7 +17,10 @@
 namespace bedside::store {
 namespace {
 
-constexpr std::chrono::hours kYear{8'766};
+// What a purge that was declared must have left is counted in mean years; what may go now in the
+// longest ones, so that no calendar finds a record younger than it was promised to be kept.
+constexpr std::chrono::hours kMeanYear{8'766};
+constexpr std::chrono::hours kLongestYear{8'784};
 
 // What retention itself is proven with: stays whatever its age.
 constexpr std::array<std::string_view, 6> kOfRetention = {
@@ -38,8 +41,9 @@ void add_siblings(std::uint64_t leaf, std::set<Place>& needed) {
   for (int level = 0; level < kStoredLevels; ++level, leaf /= 2) needed.emplace(level, leaf ^ 1);
 }
 
-std::int64_t cutoff(std::chrono::microseconds now, std::int64_t keep_years) {
-  return (now - std::chrono::duration_cast<std::chrono::microseconds>(kYear * keep_years)).count();
+std::int64_t cutoff(std::chrono::microseconds now, std::chrono::hours year,
+                    std::int64_t keep_years) {
+  return (now - std::chrono::duration_cast<std::chrono::microseconds>(year * keep_years)).count();
 }
 
 // The last record that may go: old enough as all before it, the end of a block, not the last one.
@@ -305,7 +309,7 @@ std::optional<DeclaredPurge> read_purge(std::string_view body) {
                      made.through % kPurgeBlock == 0 && made.through < made.seq;
   const bool policy =
       made.keep_years >= kMinKeepYears && made.keep_years <= kMaxKeepYears &&
-      made.newest_us <= cutoff(std::chrono::microseconds(made.wall_us), made.keep_years);
+      made.newest_us <= cutoff(std::chrono::microseconds(made.wall_us), kMeanYear, made.keep_years);
   if (!persons || !range || !policy || !from_hex(said->text("root").value_or(""), made.root) ||
       !from_hex(made.archive_digest, archive)) {
     return std::nullopt;
@@ -391,7 +395,7 @@ tl::expected<PurgePlan, SqlError> plan_purge(const Database& database, std::uint
   const std::uint64_t purged = *before ? (*before)->through : 0;
   plan.from = purged + 1;
   wanted = std::min(wanted, purged + std::min(most, wanted));
-  const auto end = end_of_purge(database, purged, wanted, cutoff(now, keep_years));
+  const auto end = end_of_purge(database, purged, wanted, cutoff(now, kLongestYear, keep_years));
   if (!end) return tl::unexpected(end.error());
   if (*end <= purged) return plan;
   plan.through = *end;
@@ -453,7 +457,7 @@ tl::expected<JsonObject, SqlError> purge_log(Database& database, const PurgeOrde
   const std::uint64_t from = *before ? (*before)->through : 0;
   const auto end = end_of_purge(database, from,
                                 std::min({wanted, order.archived_through, from + kMaxPurgedAtOnce}),
-                                cutoff(now, keep_years));
+                                cutoff(now, kLongestYear, keep_years));
   if (!end) return tl::unexpected(end.error());
   if (*end <= from) return contradiction("nothing of it is old enough to be purged");
   PurgeRun run(database, HeldRecords(std::move(*holds)), from, *end);

@@ -437,6 +437,24 @@ TEST_F(PurgeTest, ErasesTheKeysOfMonthsThatAreGone) {
   EXPECT_EQ(verdict().problem, "");
 }
 
+// 28 February 2024 to 28 February 2030 has two leap days.
+TEST_F(PurgeTest, KeepsForYearsOfAnyCalendar) {
+  constexpr std::chrono::hours kTwoLeapDays{(6 * 365 + 2) * 24};
+  SealedStore store;
+  store.open();
+  Commit commit;
+  for (int i = 0; i < 300; ++i) commit.records.push_back(record_of("room.join"));
+  ASSERT_TRUE(commit_and_wait(store.store(), std::move(commit)).ok());
+  const auto plan = [&] {
+    constexpr std::uint64_t kAll = 1'000'000;
+    return reader_or_die(store.database()).plan_purge(kAll, kMinKeepYears, store.now(), kAll);
+  };
+  store.pass(kTwoLeapDays);
+  EXPECT_EQ(plan()->records, 0U);
+  store.pass(std::chrono::hours(5 * 24));
+  EXPECT_EQ(plan()->records, 255U);  // of a block of 256; the first is of the seal itself
+}
+
 TEST_F(PurgeTest, IsTheOnlyWayToDelete) {
   purge();
   RawDatabase raw = store_.raw();

@@ -19,7 +19,7 @@ namespace {
 
 using std::chrono::microseconds;
 
-constexpr std::chrono::hours kModelYear{8'766};
+constexpr std::chrono::hours kModelYear{8'784};
 constexpr int kSteps = 40;
 constexpr const char* kPeople[] = {"ada", "bob", "cyd"};
 
