@@ -298,6 +298,11 @@ void Committer::checkpoint_if_due(bool idle) {
   broken_ = writer_.checkpoint_if_due(idle) == Writer::Ending::broken;
 }
 
+void Committer::erase_if_due(bool idle) {
+  if (broken_ || full_) return;
+  broken_ = writer_.erase_if_due(idle, clock_().boot) == Writer::Ending::broken;
+}
+
 void Committer::begin_epoch_if_due() {
   if (broken_ || full_) return;
   broken_ = writer_.begin_epoch_if_due(clock_()) == Writer::Ending::broken;
@@ -305,6 +310,7 @@ void Committer::begin_epoch_if_due() {
 
 void Committer::finish() {
   catch_up();
+  if (!broken_ && !full_) broken_ = writer_.erase() == Writer::Ending::broken;
   if (!broken_) broken_ = writer_.checkpoint_for_close() == Writer::Ending::broken;
 }
 

@@ -37,10 +37,13 @@ class Committer {
   std::vector<CommitResult> serve(std::span<Queued> batch);
 
   void checkpoint_if_due(bool idle);
+  // What is left of deleted rows (erasure.h); not while the disk is full.
+  void erase_if_due(bool idle);
   // When it cannot be begun (disk full), the present epoch goes on and the next call tries again.
   void begin_epoch_if_due();
   std::uint64_t epoch() const { return writer_.epoch(); }
-  // The last attempt for what is deferred, then the whole WAL into the file.
+  // The last attempt for what is deferred, nothing left of deleted rows, the whole WAL into the
+  // file.
   void finish();
 
   std::size_t deferred() const { return deferred_.size(); }

@@ -10,6 +10,8 @@
 namespace bedside::store {
 namespace {
 
+constexpr int kBusyMs = 2'000;  // how long a statement waits for another connection
+
 // ENOSPC reaches us as SQLITE_FULL from a write, but as an I/O error from growing the shared memory
 // file; EDQUOT always as an I/O error. Both only mean that the transaction did not happen. A failed
 // sync is different whatever its errno: the kernel has dropped the pages, so it stays an I/O error.
@@ -168,7 +170,7 @@ tl::expected<void, SqlError> Database::set_up(Mode mode) {
   sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_wal_autocheckpoint(handle, 0);
-  sqlite3_busy_timeout(handle, 2000);
+  sqlite3_busy_timeout(handle, kBusyMs);
   sqlite3_wal_hook(handle, remember_wal_pages, wal_pages_.get());
   const char* shared =
       "PRAGMA mmap_size=0; PRAGMA cell_size_check=ON; PRAGMA foreign_keys=ON;"
@@ -263,7 +265,9 @@ tl::expected<void, SqlError> Database::checkpoint(Checkpoint how) {
       how == Checkpoint::passive ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE;
   int in_wal = 0;
   int moved = 0;
+  if (how == Checkpoint::truncate_now) sqlite3_busy_timeout(handle_.get(), 0);
   const int code = sqlite3_wal_checkpoint_v2(handle_.get(), nullptr, mode, &in_wal, &moved);
+  sqlite3_busy_timeout(handle_.get(), kBusyMs);
   if (code == SQLITE_OK) {
     // Everything moved means that the next commit starts the WAL over.
     *wal_pages_ = in_wal > moved ? in_wal - moved : 0;

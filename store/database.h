@@ -96,8 +96,12 @@ class Database {
   using CopyProgress = std::function<void(std::uint64_t done, std::uint64_t all)>;
   tl::expected<void, SqlError> copy_to(const std::string& path, const CopyProgress& progress) const;
 
-  enum class Checkpoint : std::uint8_t { passive, truncate };
-  // Moves the WAL into the database as far as readers allow. Busy readers are no error.
+  enum class Checkpoint : std::uint8_t {
+    passive,       // as far as readers allow
+    truncate_now,  // all of it, the WAL file emptied; only when no reader is in the way
+    truncate,      // the same, after waiting for readers a while
+  };
+  // Moves the WAL into the database. Busy readers are no error: wal_pages() tells what is left.
   tl::expected<void, SqlError> checkpoint(Checkpoint how);
   int wal_pages() const { return *wal_pages_; }  // after the last commit of this connection
 

@@ -128,6 +128,7 @@ void Store::Impl::serve(std::vector<Queued> batch) {
   }
   // After the answers: a checkpoint may take its time.
   committer_->checkpoint_if_due(idle);
+  committer_->erase_if_due(idle);
   committer_->begin_epoch_if_due();
   publish({});
 }

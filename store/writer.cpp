@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "store/erasure.h"
 #include "store/migrations.h"
 #include "store/purge.h"
 
@@ -16,6 +17,9 @@ constexpr int kCheckedRecords = 10'000;
 
 constexpr int kIdleCheckpointPages = 1'000;    // about 4 MB of WAL
 constexpr int kForcedCheckpointPages = 8'000;  // about 32 MB: also when never idle
+
+constexpr std::chrono::minutes kIdleErasure{1};
+constexpr std::chrono::minutes kForcedErasure{10};  // also when never idle
 
 using Failure = tl::unexpected<OpenError>;
 
@@ -150,6 +154,7 @@ tl::expected<Writer, OpenError> Writer::open(const Options& options) {
   auto audit = AuditWriter::prepare(*writer.database_, options.build, std::move(seal));
   if (!audit) return refuse(path, audit.error());
   writer.audit_ = std::move(*audit);
+  writer.erased_at_ = options.clock().boot;
   // Every start is a new epoch: what was sealed before it cannot be signed again.
   if (writer.begin_epoch(options.clock()) != Ending::done) {
     return Failure(OpenError{OpenError::Kind::io, "cannot seal " + path + ": " + writer.trouble_});
@@ -245,6 +250,9 @@ Writer::Ending Writer::write(std::span<Item> batch) {
     }
     return fail(error);
   };
+  for (const Item& item : batch) {
+    remnants_ = remnants_ || !item.commit->changes.empty() || item.commit->purge;
+  }
   if (auto begun = database_->run("BEGIN IMMEDIATE"); !begun) return give_up(begun.error());
   for (Item& item : batch) {
     if (auto done = write_or_skip(item); !done) return give_up(done.error());
@@ -299,6 +307,22 @@ Writer::Ending Writer::checkpoint_if_due(bool idle) {
   const int pages = database_->wal_pages();
   if (pages < (idle ? kIdleCheckpointPages : kForcedCheckpointPages)) return Ending::done;
   return checkpoint(Database::Checkpoint::passive);
+}
+
+Writer::Ending Writer::erase_if_due(bool idle, std::chrono::microseconds boot) {
+  if (!remnants_ || boot - erased_at_ < (idle ? kIdleErasure : kForcedErasure)) {
+    return Ending::done;
+  }
+  erased_at_ = boot;
+  return erase();
+}
+
+Writer::Ending Writer::erase() {
+  if (!remnants_) return Ending::done;
+  if (auto done = erase_remnants(*database_); !done) return fail(done.error());
+  const Ending moved = checkpoint(Database::Checkpoint::truncate_now);
+  remnants_ = moved != Ending::done || database_->wal_pages() != 0;
+  return moved;
 }
 
 Writer::Ending Writer::checkpoint_for_close() { return checkpoint(Database::Checkpoint::truncate); }

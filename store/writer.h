@@ -2,6 +2,7 @@
 
 // The file as the store's thread sees it.
 
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -64,6 +65,12 @@ class Writer {
   // The whole WAL, at the end of a clean run.
   Ending checkpoint_for_close();
 
+  // What is left of deleted rows (erasure.h), in the file and in the WAL, once the state has
+  // changed: a minute after the last time when idle, in any case after ten. `full`, or a reader in
+  // the way of the WAL: the next time is a minute later.
+  Ending erase_if_due(bool idle, std::chrono::microseconds boot);
+  Ending erase();
+
  private:
   Writer(FileLock lock, std::unique_ptr<Database> database);
   tl::expected<void, SqlError> prepare_statements();
@@ -81,6 +88,8 @@ class Writer {
   AuditWriter audit_;
   std::string trouble_;
   bool locked_ = false;
+  bool remnants_ = true;  // perhaps: a former process may have left some
+  std::chrono::microseconds erased_at_{};
 };
 
 }  // namespace bedside::store

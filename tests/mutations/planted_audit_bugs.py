@@ -6,6 +6,15 @@ SERVER, CONTRACT, ADMIN, EXPORT, ANCHORS = "server", "contract", "admin", "audit
 
 def audit_bugs(bug):
     return [
+        # --- what is deleted is gone ---
+        bug("names stay in pages that were split", "store/writer.cpp",
+            "if (!remnants_) return Ending::done;", "return Ending::done;", "store:Erasure*"),
+        bug("names stay in the WAL", "store/writer.cpp",
+            "checkpoint(Database::Checkpoint::truncate_now);", "Ending::done;", "store:Erasure*"),
+        bug("tables refer to nothing any more once they were written anew", "store/erasure.cpp",
+            '"PRAGMA foreign_keys=ON"', '"PRAGMA foreign_keys=OFF"', "store:Erasure*"),
+        bug("a failed erasure leaves its transaction open", "store/erasure.cpp",
+            "if (database.in_transaction()) {", "if (false) {", "store:EveryCall/FaultyErasure*"),
         # --- acknowledged means durable ---
         bug("a commit is acknowledged whether or not it worked", "store/writer.cpp",
             'if (auto committed = database_->run("COMMIT"); !committed) return give_up(committed.error());',

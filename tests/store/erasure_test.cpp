@@ -1,0 +1,236 @@
+// What is left of deleted rows: nothing, neither in the file nor in the WAL, within a minute.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <fstream>
+#include <map>
+#include <random>
+#include <set>
+
+#include "faulty_vfs.h"
+#include "store_fixture.h"
+#include "tests/support/seeded_random.h"
+
+namespace bedside::store {
+namespace {
+
+using testing_support::SeededRandom;
+
+using std::chrono::minutes;
+using ::testing::Contains;
+using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
+
+// A store whose time the test decides, people who come and go in its rooms, and who of them is
+// still written somewhere.
+class Visits {
+ public:
+  explicit Visits(const std::string& path, const std::string& vfs = {}) : path_(path) {
+    Options options;
+    options.path = path;
+    options.vfs = vfs;
+    options.clock = [this] { return Clock{now_.load(), now_.load()}; };
+    options.on_fatal = [this](const std::string&) { ++fatal_; };
+    store_ = open_or_die(std::move(options));
+  }
+
+  Store& store() { return *store_; }
+  int fatal() const { return fatal_; }
+
+  void open_rooms(int count) {
+    Commit commit;
+    for (int i = 0; i < count; ++i) {
+      RoomRow room{"room" + std::to_string(i), "", std::chrono::milliseconds(1000), {}, {}};
+      room.appointment_json = "\"" + name_of("appointment", i) + '"';
+      commit.changes.emplace_back(RoomCreated{std::move(room)});
+    }
+    ASSERT_TRUE(commit_and_wait(*store_, std::move(commit)).ok());
+    rooms_ = count;
+  }
+  // Returns the name.
+  std::string join(std::uint64_t random) {
+    const std::string name = name_of("name", ++number_) + std::string(random % 60, '.');
+    Commit commit;
+    commit.changes = {joined("room" + std::to_string(random % static_cast<unsigned>(rooms_)),
+                             std::to_string(random) + '-' + std::to_string(number_), name)};
+    EXPECT_TRUE(commit_and_wait(*store_, commit).ok());
+    present_[std::get<ParticipantJoined>(commit.changes[0]).participant.participant_id] =
+        name_of("name", number_);
+    return name_of("name", number_);
+  }
+  void leave(std::uint64_t random) {
+    const auto who =
+        std::next(present_.begin(), static_cast<std::ptrdiff_t>(random % present_.size()));
+    Commit commit;
+    commit.changes = {ParticipantLeft{who->first}};
+    EXPECT_TRUE(commit_and_wait(*store_, std::move(commit)).ok());
+    present_.erase(who);
+  }
+  // So much that pages are split and merged many times over.
+  void come_and_go(SeededRandom& random, int times) {
+    for (int i = 0; i < times; ++i) {
+      const bool more_come = i / 150 % 2 == 0;
+      const bool comes = random.word() % 10 < (more_come ? 6 : 4);
+      if (comes || present_.empty()) {
+        join(random.word());
+      } else {
+        leave(random.word());
+      }
+    }
+  }
+  void pass(std::chrono::microseconds time) {
+    now_ = now_.load() + time;
+    settle();
+    settle();  // the answer to a commit comes before what the store then does when idle
+  }
+  void settle() { EXPECT_TRUE(commit_and_wait(*store_, commit_of("x")).ok()); }
+
+  std::set<std::string> present() const {
+    std::set<std::string> names;
+    for (const auto& [id, name] : present_) names.insert(name);
+    return names;
+  }
+  // Every name that is written in the file or the WAL.
+  std::set<std::string> written() const {
+    std::set<std::string> names;
+    for (const char* file : {"", "-wal"}) {
+      std::ifstream in(path_ + file, std::ios::binary);
+      const std::string content{std::istreambuf_iterator<char>(in), {}};
+      for (std::size_t at = content.find(kMark); at != std::string::npos;
+           at = content.find(kMark, at + 1)) {
+        // A piece of a name has no end: it is as bad as a whole one.
+        names.insert(content.substr(at, name_of("name", 0).size()));
+      }
+    }
+    return names;
+  }
+
+ private:
+  static constexpr std::string_view kMark = "<name";
+  static std::string name_of(const std::string& kind, int number) {
+    return '<' + kind + std::to_string(1'000'000 + number) + '>';
+  }
+
+  std::string path_;
+  std::atomic<std::chrono::microseconds> now_{std::chrono::hours(1000)};
+  std::atomic<int> fatal_ = 0;
+  std::unique_ptr<Store> store_;
+  std::map<std::string, std::string> present_;  // name by participant
+  int number_ = 0;
+  int rooms_ = 0;
+};
+
+TEST(Erasure, AfterACleanStopTheFileHasOnlyTheNamesOfWhoIsThere) {
+  SeededRandom random(std::random_device{}());
+  const TemporaryFolder folder;
+  Visits visits(folder.database());
+  visits.open_rooms(40);
+  visits.come_and_go(random, 3000);
+  const LoadedState before = visits.store().load().value();
+  visits.store().close();
+  EXPECT_EQ(visits.written(), visits.present());
+  // And is the same state as it was.
+  const auto store = open_or_die(folder.database());
+  const LoadedState after = store->load().value();
+  ASSERT_EQ(after.rooms.size(), 40U);
+  ASSERT_EQ(after.participants.size(), before.participants.size());
+  for (std::size_t i = 0; i < after.participants.size(); ++i) {
+    EXPECT_EQ(after.participants[i].participant_id, before.participants[i].participant_id);
+    EXPECT_EQ(after.participants[i].display_name, before.participants[i].display_name);
+  }
+}
+
+TEST(Erasure, WhileItRunsNamesAreGoneFromFileAndWalWithinAMinute) {
+  SeededRandom random(std::random_device{}());
+  const TemporaryFolder folder;
+  Visits visits(folder.database());
+  visits.open_rooms(40);
+  visits.come_and_go(random, 600);
+  EXPECT_THAT(visits.written(), testing::SizeIs(testing::Gt(visits.present().size())));
+  visits.pass(minutes(1));
+  EXPECT_EQ(visits.written(), visits.present());
+}
+
+// The tables of what is erased refer to each other: that goes on to hold.
+TEST(Erasure, ARoomThatIsForgottenTakesItsParticipantsAlongAfterwardsToo) {
+  const TemporaryFolder folder;
+  Visits visits(folder.database());
+  visits.open_rooms(1);
+  visits.join(0);
+  visits.pass(minutes(1));
+  Commit stranger;
+  stranger.changes = {joined("no such room", "p")};
+  EXPECT_EQ(commit_and_wait(visits.store(), std::move(stranger)).status, CommitStatus::conflict);
+  Commit forgotten;
+  forgotten.changes = {RoomForgotten{"room0"}};
+  EXPECT_TRUE(commit_and_wait(visits.store(), std::move(forgotten)).ok());
+  EXPECT_THAT(visits.store().load()->participants, IsEmpty());
+}
+
+// An export may read for minutes: nobody waits for it, and the WAL is emptied after it.
+TEST(Erasure, AReaderInTheWayDelaysItAndNothingElse) {
+  const TemporaryFolder folder;
+  Visits visits(folder.database());
+  visits.open_rooms(1);
+  const std::string gone = visits.join(0);
+  RawDatabase reader(folder.database());
+  ASSERT_EQ(reader.run("BEGIN; SELECT count(*) FROM participants"), "");
+  visits.leave(0);
+  visits.pass(minutes(1));
+  EXPECT_THAT(visits.written(), Contains(gone));
+  ASSERT_EQ(reader.run("COMMIT"), "");
+  visits.pass(minutes(1));
+  EXPECT_THAT(visits.written(), IsEmpty());
+}
+
+class FaultyErasure : public testing::TestWithParam<FaultyVfs::Fault> {};
+
+// Whichever call of it fails: the state is what it was. A full disk is tried again later.
+TEST_P(FaultyErasure, ChangesNothingThatWasCommitted) {
+  const bool passes = GetParam() == FaultyVfs::Fault::full;
+  SeededRandom random(std::random_device{}());
+  std::uint64_t nth = 1;
+  for (bool struck = true; struck; ++nth) {
+    SCOPED_TRACE("call " + std::to_string(nth));
+    const TemporaryFolder folder;
+    FaultyVfs vfs;
+    Visits visits(folder.database(), vfs.name());
+    visits.open_rooms(5);
+    visits.come_and_go(random, 40);
+    visits.settle();
+    vfs.fail(GetParam(), nth, false);
+    visits.store().close();
+    struck = !vfs.armed();
+    vfs.heal();
+    EXPECT_EQ(visits.fatal(), struck && !passes ? 1 : 0);
+    const auto store = open_or_die(folder.database());
+    std::set<std::string> names;
+    const LoadedState state = store->load().value();
+    for (const ParticipantRow& each : state.participants) {
+      names.insert(each.display_name.substr(0, each.display_name.find('>') + 1));
+    }
+    EXPECT_EQ(names, visits.present());
+    store->close();
+    EXPECT_EQ(visits.written(), visits.present());
+    if (testing::Test::HasFailure()) return;
+  }
+  EXPECT_GT(nth, 3U);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryCall, FaultyErasure,
+                         testing::Values(FaultyVfs::Fault::full, FaultyVfs::Fault::write_error,
+                                         FaultyVfs::Fault::sync_error),
+                         [](const auto& param) {
+                           switch (param.param) {
+                             case FaultyVfs::Fault::full:
+                               return "none";
+                             case FaultyVfs::Fault::write_error:
+                               return "write";
+                             default:
+                               return "sync";
+                           }
+                         });
+
+}  // namespace
+}  // namespace bedside::store
