@@ -88,6 +88,7 @@ struct RoomEnded {
   EndReason reason;
   std::chrono::milliseconds ended_wall;
   std::chrono::milliseconds forget_wall;  // the room's one expiry
+  std::chrono::seconds open_for{};        // since it was created
 };
 
 // An ended room's hour is over.

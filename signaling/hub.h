@@ -7,7 +7,7 @@
 // Nothing is acknowledged before it is recorded: an input that changes a room gives `CommitNeeded`;
 // the caller stores the changes and calls `committed`, and only then the change is applied and the
 // answer comes out. When the store refuses, the answer is 503 and nothing has changed. (Departures
-// happen anyway: `CommitNeeded::keep`.)
+// and the end of a visit happen anyway: `CommitNeeded::keep`.)
 //
 // Limits: limits.h.
 #pragma once

@@ -211,8 +211,7 @@ class Room {
   bool may_declare(const Command& command, Role role);
   void keep_alive(std::vector<Change>& changes, const Now& now) const;
   void note_kept(const std::vector<Change>& changes);
-  void end_room(const Command& command, EndReason reason, bool keep, Decided decided,
-                const Now& now);
+  void end_room(const Command& command, EndReason reason, Decided decided, const Now& now);
   void apply_end(EndReason reason);
   bool waiting_room() const;
   // The participant of an action of section 2.4, or nullptr after the refusal was sent.

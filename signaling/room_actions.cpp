@@ -216,32 +216,27 @@ void Room::on(const Command& command, const EndRoom& end, const Now& now) {
   if (!exists_) return refuse(command.request, 404, "Room not found");
   if (ended_) return answer(command.request, 200, ended_body());
   end_room(
-      command, end.reason, false,
-      [this, request = command.request](bool ok, const Now&) {
-        if (!ok) {
-          unavailable(request);
-          return;
-        }
-        answer(request, 200, ended_body());
-      },
+      command, end.reason,
+      [this, request = command.request](bool, const Now&) { answer(request, 200, ended_body()); },
       now);
 }
 
-void Room::end_room(const Command& command, EndReason reason, bool keep, Decided decided,
-                    const Now& now) {
+// Takes something away from everybody and gives nothing to anybody: it also happens while its
+// record has to wait.
+void Room::end_room(const Command& command, EndReason reason, Decided decided, const Now& now) {
   const auto forget = now.wall + kEndedVisible;
-  std::vector<Change> changes{RoomEnded{id_, reason, now.wall, forget}};
+  const auto open_for = std::chrono::duration_cast<std::chrono::seconds>(
+      std::max(now.wall - created_wall_, std::chrono::milliseconds{0}));
+  std::vector<Change> changes{RoomEnded{id_, reason, now.wall, forget, open_for}};
   for (const auto& participant : participants_) {
     if (!participant->attached()) continue;
     changes.emplace_back(ParticipantLeft{id_, participant->id, LeaveReason::room_ended, now.wall,
                                          attended(*participant, now)});
   }
-  commit(std::move(changes), keep, command.caller, {},
-         [this, forget, reason, keep, decided = std::move(decided)](bool ok, const Now& then) {
-           if (ok || keep) {
-             forget_wall_ = forget;
-             apply_end(reason);
-           }
+  commit(std::move(changes), true, command.caller, {},
+         [this, forget, reason, decided = std::move(decided)](bool ok, const Now& then) {
+           forget_wall_ = forget;
+           apply_end(reason);
            if (decided) decided(ok, then);
          });
 }

@@ -29,15 +29,10 @@ void Room::act_as_host(Participant& host, const Command& command, const ClientMe
       return declare_emergency(command, message, now);
     case HostAction::Kind::end:
       return end_room(
-          command, EndReason::host, false,
-          [this, command, message](bool ok, const Now&) {
-            if (command.request != 0 && ok) {
-              return answer(command.request, 200, accepted_body(message.client_seq));
-            }
-            if (!ok) {
-              done_by_host(command, message,
-                           Problem{"unavailable", "Please try again", message.request_id});
-            }
+          command, EndReason::host,
+          [this, command, message](bool, const Now&) {
+            if (command.request == 0) return;  // told by the room's end, as everybody in it
+            answer(command.request, 200, accepted_body(message.client_seq));
           },
           now);
   }

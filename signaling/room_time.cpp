@@ -116,7 +116,7 @@ bool Room::end_unused(const Command& command, const Now& now) {
   const bool in_use = std::any_of(participants_.begin(), participants_.end(),
                                   [](const auto& p) { return p->counts() || p->waits(); });
   if (!in_use) {
-    end_room(command, EndReason::expired, true, {}, now);
+    end_room(command, EndReason::expired, {}, now);
     return true;
   }
   std::vector<Change> changes{RoomKept{id_, now.wall + services_.limits.room_lifetime}};

@@ -40,7 +40,7 @@ inline AuditLine line_of(signaling::HostAction::Kind kind) {
     case Kind::lock:
       return {{"room.locked"}, kStranger};
     case Kind::end:
-      return {{"room.ended", "room.leave", "room.leave"}, kStranger};
+      return {{"room.ended", "room.leave", "room.leave"}, kStranger, WhenFull::late};
     case Kind::emergency:  // here without a journal
       return {{"room.emergency_opened"}, kStranger};
   }
@@ -72,7 +72,7 @@ struct LineOfAction {
     return {{"link.opened", "room.join", "cred.issued"}, "abuse.wrong_token"};
   }
   AuditLine operator()(const signaling::EndRoom&) const {
-    return {{"room.ended", "room.leave", "room.leave"}, "token.used_denied"};
+    return {{"room.ended", "room.leave", "room.leave"}, "token.used_denied", WhenFull::late};
   }
   AuditLine operator()(const signaling::GetRoom&) const {
     return {{}, "token.used_denied", WhenFull::open};

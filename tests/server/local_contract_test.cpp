@@ -109,6 +109,7 @@ class LocalContract : protected DiskBelow,
         {"/accounts/invited",
          {{"name", "carla"}, {"codeHash", hash}, {"expiresAt", 4'000'000'000'000}}},
         {"/accounts/disabled", {{"name", "berta"}}},
+        {"/credentials", {{"subject", "desk-phone"}, {"expiresAt", 4'000'000'000'000}}},
         {"/backups",
          {{"ok", true},
           {"records", 1},
@@ -176,7 +177,9 @@ TEST_P(LocalContract, AsksWhoItIs) {
 TEST_P(LocalContract, HoldsWhenTheDiskIsFull) {
   vfs.set_capacity(store::kNoSpace);
   const auto answer = asked();
-  EXPECT_EQ(answer->status, declared().empty() ? 200 : 503) << answer->body;
+  // The end of a visit has happened; its record waits for space.
+  const bool goes_on = declared().empty() || declared().front() == "room.ended";
+  EXPECT_EQ(answer->status, goes_on ? 200 : 503) << answer->body;
   const Json said = Json::parse(answer->body);
   EXPECT_EQ(said.value("error", "").empty(), answer->status == 200);
   EXPECT_THAT(new_types(), IsEmpty());
