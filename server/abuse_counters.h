@@ -40,6 +40,9 @@ class AbuseCounters {
   // Different (kind, network) pairs in one window. Beyond it everything counts as one: the network
   // "many".
   static constexpr std::size_t kMaxRows = 256;
+  // The same for a day. Who has thousands of networks would otherwise fill the log a minute at a
+  // time.
+  static constexpr std::size_t kMaxRowsADay = 4096;
 
   struct Row {
     Abuse kind{};
@@ -62,6 +65,8 @@ class AbuseCounters {
  private:
   std::map<std::pair<Abuse, std::string>, Row> rows_;
   Time window_start_{};
+  Time day_start_{};
+  std::size_t rows_of_day_ = 0;  // "many" not counted
 };
 
 }  // namespace bedside::server

@@ -165,6 +165,7 @@ class AdminApi::Impl {
                    trail, recorder_, workers) {}
 
   void account_disabled(const std::string& account) { sessions_.end_all(account); }
+  void use_backup(BackupConfig backup) { retention_.use_backup(std::move(backup)); }
 
   std::vector<store::Commit> take_timeouts() {
     std::vector<store::Commit> commits;
@@ -426,6 +427,8 @@ AdminApi::AdminApi(net::Loop& loop, AdminApiOptions options, AdminBackend& backe
 AdminApi::~AdminApi() = default;
 
 std::string AdminApi::open_set_up() { return impl_->open_set_up(); }
+
+void AdminApi::use_backup(BackupConfig backup) { impl_->use_backup(std::move(backup)); }
 
 void AdminApi::account_disabled(const std::string& account) { impl_->account_disabled(account); }
 

@@ -107,6 +107,9 @@ class AdminApi {
   std::optional<AdminActor> actor_of(const net::HttpRequest& request,
                                      const RequestContext& context);
 
+  // The configuration was read again: archives of purges go there from now on.
+  void use_backup(BackupConfig backup);
+
   // Somebody disabled it without this API: its sessions end.
   void account_disabled(const std::string& account);
 

@@ -32,6 +32,9 @@ class AdminRetention {
   AdminRetention(RetentionOptions options, AuditTrail& trail, Recorder& recorder,
                  WorkerPool& workers);
 
+  // For archives from now on.
+  void use_backup(BackupConfig backup) { options_.backup = std::move(backup); }
+
   struct Asked {
     AuditStaff staff;
     AuditSource source;

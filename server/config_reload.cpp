@@ -93,7 +93,7 @@ std::vector<Entry> entries(const Config& config) {
        joined(config.audit.witnesses,
               [](const WitnessOfUs& witness) { return witness.url + "\n" + witness.key.text(); }),
        false},
-      // `bedside backup make` reads them itself, each time.
+      // `bedside backup make` reads them itself, each time; purges are told of them.
       {"backup.folder", config.backup.folder.string(), true},
       {"backup.public_key", config.backup.public_key.string(), true},
       {"backup.scratch_folder", config.backup.scratch_folder.string(), false},
@@ -183,6 +183,9 @@ Config take_over(Config running, const Config& wanted) {
   running.turn.allowed_peers = wanted.turn.allowed_peers;
   running.turn.denied_peers = wanted.turn.denied_peers;
   running.turn.quotas = wanted.turn.quotas;
+  running.backup.folder = wanted.backup.folder;
+  running.backup.public_key = wanted.backup.public_key;
+  running.backup.keep = wanted.backup.keep;
   return running;
 }
 

@@ -44,5 +44,23 @@ TEST(AbuseCounters, HoldABoundedNumberOfRowsAndCountTheRestTogether) {
   EXPECT_EQ(many, 100'000U - AbuseCounters::kMaxRows);
 }
 
+TEST(AbuseCounters, NameABoundedNumberOfNetworksADay) {
+  AbuseCounters counters;
+  std::size_t named = 0;
+  std::size_t rows = 0;
+  for (milliseconds now{0}; now < std::chrono::hours(24); now += std::chrono::minutes(1)) {
+    for (int i = 0; i < 100; ++i) {
+      counters.count(Abuse::turn_auth, "network " + std::to_string(i), "public", now);
+    }
+    for (const auto& row : counters.take_due(now + AbuseCounters::kWindow)) {
+      ++rows;
+      named += row.network == "many" ? 0 : 1;
+    }
+  }
+  EXPECT_EQ(named, AbuseCounters::kMaxRowsADay);
+  EXPECT_LT(rows, AbuseCounters::kMaxRowsADay + 24 * 60);
+  EXPECT_TRUE(counters.count(Abuse::turn_auth, "network 1", "public", std::chrono::hours(24)));
+}
+
 }  // namespace
 }  // namespace bedside::server

@@ -45,6 +45,7 @@ TEST(ChangedKeys, EveryKeyOfAFileIsSeen) {
       {"turn.quotas", [](Config& c) { c.turn.quotas.packets_per_second = 77; }},
       {"turn.mobility", [](Config& c) { c.turn.mobility = true; }},
       {"turn.tcp_relay", [](Config& c) { c.turn.tcp_relay = true; }},
+      {"turn.behavior_discovery", [](Config& c) { c.turn.behavior_discovery = true; }},
       {"turn.threads", [](Config& c) { c.turn.threads = 3; }},
       {"turn.accept_rfc5766_channels", [](Config& c) { c.turn.accept_rfc5766_channels = true; }},
       {"signaling.access", [](Config& c) { c.signaling.access = Access::open; }},
@@ -53,6 +54,21 @@ TEST(ChangedKeys, EveryKeyOfAFileIsSeen) {
       {"signaling.max_participants", [](Config& c) { c.signaling.max_participants = 3; }},
       {"signaling.allowed_origins", [](Config& c) { c.signaling.allowed_origins = {"https://x"}; }},
       {"admin.allow_from", [&](Config& c) { c.admin.allow_from.push_back(block); }},
+      {"audit.key_file", [](Config& c) { c.audit.key_file = "k"; }},
+      {"audit.keep_years", [](Config& c) { c.audit.keep_years = 11; }},
+      {"audit.ballast_mb", [](Config& c) { c.audit.ballast_mb = 0; }},
+      {"audit.anchor_file", [](Config& c) { c.audit.anchor_file = "a"; }},
+      {"audit.emergency_journal", [](Config& c) { c.audit.emergency_journal = "j"; }},
+      {"audit.anchor_webhook", [](Config& c) { c.audit.anchor_webhook = "https://a.example"; }},
+      {"audit.witness",
+       [](Config& c) {
+         c.audit.witnesses.push_back({"https://w.example", {}});
+       }},
+      {"backup.folder", [](Config& c) { c.backup.folder = "b"; }},
+      {"backup.public_key", [](Config& c) { c.backup.public_key = "p.pem"; }},
+      {"backup.scratch_folder", [](Config& c) { c.backup.scratch_folder = "s"; }},
+      {"backup.keep", [](Config& c) { c.backup.keep = 7; }},
+      {"witness.logs", [](Config& c) { c.witness.logs.emplace_back(); }},
       {"operator.listen", [&](Config& c) { c.operator_listener.listen = endpoint; }},
   };
   const Config before;
