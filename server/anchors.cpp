@@ -27,21 +27,27 @@ tl::expected<store::SigningKey, std::string> lasting_key(const Config& config, c
 std::string witness_name(const Config& config) { return config.public_host + "/witness"; }
 
 // Nothing to compare with is no contradiction, but somebody should know.
-tl::expected<void, std::string> check_anchor_file(const Config& config) {
-  const std::filesystem::path& file = config.audit.anchor_file;
-  if (file.empty()) return {};
+void tell_of_anchor_file(const std::filesystem::path& file) {
+  if (file.empty()) return;
   const auto note = newest_in_anchor_file(file);
   if (!note) {
     log::warning("the audit log cannot be compared with its anchor file",
                  {{"why", log::Configured(note.error())}});
-    return {};
-  }
-  if (!*note) {
+  } else if (!*note) {
     log::info("a new anchor file begins", {{"file", log::Configured(file.string())}});
-    return {};
   }
+}
+
+}  // namespace
+
+tl::expected<void, std::string> check_anchor_file(const Config& config) {
+  const std::filesystem::path& file = config.audit.anchor_file;
+  if (file.empty()) return {};
+  const auto note = newest_in_anchor_file(file);
+  if (!note || !*note) return {};
+  // One of another version, or none, is for the store to judge, or to bring up to date, first.
   const auto reader = store::Reader::open(config.database().string());
-  if (!reader) return tl::unexpected(reader.error());
+  if (!reader) return {};
   const auto wrong = contradiction(*reader, **note);
   if (!wrong) return {};
   return tl::unexpected(
@@ -49,8 +55,6 @@ tl::expected<void, std::string> check_anchor_file(const Config& config) {
       "\n    → keep copies of both as evidence and run `bedside audit verify`; to "
       "go on with this database, rename the anchor file");
 }
-
-}  // namespace
 
 Anchors::Anchors(store::SigningKey log_key, store::SigningKey witness_key)
     : log_key_(std::move(log_key)), witness_key_(std::move(witness_key)) {}
@@ -60,6 +64,7 @@ tl::expected<std::unique_ptr<Anchors>, std::string> Anchors::open(const Config& 
                                                                   AuditTrail& trail,
                                                                   store::Store& store,
                                                                   Happened& happened) {
+  tell_of_anchor_file(config.audit.anchor_file);
   if (auto checked = check_anchor_file(config); !checked) return tl::unexpected(checked.error());
   auto log_key = lasting_key(config, kLogKey);
   if (!log_key) return tl::unexpected(log_key.error());

@@ -22,10 +22,15 @@
 
 namespace bedside::server {
 
+// An error when the anchor file contradicts the database: somebody has changed or rolled it back,
+// and a log that went on would bury that. So it is asked before anything opens the database to
+// write. Nothing to compare, yet, is no error.
+tl::expected<void, std::string> check_anchor_file(const Config& config);
+
 class Anchors {
  public:
-  // Makes missing keys. An error when the anchor file contradicts the database: somebody has
-  // changed or rolled it back, and a log that went on would bury that. The others outlive this.
+  // Makes missing keys. Asks check_anchor_file() once more, for a database that had to be brought
+  // up to date first. The others outlive this.
   static tl::expected<std::unique_ptr<Anchors>, std::string> open(const Config& config,
                                                                   net::Loop& control_loop,
                                                                   AuditTrail& trail,

@@ -38,7 +38,10 @@ struct AdminMapping {
   void operator()(const LoginTried& action) {
     const bool ok = action.result == LoginResult::ok;
     AuditRecord& made = ok ? by(type::kLogin, action.staff) : add(type::kLogin);
-    if (ok) return;
+    if (ok) {
+      made.actor.auth = "password";
+      return;
+    }
     made.outcome = Outcome::denied;
     made.reason = action.result == LoginResult::locked ? "locked" : "wrong";
     made.actor.kind = "client";
@@ -101,6 +104,7 @@ struct AdminMapping {
         add_by_operator(action.ok ? type::kBackupVerified : type::kBackupFailed, "");
     if (!action.ok) {
       made.outcome = Outcome::failed;
+      made.detail.set_if("step", action.failed_at);
       return;
     }
     made.detail.set("size", action.records).set("root", action.root).set("bytes", action.bytes);
@@ -110,6 +114,7 @@ struct AdminMapping {
     AuditRecord& made = add_by_operator(type::kLogRestored, "");
     made.detail.set("lost_from", action.lost_from).set("root", action.root);
     made.detail.set("backup_made", action.backup_made.count());
+    made.detail.set("rto_ms", action.took.count());
   }
   void operator()(const ServiceStarted& action) {
     AuditRecord& made = add(type::kServiceStart);
@@ -156,6 +161,18 @@ struct AdminMapping {
     AuditRecord& made = add(type::kTimeUnsynced);
     made.actor.kind = "service";
     made.reason = action.synchronized ? "ended" : "began";
+    commit.keep = true;
+  }
+  void operator()(const TurnCredentialIssued& action) {
+    const std::string subject = privacy.pseudonym("turn-subject", action.subject);
+    add_by_operator(type::kCredentialIssued, subject)
+        .detail.set("expires_ms", action.expires_at.count());
+  }
+  void operator()(const RelayDraining& action) {
+    AuditRecord& made = add(type::kRelayDraining);
+    made.actor.kind = "operator";
+    made.actor.auth = "loopback";
+    made.reason = action.draining ? "began" : "ended";
     commit.keep = true;
   }
   void operator()(const CertificateRenewed& action) {

@@ -92,7 +92,9 @@ struct HubMapping {
   void operator()(const signaling::RoomEnded& change) {
     commit.changes.emplace_back(
         store::RoomEnded{change.room, change.ended_wall, change.forget_wall});
-    add(type::kRoomEnded, change.room).reason = word(change.reason);
+    AuditRecord& made = add(type::kRoomEnded, change.room);
+    made.reason = word(change.reason);
+    made.detail.set("seconds", change.open_for.count());
   }
   void operator()(const signaling::RoomForgotten& change) {
     commit.changes.emplace_back(store::RoomForgotten{change.room});

@@ -117,6 +117,7 @@ struct BackupTried {
   std::string digest;         // SHA-256 of the file
   std::uint64_t bytes = 0;
   std::chrono::milliseconds restore{};  // how long the scratch restore took
+  std::string failed_at = {};           // what was being done when it failed
 };
 // The first record of a log that goes on from a backup; which records are lost is in the record
 // before it (store/seal.h).
@@ -124,6 +125,7 @@ struct LogRestored {
   std::uint64_t lost_from = 0;
   std::chrono::seconds backup_made{};  // Unix time
   std::string root;                    // of the records before lost_from, hexadecimal
+  std::chrono::milliseconds took{};    // from the archive to a log that goes on
 };
 // The log was checked beside the running server (`bedside audit verify`).
 struct AuditVerified {
@@ -210,6 +212,16 @@ struct AnchorRefused {
   std::string place;
   std::string what;  // a sentence of ours
 };
+// `bedside turn-credential`: recorded before it is shown.
+struct TurnCredentialIssued {
+  std::string subject;
+  std::chrono::milliseconds expires_at{};
+};
+// The relay takes no new allocations, or takes them again; by whoever reaches the operator
+// listener.
+struct RelayDraining {
+  bool draining = false;
+};
 // Rooms made or ended by staff are no variant of this: they come from the hub like all other rooms,
 // with the account in signaling::Caller.
 using AdminAction =
@@ -218,7 +230,8 @@ using AdminAction =
                  CertificateRenewed, CheckpointCosigned, CheckpointRefused, AnchorCosigned,
                  AnchorRefused, AuditExported, BackupTried, LogRestored, StorageLow, StorageFull,
                  UserInvited, UserDisabled, RetentionChange, SessionTimedOut, AuditVerified,
-                 ServiceUpgraded, ClockStepped, ClockSynchronization>;
+                 ServiceUpgraded, ClockStepped, ClockSynchronization, TurnCredentialIssued,
+                 RelayDraining>;
 
 class AuditTrail {
  public:

@@ -38,6 +38,7 @@ inline constexpr std::string_view kMediaRecording = "media.recording_claimed";
 inline constexpr std::string_view kAllocationOpen = "alloc.open";
 inline constexpr std::string_view kAllocationClose = "alloc.close";
 inline constexpr std::string_view kPeerDenied = "turn.peer_denied";
+inline constexpr std::string_view kRelayDraining = "relay.draining";
 inline constexpr std::string_view kLogin = "auth.login";
 inline constexpr std::string_view kLogout = "auth.logout";
 inline constexpr std::string_view kSessionTimeout = "auth.timeout";
@@ -99,6 +100,7 @@ inline constexpr std::array kAll = {kServiceStart,       kServiceStop,     kConf
                                     kPurgeProposed,      kPurgeWithdrawn,  kPurged,
                                     kMediaPath,          kMediaScreen,     kMediaRecording,
                                     kServiceUpgrade,     kTimeStep,        kTimeUnsynced,
-                                    kSessionTimeout,     kAuditVerified,   kSessionRevoked};
+                                    kSessionTimeout,     kAuditVerified,   kSessionRevoked,
+                                    kRelayDraining};
 
 }  // namespace bedside::server::audit_type

@@ -58,10 +58,13 @@ void print_closed(const std::vector<std::string>& months) {
 }  // namespace
 
 int backup_make(const Config& config) {
-  const auto made = make_backup(config, say_step);
+  BackupTried failed;
+  const auto made = make_backup(config, [&failed](const char* step) {
+    failed.failed_at = step;
+    say_step(step);
+  });
   if (!made) {
     fail(made.error());
-    BackupTried failed;
     if (const auto recorded = record_backup(config, failed); !recorded) fail(recorded.error());
     return 1;
   }

@@ -33,8 +33,10 @@ struct StoppedServer {
   std::unique_ptr<AuditTrail> trail;
 };
 tl::expected<StoppedServer, std::string> open_stopped(const Config& config);
-// Of somebody at the server; durable.
-store::CommitResult commit_stopped(StoppedServer& stopped, const AdminAction& action);
+// Of somebody at the server; durable. Personal values are encrypted with this month's key, as the
+// server does it; an error (a sentence) when the keys of the months do not open.
+tl::expected<store::CommitResult, std::string> commit_stopped(StoppedServer& stopped,
+                                                              const AdminAction& action);
 
 // By the running server, or while none runs by ourselves: the number of the record, durable.
 tl::expected<std::uint64_t, LocalFailure> record_action(const Config& config, const char* path,

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -14,7 +15,9 @@
 #include <optional>
 #include <utility>
 
+#include "server/anchors.h"
 #include "server/audit_trail.h"
+#include "server/data_key_turn.h"
 #include "server/keys.h"
 #include "server/links.h"
 #include "server/local_access.h"
@@ -82,8 +85,33 @@ tl::expected<std::uint64_t, std::string> told(
   return tl::unexpected(recorded.error().what);
 }
 
+store::CommitResult write_stopped(StoppedServer& stopped, store::Commit commit) {
+  std::promise<store::CommitResult> written;
+  const bool taken = stopped.store->submit(
+      std::move(commit), [&](const store::CommitResult& result) { written.set_value(result); });
+  return taken ? written.get_future().get() : store::CommitResult{};
+}
+
+// Not for what holds no personal values: the operator's own key may be one that only the service is
+// given.
+tl::expected<void, std::string> open_data_keys(StoppedServer& stopped) {
+  const auto state = stopped.store->load();
+  if (!state) return tl::unexpected(state.error());
+  if (auto adopted = adopt_data_keys(*stopped.trail, *state); !adopted) {
+    return tl::unexpected(adopted.error() + ". Or start the server and do this again");
+  }
+  const bool made = make_due_data_key(*stopped.trail, system_wall(), [&](store::Commit commit) {
+    return write_stopped(stopped, std::move(commit)).ok();
+  });
+  if (!made)
+    return tl::unexpected(
+        std::string("this month's key cannot be written; free space on the disk"));
+  return {};
+}
+
 bool commit(StoppedServer& stopped, const AdminAction& action) {
-  return commit_stopped(stopped, action).ok();
+  const auto result = commit_stopped(stopped, action);
+  return result && result->ok();
 }
 
 std::string date_of(const LocalJson& milliseconds) {
@@ -139,6 +167,7 @@ tl::expected<LocalBody, LocalFailure> post_local(const Config& config, const cha
 
 tl::expected<StoppedServer, std::string> open_stopped(const Config& config) {
   if (const auto wrong = wrong_user(config)) return tl::unexpected(*wrong);
+  if (auto checked = check_anchor_file(config); !checked) return tl::unexpected(checked.error());
   const auto keys = open_keys(config.keys_dir(), MissingKeys::refuse);
   if (!keys) return tl::unexpected(keys.error().message);
   store::Options options;
@@ -147,18 +176,26 @@ tl::expected<StoppedServer, std::string> open_stopped(const Config& config) {
   options.build = kVersion;
   auto opened = store::Store::open(std::move(options));
   if (!opened) return tl::unexpected(opened.error().text);
-  return StoppedServer{std::move(*opened),
-                       std::make_unique<AuditTrail>(keys->pseudonym, keys->field)};
+  auto wrapping = open_wrapping_key(config.audit.key_file);
+  if (!wrapping) return tl::unexpected(wrapping.error().message);
+  return StoppedServer{
+      std::move(*opened),
+      std::make_unique<AuditTrail>(keys->pseudonym, keys->field, wrapping->value_or(keys->field))};
 }
 
-store::CommitResult commit_stopped(StoppedServer& stopped, const AdminAction& action) {
+tl::expected<store::CommitResult, std::string> commit_stopped(StoppedServer& stopped,
+                                                              const AdminAction& action) {
   AuditSource source;
   source.local = this_user();
-  std::promise<store::CommitResult> written;
-  const bool taken =
-      stopped.store->submit(stopped.trail->commit(action, source),
-                            [&](const store::CommitResult& result) { written.set_value(result); });
-  return taken ? written.get_future().get() : store::CommitResult{};
+  store::Commit commit = stopped.trail->commit(action, source);
+  const bool personal =
+      std::any_of(commit.records.begin(), commit.records.end(),
+                  [](const store::AuditRecord& record) { return !record.private_fields.empty(); });
+  if (personal) {
+    if (auto opened = open_data_keys(stopped); !opened) return tl::unexpected(opened.error());
+    commit = stopped.trail->commit(action, source);
+  }
+  return write_stopped(stopped, std::move(commit));
 }
 
 tl::expected<std::uint64_t, LocalFailure> record_action(const Config& config, const char* path,
@@ -169,10 +206,11 @@ tl::expected<std::uint64_t, LocalFailure> record_action(const Config& config, co
   if (!asked.error().no_server) return tl::unexpected(asked.error());
   auto stopped = open_stopped(config);
   if (!stopped) return tl::unexpected(LocalFailure{stopped.error()});
-  const store::CommitResult result = commit_stopped(*stopped, action);
-  if (result.ok()) return result.first_seq;
+  const auto result = commit_stopped(*stopped, action);
+  if (!result) return tl::unexpected(LocalFailure{result.error()});
+  if (result->ok()) return result->first_seq;
   return tl::unexpected(LocalFailure{"this cannot be recorded; free disk space", false,
-                                     result.status == store::CommitStatus::conflict});
+                                     result->status == store::CommitStatus::conflict});
 }
 
 int token_create(const Config& config, const ApiTokenWish& wish) {
@@ -238,10 +276,20 @@ tl::expected<std::uint64_t, std::string> record_export(const Config& config,
 
 tl::expected<std::uint64_t, std::string> record_backup(const Config& config,
                                                        const BackupTried& tried) {
-  const LocalJson body{{"ok", tried.ok},       {"records", tried.records},
-                       {"root", tried.root},   {"digest", tried.digest},
-                       {"bytes", tried.bytes}, {"restoreMs", tried.restore.count()}};
+  const LocalJson body{{"ok", tried.ok},
+                       {"records", tried.records},
+                       {"root", tried.root},
+                       {"digest", tried.digest},
+                       {"bytes", tried.bytes},
+                       {"restoreMs", tried.restore.count()},
+                       {"failedAt", tried.failed_at}};
   return told(record_action(config, "/backups", spelled(body), AdminAction{tried}));
+}
+
+tl::expected<std::uint64_t, std::string> record_turn_credential(
+    const Config& config, const TurnCredentialIssued& issued) {
+  const LocalJson body{{"subject", issued.subject}, {"expiresAt", issued.expires_at.count()}};
+  return told(record_action(config, "/credentials", spelled(body), AdminAction{issued}));
 }
 
 std::optional<std::string> record_check(const Config& config, const AuditVerified& check) {

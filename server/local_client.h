@@ -31,6 +31,10 @@ tl::expected<std::uint64_t, std::string> record_export(const Config& config,
 tl::expected<std::uint64_t, std::string> record_backup(const Config& config,
                                                        const BackupTried& tried);
 
+// The same for a credential that `bedside turn-credential` is about to show.
+tl::expected<std::uint64_t, std::string> record_turn_credential(const Config& config,
+                                                                const TurnCredentialIssued& issued);
+
 // Tells the running server of a check of its log. A sentence when one runs and does not record it.
 std::optional<std::string> record_check(const Config& config, const AuditVerified& check);
 

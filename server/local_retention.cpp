@@ -56,7 +56,9 @@ int hold_set(const Config& config, const HoldCommand& command) {
   if (!hold) return complain(hold.error());
   if (const auto why = objection_to(*hold, config.database().string())) return complain(*why);
   const AdminAction action{RetentionChange{std::nullopt, *hold}};
-  if (!commit_stopped(*stopped, action).ok()) {
+  const auto recorded = commit_stopped(*stopped, action);
+  if (!recorded) return complain(recorded.error());
+  if (!recorded->ok()) {
     return complain("the hold cannot be recorded; free space on the disk, or clear other holds");
   }
   return told(hold->change.hold.hold_id);

@@ -58,6 +58,7 @@ constexpr std::array kLocalRoutes = {
     LocalRoute{"POST", "/accounts/invited", "user.invited"},
     LocalRoute{"POST", "/accounts/disabled", "user.disabled"},
     LocalRoute{"POST", "/backups", "backup.verified"},
+    LocalRoute{"POST", "/credentials", "cred.issued"},
 };
 
 AdminActor actor_of(const LocalUser& user) { return {user.login, user.runs_as, "", true}; }
@@ -126,10 +127,14 @@ LocalJson json_of(const Control::Written& written) {
 
 std::optional<BackupTried> backup_from(const LocalJson& body) {
   constexpr std::size_t kHexOfHash = 64;
+  constexpr std::size_t kMaxStep = 64;
   try {
     BackupTried tried;
     tried.ok = body.at("ok").get<bool>();
-    if (!tried.ok) return tried;
+    if (!tried.ok) {
+      tried.failed_at = field_of(body, "failedAt").substr(0, kMaxStep);
+      return tried;
+    }
     tried.records = body.at("records").get<std::uint64_t>();
     tried.root = body.at("root").get<std::string>();
     tried.digest = body.at("digest").get<std::string>();
@@ -137,6 +142,18 @@ std::optional<BackupTried> backup_from(const LocalJson& body) {
     tried.restore = std::chrono::milliseconds(body.at("restoreMs").get<std::int64_t>());
     if (tried.root.size() != kHexOfHash || tried.digest.size() != kHexOfHash) return std::nullopt;
     return tried;
+  } catch (const LocalJson::exception&) {
+    return std::nullopt;
+  }
+}
+
+std::optional<TurnCredentialIssued> credential_from(const LocalJson& body) {
+  try {
+    TurnCredentialIssued issued;
+    issued.subject = body.at("subject").get<std::string>();
+    issued.expires_at = std::chrono::milliseconds(body.at("expiresAt").get<std::int64_t>());
+    if (issued.subject.empty()) return std::nullopt;
+    return issued;
   } catch (const LocalJson::exception&) {
     return std::nullopt;
   }
@@ -329,6 +346,11 @@ void LocalSocket::Running::add_audit_routes() {
     const auto tried = backup_from(asked.json());
     if (!tried) return asked.refuse("this tells of no backup");
     record(AdminAction{*tried}, asked);
+  });
+  on("POST", "/credentials", [this](const Asked& asked) {
+    const auto issued = credential_from(asked.json());
+    if (!issued) return asked.refuse("this tells of no credential");
+    record(AdminAction{*issued}, asked);
   });
 }
 

@@ -15,6 +15,7 @@
 #include "server/backup_command.h"
 #include "server/config.h"
 #include "server/demo.h"
+#include "server/local_access.h"
 #include "server/local_accounts.h"
 #include "server/local_client.h"
 #include "server/local_retention.h"
@@ -68,11 +69,11 @@ int turn_credential(const std::string& config_file, const std::string& subject) 
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(
       std::chrono::system_clock::now().time_since_epoch());
   const auto credential = bedside::server::make_turn_credential(*config, subject, now);
-  if (!credential) {
-    std::fprintf(stderr, "bedside: %s\n", credential.error().c_str());
-    return 1;
-  }
-  std::printf("%s\n", credential->c_str());
+  if (!credential) return bedside::server::complain(credential.error());
+  const auto recorded =
+      bedside::server::record_turn_credential(*config, {subject, credential->expires_at});
+  if (!recorded) return bedside::server::complain(recorded.error());
+  std::printf("%s\n", credential->json.c_str());
   return 0;
 }
 

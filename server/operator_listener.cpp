@@ -3,10 +3,14 @@
 #include <httplib.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 #include <utility>
 
+#include "server/audit_types.h"
 #include "server/config.h"
 
 namespace bedside::server {
@@ -16,6 +20,23 @@ namespace {
 // client of either must not hold up a stop for long.
 constexpr std::size_t kThreads = 2;
 constexpr time_t kTimeoutSeconds = 1;
+
+constexpr std::array kRoutes = {OperatorRoute{"GET", "/healthz", ""},
+                                OperatorRoute{"GET", "/metrics", ""},
+                                OperatorRoute{"PUT", "/drain", audit_type::kRelayDraining},
+                                OperatorRoute{"DELETE", "/drain", audit_type::kRelayDraining}};
+
+// Only what is declared above is served.
+void on(httplib::Server& server, std::string_view method, const std::string& path,
+        httplib::Server::Handler handler) {
+  const bool declared = std::any_of(kRoutes.begin(), kRoutes.end(), [&](const OperatorRoute& each) {
+    return each.method == method && each.path == path;
+  });
+  if (!declared) std::abort();
+  if (method == "GET") server.Get(path, std::move(handler));
+  if (method == "PUT") server.Put(path, std::move(handler));
+  if (method == "DELETE") server.Delete(path, std::move(handler));
+}
 
 void answer_health(const Health& health, httplib::Response& response) {
   response.status = health.ok() ? 200 : 503;
@@ -43,8 +64,8 @@ void serve_drain(httplib::Server& server, const std::function<bool(bool)>& drain
       response.set_content("not for pages\n", "text/plain; charset=utf-8");
     };
   };
-  server.Put("/drain", serve(true));
-  server.Delete("/drain", serve(false));
+  on(server, "PUT", "/drain", serve(true));
+  on(server, "DELETE", "/drain", serve(false));
 }
 
 // Nothing here is a page: what a browser makes of it shall be text, unseen by other sites.
@@ -59,6 +80,8 @@ const httplib::Headers& operator_headers() {
 }
 
 }  // namespace
+
+std::span<const OperatorRoute> operator_routes() { return kRoutes; }
 
 struct OperatorListener::Running {
   httplib::Server server;
@@ -109,14 +132,15 @@ tl::expected<std::unique_ptr<OperatorListener>, std::string> OperatorListener::s
         response.set_content("starting\n", "text/plain; charset=utf-8");
         return Next::Handled;
       });
-  server.Get("/healthz", [health = std::move(sources.health)](const httplib::Request&,
-                                                              httplib::Response& response) {
-    answer_health(health(), response);
-  });
-  server.Get("/metrics", [metrics = std::move(sources.metrics)](const httplib::Request&,
-                                                                httplib::Response& response) {
-    response.set_content(render_prometheus(metrics()), "text/plain; version=0.0.4; charset=utf-8");
-  });
+  on(server, "GET", "/healthz",
+     [health = std::move(sources.health)](const httplib::Request&, httplib::Response& response) {
+       answer_health(health(), response);
+     });
+  on(server, "GET", "/metrics",
+     [metrics = std::move(sources.metrics)](const httplib::Request&, httplib::Response& response) {
+       response.set_content(render_prometheus(metrics()),
+                            "text/plain; version=0.0.4; charset=utf-8");
+     });
   if (sources.drain) serve_drain(server, sources.drain);
 
   const std::string host = listen.address.to_string();

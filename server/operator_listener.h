@@ -8,7 +8,9 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 
 #include "server/metrics.h"
@@ -29,6 +31,14 @@ struct OperatorSources {
   // True: no new allocations from now on. False when a relay thread was too busy to be told.
   std::function<bool(bool)> drain = nullptr;  // null: there is no /drain
 };
+
+// What this listener serves, and the record of what each changes; "": it changes nothing.
+struct OperatorRoute {
+  std::string_view method;
+  std::string_view path;
+  std::string_view record;
+};
+std::span<const OperatorRoute> operator_routes();
 
 class OperatorListener {
  public:

@@ -96,6 +96,7 @@ class Restore {
   const RestoreWish& wish_;
   const std::function<void(const char*)>& step_;
   const fs::path scratch_;
+  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   BackupManifest manifest_;
   RestoreDone done_;
 };
@@ -180,6 +181,8 @@ tl::expected<void, std::string> Restore::commit_declaration(store::Store& store,
   action.lost_from = manifest_.records + 1;
   action.backup_made = manifest_.made;
   action.root = manifest_.root;
+  action.took = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - begun_);
   AuditSource source;
   source.local = this_user();
   std::promise<bool> written;

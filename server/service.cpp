@@ -188,6 +188,7 @@ bool Service::start() {
 }
 
 bool Service::open_store() {
+  if (auto checked = check_anchor_file(config_); !checked) return fail(checked.error());
   store::Options options;
   options.path = config_.database().string();
   options.keys = config_.keys_dir().string();
@@ -319,6 +320,7 @@ bool Service::restore_and_record() {
 
 bool Service::drain(bool draining) {
   log::info("new allocations", {{"accepted", !draining}});
+  happened_->record(RelayDraining{draining});
   return lanes_->set_draining(draining);
 }
 
@@ -504,8 +506,10 @@ bool Service::apply(const Config& wanted, const std::vector<ChangedKey>& changed
 void Service::use(const RelaySetup& setup) {
   ledger_.set_quotas(setup.settings.quotas);
   lanes_->use(setup);
-  const Task tell = [this, credentials = setup.credentials, advertised = setup.advertised] {
+  const Task tell = [this, credentials = setup.credentials, advertised = setup.advertised,
+                     backup = config_.backup] {
     ice_servers_->replace(credentials, advertised);
+    admin_->use_backup(backup);
   };
   // The queue is deep and drained all the time: a full one has room a moment later.
   while (!on_control(tell)) std::this_thread::sleep_for(milliseconds(1));

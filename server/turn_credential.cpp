@@ -20,9 +20,9 @@ bool good_subject(std::string_view subject) {
 
 }  // namespace
 
-tl::expected<std::string, std::string> make_turn_credential(const Config& config,
-                                                            std::string_view subject,
-                                                            std::chrono::seconds now) {
+tl::expected<TurnCredential, std::string> make_turn_credential(const Config& config,
+                                                               std::string_view subject,
+                                                               std::chrono::seconds now) {
   if (!good_subject(subject)) {
     return tl::unexpected(
         std::string("--subject must be 1 to 128 visible ASCII characters\n    → for "
@@ -53,7 +53,7 @@ tl::expected<std::string, std::string> make_turn_credential(const Config& config
       {"iceServers", nlohmann::ordered_json::array({{{"urls", servers.urls()},
                                                      {"username", issued->username},
                                                      {"credential", issued->password}}})}};
-  return answer.dump();
+  return TurnCredential{answer.dump(), now + turn::limits::kMaxSharedCredentialTtl};
 }
 
 }  // namespace bedside::server

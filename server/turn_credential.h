@@ -12,10 +12,14 @@
 
 namespace bedside::server {
 
-// {"iceServers":[{"urls":[…],"username":"…","credential":"…"}]}, good for a day from `now` (Unix
-// seconds). The error is a sentence with its remedy.
-tl::expected<std::string, std::string> make_turn_credential(const Config& config,
-                                                            std::string_view subject,
-                                                            std::chrono::seconds now);
+struct TurnCredential {
+  std::string json;  // {"iceServers":[{"urls":[…],"username":"…","credential":"…"}]}
+  std::chrono::seconds expires_at{};  // Unix time
+};
+
+// Good for a day from `now` (Unix time). The error is a sentence with its remedy. Records nothing.
+tl::expected<TurnCredential, std::string> make_turn_credential(const Config& config,
+                                                               std::string_view subject,
+                                                               std::chrono::seconds now);
 
 }  // namespace bedside::server

@@ -32,6 +32,7 @@ TEST_F(AdminLoginTest, the_set_up_code_makes_the_first_account_and_logs_it_in) {
   EXPECT_EQ(state.body["session"]["account"], "anna");
   EXPECT_EQ(state.body["session"]["secondsLeft"], 900);
   EXPECT_THAT(story(), ElementsAre("user.created ok ", "auth.login ok "));
+  EXPECT_THAT(records("auth.login")[0].body, HasSubstr(R"("auth":"password")"));
   EXPECT_THAT(records("user.")[0].body, Not(HasSubstr("scrypt")));
 }
 

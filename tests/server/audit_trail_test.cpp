@@ -86,6 +86,13 @@ TEST_F(AuditTrailTest, RecordsEveryChangeOfARoomOnce) {
   EXPECT_EQ(commit.changes.size(), 7U);  // an issued credential is no state
 }
 
+TEST_F(AuditTrailTest, TellsHowLongARoomWasOpen) {
+  const signaling::RoomEnded ended{
+      "visit-ada", signaling::EndReason::host, {}, {}, std::chrono::seconds(754)};
+  const auto commit = trail.commit({1, "visit-ada", {ended}, caller(), true});
+  EXPECT_EQ(commit.records.at(0).detail.text(), R"({"seconds":754})");
+}
+
 TEST_F(AuditTrailTest, MarksWhatOnlyTheClientSays) {
   using What = signaling::MediaDeclared::What;
   const std::string room = "visit-ada";

@@ -113,7 +113,8 @@ TEST_F(BackupTest, BringsALostServerBack) {
   const Ended restored = restore();
   ASSERT_EQ(restored.exit_code, 0) << restored.errors;
   EXPECT_THAT(restored.output, HasSubstr("nothing that was kept elsewhere tells"));
-  EXPECT_EQ(records("log.restored").size(), 1U);
+  ASSERT_EQ(records("log.restored").size(), 1U);
+  EXPECT_THAT(records("log.restored")[0].body, HasSubstr(R"("rto_ms":)"));
   server_.start();
   EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
   EXPECT_EQ(records("room.created").size(), 1U);
@@ -239,7 +240,8 @@ TEST_F(BackupTest, OfADamagedDatabaseIsNoneAndThatIsRecorded) {
   EXPECT_EQ(made.exit_code, 1);
   EXPECT_THAT(made.errors, AllOf(HasSubstr("did not pass its trial"), HasSubstr("record 2")));
   EXPECT_TRUE(backups().empty());
-  EXPECT_EQ(records("backup.failed").size(), 1U);
+  ASSERT_EQ(records("backup.failed").size(), 1U);
+  EXPECT_THAT(records("backup.failed")[0].body, HasSubstr(R"("step":"Restoring it)"));
   server_.stop(SIGTERM);
 }
 

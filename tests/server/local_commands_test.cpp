@@ -15,6 +15,7 @@
 
 #include "server/bearer_secret.h"
 #include "server/local_user.h"
+#include "server/operator_listener.h"
 #include "store/reader.h"
 #include "tests/server/bedside_process.h"
 #include "tests/server/small_disk.h"
@@ -37,6 +38,8 @@ class LocalCommands : public testing::Test {
     std::string text = server_.folder().read("bedside.toml");
     const std::string open = "access = \"open\"";
     text.replace(text.find(open), open.size(), "access = \"invite\"");
+    text.insert(text.find("[turn]\n") + 7, "shared_secret_file = \"turn.secret\"\n");
+    server_.folder().write("turn.secret", "a secret of good length\n", 0600);
     server_.folder().write("bedside.toml", text, 0600);
   }
   Ended run(std::vector<std::string> words) const {
@@ -187,9 +190,28 @@ TEST_F(LocalCommands, LeaveExactlyTheirRecord) {
   expect({"audit", "export", "--out", (server_.folder().path() / "log.tar").string()}, true,
          {"audit.exported"});
   expect({"audit", "verify"}, true, {"audit.verified"});
+  expect({"turn-credential", "--subject", "desk-phone"}, true, {"cred.issued"});
+  expect({"turn-credential", "--subject", "no name"}, false, none);
   server_.stop(SIGTERM);
   EXPECT_THAT(new_records(), ElementsAre("service.stop"));
   expect({"audit", "verify"}, true, none);  // nobody to tell
+  expect({"turn-credential", "--subject", "desk-phone"}, true, {"epoch.rotated", "cred.issued"});
+}
+
+TEST_F(LocalCommands, EveryRouteOfTheOperatorListenerThatChangesSomethingIsRecorded) {
+  server_.start();
+  (void)new_records();
+  httplib::Client operators("127.0.0.1", server_.operator_port());
+  for (const OperatorRoute& route : operator_routes()) {
+    httplib::Request request;
+    request.method = route.method;
+    request.path = route.path;
+    const auto answer = operators.send(request);
+    EXPECT_EQ(answer ? answer->status : 0, 200) << route.method << " " << route.path;
+    (void)create_token();  // what comes after it in the log is written after it
+    const std::vector<std::string> records = new_records();
+    EXPECT_EQ(records.front() == route.record, !route.record.empty()) << route.path;
+  }
 }
 
 TEST_F(LocalCommands, ChangeNothingThatAFullDiskCannotRecord) {
@@ -214,6 +236,7 @@ TEST_F(LocalCommands, ChangeNothingThatAFullDiskCannotRecord) {
         {"token", "revoke", token.id},
         {"room", "create", "a-11"},
         {"admin", "add", "ben"},
+        {"turn-credential", "--subject", "desk-phone"},
         {"audit", "hold", "set", "--person", this_user().login, "--reason", "complaint"},
         {"audit", "export", "--out", bundle}}) {
     const Ended refused = run(words);
@@ -222,6 +245,7 @@ TEST_F(LocalCommands, ChangeNothingThatAFullDiskCannotRecord) {
     EXPECT_THAT(refused.errors, HasSubstr("free space")) << words[0] << " " << words[1];
   }
   EXPECT_FALSE(std::filesystem::exists(bundle));
+  EXPECT_EQ(run({"room", "end", "appointment-a-10"}).exit_code, 0);  // its record waits for space
   disk.make_space();
   while (status_of_create(token.secret) != 200) {
   }

@@ -91,9 +91,22 @@ TEST(Privacy, PersonalValuesLeaveOnlyInAnExportThatOpensThem) {
   EXPECT_THAT(opened, HasSubstr(appointment));
   EXPECT_THAT(opened, Not(HasSubstr(R"("field":"ip")")));
 
+  // Nor does what a command writes while no server runs.
+  const auto set_hold = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{
+        "audit",  "hold", "set",      "--config", server.config_file().string(),
+        "--room", "r",    "--reason", "other"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_bedside(words);
+  };
+  EXPECT_EQ(set_hold({"--reference", kCanary}).exit_code, 0);
+  EXPECT_THAT(exported("held.tar", {"--disclose"}), HasSubstr(R"("field":"reference")"));
+
   std::filesystem::remove(own_key);  // who has the database and its keys folder alone opens nothing
   server.folder().write("audit.key", std::string(32, 'x'), 0400);
   EXPECT_THAT(exported("stolen.tar", {"--disclose"}), HasSubstr("does not open with the key"));
+  EXPECT_THAT(set_hold({"--reference", kCanary}).errors, HasSubstr("does not open with the key"));
+  EXPECT_EQ(set_hold({}).exit_code, 0);  // nothing personal in it
   const Ended refused = run_bedside({"serve", "--config", server.config_file().string()});
   EXPECT_NE(refused.exit_code, 0);
   EXPECT_THAT(refused.errors, HasSubstr("does not open with the key"));

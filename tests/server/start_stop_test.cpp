@@ -248,19 +248,20 @@ TEST(CommandLine, VersionHelpAndWrongUsage) {
 }
 
 TEST(CommandLine, TurnCredentialSignsWithTheSharedSecret) {
-  const ScratchFolder folder;
-  folder.write("turn.secret", "a secret of good length\n", 0600);
-  const auto file =
-      folder.write("b.toml",
-                   "[https]\nlisten = []\n[http]\nlisten = \"127.0.0.1:80\"\n"
-                   "[signaling]\naccess = \"open\"\n[turn]\n"
-                   "listen = \"127.0.0.1:3478\"\nshared_secret_file = \"turn.secret\"\n",
-                   0600);
-  const Ended ended =
-      run_bedside({"turn-credential", "--config", file.string(), "--subject", "desk-phone"});
+  TestServer server;
+  server.folder().write("turn.secret", "a secret of good length\n", 0600);
+  server.configure("", "shared_secret_file = \"turn.secret\"\n");
+  const std::vector<std::string> words{"turn-credential", "--config", server.config_file().string(),
+                                       "--subject", "desk-phone"};
+  const Ended early = run_bedside(words);  // there is no log that could tell of it
+  EXPECT_EQ(early.exit_code, 1);
+  EXPECT_EQ(early.output, "");
+  server.start();
+  const Ended ended = run_bedside(words);
   EXPECT_EQ(ended.exit_code, 0) << ended.errors;
-  EXPECT_THAT(ended.output, HasSubstr(R"({"iceServers":[{"urls":["stun:127.0.0.1:3478")"));
+  EXPECT_THAT(ended.output, HasSubstr(R"({"iceServers":[{"urls":["stun:127.0.0.1:)"));
   EXPECT_THAT(ended.output, HasSubstr(R"(:desk-phone","credential":")"));
+  const ScratchFolder folder;
   const Ended without = run_bedside({"turn-credential", "--subject", "x"}, folder.path());
   EXPECT_EQ(without.exit_code, 1);
   EXPECT_THAT(without.errors, HasSubstr("start the demo once"));

@@ -104,10 +104,18 @@ TEST(AnchorFile, KeepsTheServerFromStartingOnADatabaseThatWasRolledBack) {
   start_once(server);
   std::filesystem::remove_all(server.data_dir());
   std::filesystem::rename(copy, server.data_dir());
-  const Ended refused = run_bedside({"serve", "--config", server.config_file().string()});
+  const std::string evidence = server.folder().read("data/bedside.db");
+  const std::string config = server.config_file().string();
+  const Ended refused = run_bedside({"serve", "--config", config});
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.errors, HasSubstr("contradicts its anchor file"));
   EXPECT_THAT(refused.errors, HasSubstr("rename the anchor file"));
+  // Nor does a command, while no server runs, write on.
+  const Ended token = run_bedside(
+      {"token", "create", "--name", "EHR", "--scope", "rooms.create", "--config", config});
+  EXPECT_EQ(token.exit_code, 1);
+  EXPECT_THAT(token.errors, HasSubstr("contradicts its anchor file"));
+  EXPECT_TRUE(server.folder().read("data/bedside.db") == evidence);
   std::filesystem::rename(anchor, server.folder().path() / "evidence");
   start_once(server);
 }
