@@ -48,8 +48,11 @@ export class LobbyView {
   }
 
   showProblem(text) {
+    const isNew = Boolean(text) && byId('join-problem').hidden;
     byId('join-problem').hidden = !text;
     setText(byId('join-problem'), text);
+    // On a phone it is below the picture, and it may come without a press of the button beside it.
+    if (isNew) byId('join').scrollIntoView({ block: 'nearest' });
   }
 
   offerEmergency(offered) {

@@ -5,6 +5,7 @@
 //   signaling=poll             no WebSocket
 
 import { roomInfo } from './api.js';
+import { Backoff } from './backoff.js';
 import { startDeviceChoice } from './device-choice.js';
 import { announce, byId, setText, showScreen } from './dom.js';
 import { LobbyView } from './lobby-view.js';
@@ -13,7 +14,7 @@ import { LocalMedia } from './media.js';
 import { forgetPlace, keepPlace, keptPlace } from './place.js';
 import { VisitView } from './visit-view.js';
 import { Visit } from './visit.js';
-import { deviceProblem, endWords, joinProblem, missingDeviceWords } from './words.js';
+import { deviceProblem, endWords, joinProblem, missingDeviceWords, returnProblem } from './words.js';
 
 const kNameKey = 'bedside-name';
 
@@ -30,8 +31,11 @@ let ownName = '';
 /** What was said about missing devices; null: nothing is known of them yet. */
 let missing = null;
 let wakeLock = null;
+/** Between attempts to come back to the kept place. */
+const pauses = new Backoff(1_000, 10_000);
+let comingBack = 0;
 
-const lobby = new LobbyView(media, join, (name) => join(name, null, { emergency: true }));
+const lobby = new LobbyView(media, join, (name) => join(name, { emergency: true }));
 const view = new VisitView(media, {
   mic: () => switchDevice('mic', () => media.setMic(!media.state.audio)),
   camera: () => switchDevice('camera', () => media.setCamera(!(media.camera && media.cameraOn))),
@@ -92,14 +96,8 @@ function noteDevices() {
   }
 }
 
-async function join(name, place = null, how = {}) {
-  if (joining) return;
-  joining = true;
-  lobby.setBusy(true);
-  lobby.showProblem('');
-  lobby.offerEmergency(false);
-  ownName = name;
-  const attempt = new Visit({
+function newVisit(name) {
+  return new Visit({
     roomId,
     secret,
     name,
@@ -121,28 +119,74 @@ async function join(name, place = null, how = {}) {
     }[kind]),
     over: (why) => finish(why),
   });
+}
+
+/**
+ * Into the visit or its waiting room.
+ * @param {object} [how]
+ * @param {boolean} [how.emergency]  a host declares an emergency with it
+ * @param {boolean} [how.byItself]   nobody pressed Join: back to the kept place, or not at all
+ */
+async function join(name, how = {}) {
+  if (joining) return;
+  joining = true;
+  clearTimeout(comingBack);
+  lobby.setBusy(true);
+  // What the lobby says about a place stays while it is true: an alert that comes again is read out again.
+  if (!how.byItself) lobby.showProblem('');
+  lobby.offerEmergency(false);
+  ownName = name;
+  const attempt = newVisit(name);
   try {
     inside = false;
     missing = null;
-    await (place ? attempt.resume(place) : attempt.join(how));
+    await enter(attempt, name, how);
     visit = attempt;
+    pauses.reset();
     sessionStorage.setItem(kNameKey, name);
+    lobby.showProblem('');
     lobby.rest();
     render();
     keepAwake();
   } catch (problem) {
-    if (place) {
-      if (!problem.passing) forgetPlace(roomId);
-      showScreen('lobby');
-      lobby.render();
-    } else {
-      if (!problem.mayDeclareEmergency) lobby.showProblem(joinProblem(problem));
-      lobby.offerEmergency(problem.mayDeclareEmergency);
-    }
+    stayInLobby(problem, how);
   } finally {
     joining = false;
     lobby.setBusy(false);
   }
+}
+
+/** Whoever has a place goes back to it and need not knock again; a new one is for those whose place is gone. */
+async function enter(attempt, name, { emergency = false, byItself = false }) {
+  const place = keptPlace(roomId, secret);
+  if (!place || emergency) return attempt.join({ emergency });
+  try {
+    return await attempt.resume({ ...place, name });
+  } catch (problem) {
+    if (!problem.passing) forgetPlace(roomId);
+    // Hosts need nobody's admission, and only joining tells them whether they may declare an emergency.
+    const isReplaceable = !problem.passing || (problem.status === 503 && place.role === 'host');
+    if (byItself || !isReplaceable) throw problem;
+    return attempt.join();
+  }
+}
+
+function stayInLobby(problem, { byItself = false }) {
+  if (document.body.dataset.screen !== 'lobby') showScreen('lobby');
+  lobby.render();
+  if (problem.mayDeclareEmergency) {
+    lobby.offerEmergency(true);
+    return;
+  }
+  const mayComeBack = problem.passing && keptPlace(roomId, secret) !== null;
+  lobby.showProblem(mayComeBack || byItself ? returnProblem(problem) : joinProblem(problem));
+  if (mayComeBack) comingBack = setTimeout(comeBack, pauses.next());
+}
+
+/** To the kept place, if there is one. */
+async function comeBack() {
+  const place = keptPlace(roomId, secret);
+  if (place && !visit) await join(place.name, { byItself: true });
 }
 
 function leave() {
@@ -188,12 +232,11 @@ async function start() {
   if (info.status === 404) return finish({ code: 'room-not-found' });
   if (info.room?.active === false) return finish({ code: 'room-ended' });
   const name = sessionStorage.getItem(kNameKey) ?? '';
-  const place = keptPlace(roomId, secret);
   lobby.setName(name);
-  if (!place) showScreen('lobby');
+  if (!keptPlace(roomId, secret)) showScreen('lobby');
   startDeviceChoice(media);
   await media.openBoth();
-  if (place) await join(place.name ?? name, place);
+  await comeBack();
 }
 
 media.addEventListener('change', () => {
@@ -204,7 +247,7 @@ byId('waiting-leave').addEventListener('click', () => leave());
 // Another invitation in the same tab is another visit.
 window.addEventListener('hashchange', () => location.reload());
 byId('end-again').addEventListener('click', () => location.reload());
-window.addEventListener('online', () => visit?.refresh());
+window.addEventListener('online', () => (visit ? visit.refresh() : comeBack()));
 document.addEventListener('visibilitychange', keepAwake);
 window.addEventListener('pagehide', () => visit?.pageGone({ returning: Boolean(secret) }));
 // Back from the browser's history with a visit that has been left: start afresh.

@@ -88,9 +88,7 @@ export class Visit {
     }
     const answer = await call('join-room', fields);
     const { participantId, participantToken, role } = answer;
-    const membership = { participantId, token: participantToken, role, name };
-    this.#on.joined?.(membership);
-    this.#start(membership, answer);
+    this.#start({ participantId, token: participantToken, role, name }, answer);
   }
 
   /**
@@ -115,6 +113,7 @@ export class Visit {
   #start(membership, answer) {
     const { roomId, media, policy, allowSocket } = this.#options;
     const { participantId } = membership;
+    this.#on.joined?.(membership);
     this.#membership = { ...membership, roomId };
     this.role = membership.role ?? 'guest';
     this.waiting = answer.waiting === true;

@@ -122,6 +122,18 @@ export function joinProblem({ status, message }) {
   }
 }
 
+/** @param {import('./api.js').ApiError} problem of coming back to the place that was kept over a reload */
+export function returnProblem(problem) {
+  if (!problem.passing) {
+    return problem.status === 403
+      ? 'Your place in this visit is not kept any more. Please press Join to come in again.'
+      : joinProblem(problem);
+  }
+  const why = problem.status === 0 ? 'We cannot reach the server. Check your internet connection.'
+    : 'The server is busy at the moment.';
+  return `${why} You keep your place in the visit, and we try again by ourselves. Press Join to try at once.`;
+}
+
 /**
  * The last screen. `again` says whether joining once more makes sense.
  * @param {{code?: string, status?: number, reason?: string}} why

@@ -89,6 +89,110 @@ test('a reload keeps the place, in the waiting room and in the visit', async () 
   assert.equal(await host.page.isVisible('#knocks'), false, 'nobody has to be admitted twice');
 });
 
+/** The guest is in the visit, and its page asks for its place over a line that can be `cut`; `asked` has every action. */
+async function admittedOverLine(room) {
+  const { host, guest } = await hostAndGuest(room);
+  await host.page.click('text="Admit"');
+  await guest.shows('#visit');
+  await host.reads('#people-count', '2 people');
+  const line = { cut: false, asked: [] };
+  await guest.page.route('**/api/webrtc-signaling', (route) => {
+    const { action } = route.request().postDataJSON() ?? {};
+    line.asked.push(action);
+    return line.cut && action === 'ice-servers' ? route.abort('connectionreset') : route.continue();
+  });
+  const count = (wanted) => line.asked.filter((action) => action === wanted).length;
+  return { host, guest, line, count };
+}
+
+const placeOf = (guest, room) =>
+  guest.page.evaluate((key) => JSON.parse(sessionStorage.getItem(key)), `bedside-place:${room}`);
+
+test('a reload that meets no server leads back to the place by itself, without a second knock', async () => {
+  const room = 'glitch';
+  const { host, guest, line, count } = await admittedOverLine(room);
+  const { participantId } = await placeOf(guest, room);
+  line.cut = true;
+  await guest.page.reload();
+  await guest.reads('#join-problem', 'You keep your place in the visit');
+  await assertAccessible(guest.page, 'the lobby of somebody who keeps a place');
+  await shoot(guest.page, 'place-kept');
+  line.cut = false;
+  await guest.shows('#visit');
+  await Promise.all([host.mediaFlows(), guest.mediaFlows()]);
+  assert.equal((await placeOf(guest, room)).participantId, participantId);
+  assert.equal(count('join-room'), 0);
+  assert.equal(await host.page.isVisible('#knocks'), false, 'nobody has to be admitted twice');
+  await host.reads('#people-count', '2 people');
+});
+
+test('Join leads to the kept place too, however often it is pressed in vain', async () => {
+  const room = 'pressed';
+  const { host, guest, line, count } = await admittedOverLine(room);
+  const { participantId } = await placeOf(guest, room);
+  line.cut = true;
+  await guest.page.reload();
+  await until('the page to have tried thrice', () => count('ice-servers') >= 3);
+  for (let presses = 0; presses < 2; presses += 1) {
+    await guest.reads('#join', 'Join the visit');
+    await guest.page.click('#join');
+    await guest.reads('#join-problem', 'You keep your place in the visit');
+  }
+  line.cut = false;
+  await guest.page.click('#join');
+  await guest.shows('#visit');
+  assert.equal((await placeOf(guest, room)).participantId, participantId);
+  assert.equal(count('join-room'), 0);
+  await guest.mediaFlows();
+  assert.equal(await host.page.isVisible('#knocks'), false, 'nobody has to be admitted twice');
+});
+
+test('a place that the server says is gone is replaced by a new one, which has to knock', async () => {
+  const room = 'gone';
+  const { host, guest, line, count } = await admittedOverLine(room);
+  const { participantId } = await placeOf(guest, room);
+  const spoil = () => guest.page.evaluate((key) => {
+    const place = JSON.parse(sessionStorage.getItem(key));
+    sessionStorage.setItem(key, JSON.stringify({ ...place, token: 'spoilt' }));
+  }, `bedside-place:${room}`);
+  // The page finds out by itself: then nobody knocks unasked.
+  await spoil();
+  await guest.page.reload();
+  await guest.reads('#join-problem', 'is not kept any more');
+  assert.equal(count('join-room'), 0);
+  await guest.knock('Margaret Hill');
+  await host.reads('#knock-list', 'Margaret Hill is waiting');
+  const second = await placeOf(guest, room);
+  assert.notEqual(second.participantId, participantId);
+
+  // Whoever presses Join finds out: they have asked already. After three attempts the page pauses for seconds.
+  line.cut = true;
+  await spoil();
+  line.asked.length = 0;
+  await guest.page.reload();
+  await until('the page to have tried thrice', () => count('ice-servers') >= 3);
+  line.cut = false;
+  await guest.knock('Margaret Hill');
+  assert.notEqual((await placeOf(guest, room)).participantId, second.participantId);
+});
+
+test('a host whose return cannot be recorded may declare an emergency by Join', async () => {
+  const { hostLink } = await server.invite('urgent');
+  const host = await (await open({ link: hostLink, viewport: kPhone })).join('Dr. Amara Okafor');
+  await host.page.route('**/api/webrtc-signaling', (route) => {
+    const { action } = route.request().postDataJSON() ?? {};
+    const refusal = { success: false, error: 'Temporarily unavailable' };
+    if (action === 'ice-servers') return route.fulfill({ status: 503, json: refusal });
+    if (action !== 'join-room') return route.continue();
+    return route.fulfill({ status: 503, json: { ...refusal, mayDeclareEmergency: true } });
+  });
+  await host.page.reload();
+  await host.reads('#join-problem', 'The server is busy at the moment. You keep your place');
+  await host.page.click('#join');
+  await host.shows('#emergency-offer');
+  assert.equal(await host.page.isVisible('#join-problem'), false);
+});
+
 test('a restart of the server keeps who is host, who is admitted and who waits', async () => {
   const { host, guest, link } = await hostAndGuest('restarts');
   await host.page.click('text="Admit"');
