@@ -209,3 +209,45 @@ test('a refusal that comes late does not throw away what was said since', async 
     world.session.close({ leave: false });
   }
 });
+
+test('of what went into a lost WebSocket exactly what did not arrive is posted, in its order', async () => {
+  const world = new World();
+  const socket = await world.bySocket();
+  for (const offer of ['first', 'second', 'third']) world.session.send({ type: 'offer', targetPeerId: 'p2', offer });
+  assert.deepEqual(socket.sent.slice(1).map(({ offer, clientSeq }) => [offer, clientSeq]),
+    [['first', 1], ['second', 2], ['third', 3]]);
+  socket.onclose({ code: 1006 });
+  await settled();
+  assert.equal(world.waiting('signal'), undefined, 'nothing is said before the server says what it has');
+  await world.waiting('poll').reply(200, { messages: [], clientSeq: 1 });
+  for (let posts = 0; posts < 2; posts += 1) await world.waiting('signal').reply(200, {});
+  await world.advance(1_000);
+  const posted = world.asked.filter(({ action, message }) => action === 'signal' && message.type === 'offer');
+  assert.deepEqual(posted.map(({ message, clientSeq }) => [message.offer, clientSeq]), [['second', 2], ['third', 3]]);
+  assert.deepEqual(world.transports, ['socket', null, 'poll']);
+  world.session.close({ leave: false });
+});
+
+test('what comes by the poll and by the WebSocket, in either order, is reported once', async () => {
+  const world = new World();
+  const first = await world.bySocket();
+  const heard = () => world.heard.filter(({ type }) => type === 'media-state').map(({ seq }) => seq);
+  const said = (seq) => ({ type: 'media-state', fromPeerId: 'p2', seq });
+  first.onclose({ code: 1006 });
+  await settled();
+  await world.waiting('poll').reply(200, { messages: [], clientSeq: 0 });
+  const second = world.sockets[1];
+  second.onopen();
+  assert.equal(second.sent[0].after, 1);
+  await world.waiting('poll').reply(200, { messages: [said(2)], clientSeq: 0 });
+  // What the server replays to the WebSocket crosses the answers of polls.
+  second.hear(said(2));
+  second.hear(said(3));
+  await world.waiting('poll').reply(200, { messages: [said(2), said(3), said(4)], clientSeq: 0 });
+  second.hear(said(4));
+  second.hear({ type: 'resumed', clientSeq: 0, seq: 5 });
+  second.hear(said(6));
+  assert.deepEqual(heard(), [2, 3, 4, 6]);
+  assert.deepEqual(world.transports, ['socket', null, 'poll', 'socket']);
+  world.session.close({ leave: false });
+});
