@@ -230,7 +230,8 @@ scenario('the server is killed and started again in mid-call: a direct visit nev
   await server.kill();
   await Promise.all([both.a, both.b].map((person) => person.reads('#banner-text', 'The line to our server is interrupted')));
   await shootBoth(both, 'killed');
-  tell(t, await mediaFlowBy(both, isDirect));  // while there is no server
+  const alone = await mediaFlowBy(both, isDirect);  // while there is no server
+  tell(t, alone);
   await server.start();
   const served = Date.now();
   await Promise.all([both.a, both.b].map((person) =>
@@ -238,7 +239,11 @@ scenario('the server is killed and started again in mid-call: a direct visit nev
   t.diagnostic(`attached again ${((Date.now() - served) / 1000).toFixed(1)} s after the start`);
   await Promise.all([both.a, both.b].map((person) => person.reads('#people-count', '2 people')));
   await signalingWorks(both);
-  tell(t, await mediaFlowBy(both, isDirect));
+  const attached = await mediaFlowBy(both, isDirect);
+  tell(t, attached);
+  for (const { passed } of [alone, attached]) {
+    for (const { udp } of [passed.a, passed.b]) assert.ok(udp > kMedia);
+  }
   for (const person of [both.a, both.b]) {
     assert.equal(await person.page.evaluate(() => window.testConnections.length), 1, 'one connection all along');
   }
