@@ -117,7 +117,7 @@ void Hub::socket_message(SocketId id, std::string_view text, const Now& now) {
     if (!is_join) return tell(id, socket, {"join-first", "Join a room first", message->request_id});
     return join(id, socket, std::move(*message), now);
   }
-  if (message && std::holds_alternative<Ping>(message->body)) return answer_ping(id, socket);
+  const bool is_ping = message && std::holds_alternative<Ping>(message->body);
   if (is_join) {
     message =
         tl::unexpected(Problem{"already-joined", "One room per connection", message->request_id});
@@ -129,7 +129,10 @@ void Hub::socket_message(SocketId id, std::string_view text, const Now& now) {
   command.socket = id;
   command.participant = socket.participant;
   command.caller = socket.caller;
-  submit(*room, std::move(command), now);
+  if (!is_ping) return submit(*room, std::move(command), now);
+  const bool heard = room->within_rate(command, now);
+  settle(*room, now);
+  if (heard) answer_ping(id, socket);
 }
 
 void Hub::join(SocketId id, Socket& socket, ClientMessage message, const Now& now) {

@@ -69,8 +69,9 @@ inline constexpr std::chrono::milliseconds kMaxPollWait{25'000};
 // A socket must send its `join` within this time, or it is closed (4002).
 inline constexpr std::chrono::milliseconds kSocketJoinDeadline{30'000};
 
-// Client messages per participant: 30 a second, bursts of 120. Above: error `rate-limited`, then
-// close 4008 (WebSocket) or 429 (HTTP).
+// Client messages per participant, joins and pings among them, over all its connections: 30 a
+// second, bursts of 120. The same for each connection, whoever it turns out to be. Above: error
+// `rate-limited`, then close 4008 (WebSocket) or 429 (HTTP).
 inline constexpr double kMessagesPerSecond = 30.0;
 inline constexpr double kMessageBurst = 120.0;
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "signaling/close_codes.h"
+
 namespace bedside::signaling {
 namespace {
 
@@ -60,20 +62,13 @@ void Room::run(const Command& command, const Now& now) {
   std::visit([&](const auto& what) { on(command, what, now); }, command.what);
 }
 
-// Everything a participant says costs, by whatever transport. Strangers who only know its id must
-// not be able to spend its allowance.
+// Everything a participant says costs, by whatever transport and on however many of them.
+// Strangers who only know its id must not be able to spend its allowance.
 bool Room::within_rate(const Command& command, const Now& now) {
   Participant* participant = find(command.participant);
   if (participant == nullptr) return true;
-  if (std::holds_alternative<SocketSaid>(command.what)) {
-    if (participant->socket != command.socket || participant->rate.take(now)) return true;
-    services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::rate_limited, command.caller});
-    close_socket(command.socket, 4008, "rate-limited",
-                 {error_message({"rate-limited", "Too many messages", request_id(command)})});
-    Command gone = command;
-    gone.what = SocketGone{};
-    submit(std::move(gone), now);
-    return false;
+  if (const auto* said = std::get_if<SocketSaid>(&command.what)) {
+    return socket_within_rate(*participant, command, *said, now);
   }
   const auto* signal = std::get_if<Signal>(&command.what);
   const auto* poll = std::get_if<Poll>(&command.what);
@@ -83,6 +78,27 @@ bool Room::within_rate(const Command& command, const Now& now) {
   services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::rate_limited, command.caller});
   services_.outputs.outputs.emplace_back(
       Answer{command.request, 429, failure_body("Too many messages"), std::chrono::seconds{1}});
+  return false;
+}
+
+bool Room::socket_within_rate(Participant& participant, const Command& command,
+                              const SocketSaid& said, const Now& now) {
+  const auto* join = said.message ? std::get_if<Join>(&said.message->body) : nullptr;
+  const bool own = join != nullptr ? token_fits(participant, join->token, false)
+                                   : command.socket == participant.socket ||
+                                         command.socket == participant.joining;
+  if (!own) return true;
+  if (participant.rate.take(now)) {
+    if (join != nullptr) participant.joining = command.socket;
+    return true;
+  }
+  services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::rate_limited, command.caller});
+  close_socket(command.socket, close_codes::kRateLimited, "rate-limited",
+               {error_message({"rate-limited", "Too many messages", request_id(command)})});
+  if (join != nullptr) return false;  // it was nobody's yet
+  Command gone = command;
+  gone.what = SocketGone{};
+  submit(std::move(gone), now);
   return false;
 }
 

@@ -74,6 +74,7 @@ struct Participant {
   Outbox outbox;
   std::uint64_t arrival = 0;  // number of its `existing-peers`; 0: of the process before
   SocketId socket = 0;        // 0: none
+  SocketId joining = 0;       // the last one that wanted to be it, and may become it
   std::optional<ParkedPoll> poll;
   Rate rate;
   std::uint64_t client_seq = 0;
@@ -129,6 +130,9 @@ class Room {
 
   void restore(RoomRecord record, const Now& now);
 
+  // False: its speaker says too much, and was told so. Submitted commands are asked by themselves.
+  bool within_rate(const Command& command, const Now& now);
+
   // Runs the command now or when the commits before it are through.
   void submit(Command command, const Now& now);
 
@@ -167,7 +171,8 @@ class Room {
   };
 
   // room.cpp: order and commits
-  bool within_rate(const Command& command, const Now& now);
+  bool socket_within_rate(Participant& participant, const Command& command, const SocketSaid& said,
+                          const Now& now);
   void run(const Command& command, const Now& now);
   bool may_pass(const Command& command) const;
   Participant* leaves_now(const Command& command) const;

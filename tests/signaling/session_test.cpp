@@ -368,6 +368,65 @@ TEST_F(Session, TooManySocketMessagesAreAnErrorAndAClose) {
   EXPECT_EQ(t.count("r"), 2U) << "the participant may come back";
 }
 
+TEST_F(Session, JoinsCostAsMessagesDo) {
+  const std::size_t before = t.commits.size();
+  for (int i = 0; i < 120; ++i) EXPECT_FALSE(t.closed(t.attach(ann)).has_value()) << i;
+  const std::size_t commits = t.commits.size();
+  EXPECT_EQ(commits - before, 120U);
+  t.heard(b);
+  for (int i = 0; i < 10; ++i) {
+    const SocketId refused =
+        t.attach(ann, i % 2 == 0 ? std::nullopt : std::optional<std::uint64_t>(1));
+    ASSERT_TRUE(t.closed(refused).has_value()) << i;
+    EXPECT_EQ(t.closed(refused)->code, close_codes::kRateLimited);
+    EXPECT_EQ(t.heard(refused).back()["code"], "rate-limited");
+  }
+  EXPECT_EQ(t.commits.size(), commits) << "what is refused is not recorded";
+  EXPECT_THAT(t.heard(b), IsEmpty());
+  EXPECT_EQ(t.misuse, 10);
+  t.advance(milliseconds{34});
+  EXPECT_FALSE(t.closed(t.attach(ann)).has_value()) << "a little later it may come back";
+}
+
+TEST_F(Session, ANewSocketIsNoNewAllowance) {
+  for (const Json& message :
+       {Json{{"type", "offer"}, {"targetPeerId", ben.id}, {"offer", 1}}, Json{{"type", "ping"}}}) {
+    t.advance(seconds{10});
+    const SocketId first = t.attach(ann);
+    for (int i = 0; i < 60; ++i) t.say(first, message);
+    const SocketId second = t.attach(ann, 1);
+    for (int i = 0; i < 58; ++i) t.say(second, message);
+    EXPECT_FALSE(t.closed(second).has_value()) << message;
+    t.say(second, message);
+    ASSERT_TRUE(t.closed(second).has_value()) << message;
+    EXPECT_EQ(t.closed(second)->code, close_codes::kRateLimited);
+    EXPECT_EQ(t.heard(second).back()["code"], "rate-limited");
+  }
+  EXPECT_EQ(t.count("r"), 2U) << "the participant may come back";
+}
+
+TEST_F(Session, SocketsWhoseJoinIsUnderWayShareTheAllowanceToo) {
+  t.store = HubUnderTest::Store::holds;
+  const Json message{{"type", "offer"}, {"targetPeerId", ben.id}, {"offer", 1}};
+  const SocketId first = t.attach(ann);
+  for (int i = 0; i < 60; ++i) t.say(first, message);
+  const SocketId second = t.attach(ann);
+  for (int i = 0; i < 58; ++i) t.say(second, message);
+  EXPECT_FALSE(t.closed(second).has_value());
+  t.say(second, message);
+  ASSERT_TRUE(t.closed(second).has_value());
+  EXPECT_EQ(t.closed(second)->code, close_codes::kRateLimited);
+  t.decide_all();
+  t.advance(seconds{1});
+  EXPECT_FALSE(t.closed(t.attach(ann)).has_value());
+}
+
+TEST_F(Session, JoinsWithAWrongTokenCostTheVictimNothing) {
+  const HubUnderTest::Person thief{"r", ann.id, "stolen?"};
+  for (int i = 0; i < 200; ++i) t.attach(thief);
+  EXPECT_FALSE(t.closed(t.attach(ann)).has_value());
+}
+
 TEST_F(Session, ThirtyMessagesASecondAreFineForEver) {
   const SocketId a = t.attach(ann);
   for (int i = 0; i < 3000; ++i) {
