@@ -104,12 +104,13 @@ void Hub::socket_message(SocketId id, std::string_view text, const Now& now) {
   if (it == sockets_.end()) return;
   Socket& socket = it->second;
   ++messages_in_;
+  auto message = parse_client_message(text);
   if (!socket.rate.take(now)) {
+    const std::string& request = message ? message->request_id : message.error().request_id;
     queue_.outputs.emplace_back(Misuse{Misuse::Kind::rate_limited, socket.caller});
     leave_room(id, socket, now);
-    return close(id, close_codes::kRateLimited, {"rate-limited", "Too many messages", {}});
+    return close(id, close_codes::kRateLimited, {"rate-limited", "Too many messages", request});
   }
-  auto message = parse_client_message(text);
   if (!message) queue_.outputs.emplace_back(Misuse{Misuse::Kind::malformed, socket.caller});
   const bool is_join = message && std::holds_alternative<Join>(message->body);
   if (socket.room.empty()) {

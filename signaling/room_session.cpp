@@ -29,7 +29,8 @@ void Room::socket_join(const Command& command, const Join& join, const Now& now)
   if (const auto* gone = former(join.peer, join.token)) {
     if (ended_)
       return refuse_join(command, close_codes::kRoomEnded, {"room-ended", "Room has ended", {}});
-    return close_socket(command.socket, gone->close_code, "over", {gone->farewell});
+    return close_socket(command.socket, gone->close_code, "over",
+                        {with_seq(gone->farewell, gone->seq)});
   }
   const bool tells = services_.access == Access::open;  // strangers may know which rooms there are
   if (!exists_ && tells)

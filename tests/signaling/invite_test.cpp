@@ -485,10 +485,12 @@ TEST(Kick, TellsAndClosesAndEndsTheRelayAtOnce) {
   t.say(t.doctor, {{"type", "kick"}, {"peerId", t.patient_person.id}});
   EXPECT_EQ(t.live.count(t.patient_person.id), 0U) << "before the record is on disk";
   t.decide_all();
-  EXPECT_THAT(t.types(t.patient), ElementsAre("removed"));
+  const auto told = t.heard(t.patient);
+  ASSERT_THAT(HubUnderTest::types(told), ElementsAre("removed"));
   EXPECT_EQ(t.closed(t.patient)->code, close_codes::kRemoved);
   EXPECT_THAT(t.types(t.doctor), ElementsAre("peer-left"));
-  EXPECT_EQ(t.attach(t.patient_person) != 0, true);
+  const SocketId again = t.attach(t.patient_person);
+  EXPECT_THAT(t.heard(again), ElementsAre(told[0])) << "the same message under the same number";
   EXPECT_EQ(t.live.count(t.patient_person.id), 0U) << "the old token opens nothing";
 }
 

@@ -368,6 +368,16 @@ TEST_F(Session, TooManySocketMessagesAreAnErrorAndAClose) {
   EXPECT_EQ(t.count("r"), 2U) << "the participant may come back";
 }
 
+TEST_F(Session, TooManyMessagesNameTheOneThatWasTooMany) {
+  const SocketId a = t.attach(ann);
+  for (int i = 0; i < 200 && !t.closed(a); ++i) {
+    t.say(a, {{"type", "media-state"}, {"requestId", i}});
+  }
+  const Json told = t.heard(a).back();
+  EXPECT_EQ(told["code"], "rate-limited");
+  EXPECT_EQ(told.value("requestId", 0), 119) << "the join was the first of 120";
+}
+
 TEST_F(Session, JoinsCostAsMessagesDo) {
   const std::size_t before = t.commits.size();
   for (int i = 0; i < 120; ++i) EXPECT_FALSE(t.closed(t.attach(ann)).has_value()) << i;
