@@ -238,6 +238,24 @@ void check_relay_addresses(const TurnConfig& turn, Findings& findings) {
   }
 }
 
+// What clients could not reach is not told to them; then it may not be what was meant.
+void check_advertised(const TurnConfig& turn, Findings& findings) {
+  if (turn.external_ip.empty()) return;
+  const std::vector<stun::Endpoint> listen = endpoints_to_bind(turn.listen);
+  const RelayAddresses addresses = choose_relay_addresses(listen, turn.external_ip);
+  for (const stun::Endpoint& endpoint : listen) {
+    const auto& relay = addresses.of(endpoint.address.family());
+    if (!relay || is_loopback(endpoint.address)) continue;
+    if (advertised_endpoint(endpoint, addresses, turn.external_ip)) continue;
+    findings.warning(
+        "turn.listen",
+        "clients are not told of " + endpoint.to_string() +
+            " in turn.listen: turn.external_ip leads to " + relay->bind.to_string() +
+            ", and a private address is not reached from outside",
+        "write " + stun::Endpoint{relay->bind, endpoint.port}.to_string() + " instead");
+  }
+}
+
 void check_alternate_server(const TurnConfig& turn, Findings& findings) {
   std::array<int, 2> of_family{};
   for (const stun::Endpoint& server : turn.alternate_server) {
@@ -376,6 +394,7 @@ void check_config(Config& config, Findings& findings) {
   check_acme(config.http, findings);
   check_ports(config, findings);
   check_relay_addresses(config.turn, findings);
+  check_advertised(config.turn, findings);
   check_alternate_server(config.turn, findings);
   check_discovery(config.turn, findings);
   check_peers(config.turn, findings);

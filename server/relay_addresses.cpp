@@ -2,20 +2,37 @@
 
 #include <algorithm>
 
+#include "server/config.h"
 #include "server/net/host_addresses.h"
+#include "turn/peer_policy.h"
 
 namespace bedside::server {
 namespace {
 
 std::optional<stun::IpAddress> bind_address(const std::vector<stun::Endpoint>& listen,
                                             stun::Family family) {
+  const bool all_local = std::all_of(
+      listen.begin(), listen.end(), [](const stun::Endpoint& e) { return is_loopback(e.address); });
   bool wildcard = false;
   for (const stun::Endpoint& endpoint : listen) {
     if (endpoint.address.family() != family) continue;
-    if (!endpoint.address.is_unspecified()) return endpoint.address;
-    wildcard = true;
+    if (endpoint.address.is_unspecified()) {
+      wildcard = true;
+    } else if (all_local || !is_loopback(endpoint.address)) {
+      return endpoint.address;
+    }
   }
   return wildcard ? net::outgoing_address(family) : std::nullopt;
+}
+
+// Nobody on the internet has a way to it.
+bool is_private(const stun::IpAddress& address) {
+  using turn::DeniedRange;
+  static const auto kByDefault = turn::PeerPolicy::make({});
+  const turn::PeerJudgement judged = kByDefault->judge(address);
+  return judged.is_denied() &&
+         (judged.range == DeniedRange::private_use || judged.range == DeniedRange::shared_address ||
+          judged.range == DeniedRange::link_local);
 }
 
 }  // namespace
@@ -33,6 +50,23 @@ RelayAddresses choose_relay_addresses(const std::vector<stun::Endpoint>& listen,
         RelayAddress{*bind, mapped == external.end() ? *bind : *mapped};
   }
   return chosen;
+}
+
+std::optional<stun::Endpoint> advertised_endpoint(const stun::Endpoint& listening,
+                                                  const RelayAddresses& addresses,
+                                                  const std::vector<stun::IpAddress>& external) {
+  const stun::IpAddress& address = listening.address;
+  const auto& relay = addresses.of(address.family());
+  if (!relay) return std::nullopt;
+  if (address.is_unspecified() || address == relay->bind) {
+    return stun::Endpoint{relay->advertised, listening.port};
+  }
+  const bool mapped =
+      std::any_of(external.begin(), external.end(),
+                  [&](const stun::IpAddress& known) { return known.family() == address.family(); });
+  const bool reached =
+      is_loopback(address) ? is_loopback(relay->bind) : !mapped || !is_private(address);
+  return reached ? std::optional(listening) : std::nullopt;
 }
 
 std::optional<stun::DiscoveryAddresses> discovery_addresses(

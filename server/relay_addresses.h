@@ -28,11 +28,19 @@ struct RelayAddresses {
 };
 
 // Per family: relay ports live on the first listening address; behind a wildcard, on the address
-// the kernel would use towards the internet. `external` (at most one a family) is what is
-// advertised. A family without a listening address, or without any route, is absent. Reads the
-// routing table.
+// the kernel would use towards the internet. Loopback counts only where we listen on nothing else.
+// `external` (at most one a family) is what is advertised. A family without a listening address, or
+// without any route, is absent. Reads the routing table.
 RelayAddresses choose_relay_addresses(const std::vector<stun::Endpoint>& listen,
                                       const std::vector<stun::IpAddress>& external);
+
+// What clients are told of an endpoint we listen on, `addresses` being chosen for all of them:
+// behind a wildcard or a NAT, another address. Nothing when they could not reach it: on loopback
+// beside other addresses, or on a private one beside the external one of its family, which leads
+// elsewhere.
+std::optional<stun::Endpoint> advertised_endpoint(const stun::Endpoint& listening,
+                                                  const RelayAddresses& addresses,
+                                                  const std::vector<stun::IpAddress>& external);
 
 // Every address of this host's interfaces, for turn::PeerPolicyConfig::own_addresses.
 std::vector<stun::IpAddress> interface_addresses();

@@ -86,27 +86,24 @@ std::uint16_t turns_port(const Config& config, const net::TlsContext* served) {
   return found == candidates.end() ? 0 : found->port;
 }
 
-// Behind a wildcard or a NAT clients use another address than the one we listen on.
 std::vector<stun::Endpoint> advertised_endpoints(const std::vector<stun::Endpoint>& listen,
-                                                 const RelayAddresses& addresses) {
+                                                 const RelayAddresses& addresses,
+                                                 const std::vector<stun::IpAddress>& external) {
   std::vector<stun::Endpoint> result;
   for (const stun::Endpoint& endpoint : listen) {
-    const auto& relay = addresses.of(endpoint.address.family());
-    stun::Endpoint shown = endpoint;
-    if (relay && (endpoint.address.is_unspecified() || endpoint.address == relay->bind)) {
-      shown.address = relay->advertised;
+    const auto shown = advertised_endpoint(endpoint, addresses, external);
+    if (shown && std::find(result.begin(), result.end(), *shown) == result.end()) {
+      result.push_back(*shown);
     }
-    const bool known = std::find(result.begin(), result.end(), shown) != result.end();
-    if (!shown.address.is_unspecified() && !known) result.push_back(shown);
   }
   return result;
 }
 
 // Clients are told one of the four addresses of behaviour discovery; who discovers learns of the
 // others there.
-std::vector<stun::Endpoint> first_of_each_family(const std::vector<stun::Endpoint>& listen) {
+std::vector<stun::Endpoint> first_of_each_family(const std::vector<stun::Endpoint>& endpoints) {
   std::vector<stun::Endpoint> first;
-  for (const stun::Endpoint& endpoint : listen) {
+  for (const stun::Endpoint& endpoint : endpoints) {
     const bool known = std::any_of(first.begin(), first.end(), [&](const stun::Endpoint& other) {
       return other.address.family() == endpoint.address.family();
     });
@@ -158,8 +155,8 @@ tl::expected<RelaySetup, std::string> make_relay_setup(
     setup.settings.alternate_server[server.address.is_v4() ? 0 : 1] = server;
   }
   const auto told = [&](const std::vector<stun::Endpoint>& endpoints) {
-    const bool one = config.turn.behavior_discovery;
-    return advertised_endpoints(one ? first_of_each_family(endpoints) : endpoints, setup.addresses);
+    auto all = advertised_endpoints(endpoints, setup.addresses, config.turn.external_ip);
+    return config.turn.behavior_discovery ? first_of_each_family(all) : all;
   };
   setup.advertised.udp = told(listen);
   setup.advertised.tcp = told(turn_tcp_endpoints(config));

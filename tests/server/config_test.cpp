@@ -99,6 +99,20 @@ TEST(Config, BehaviorDiscoveryNeedsTwoAddressesWithTheSameTwoPorts) {
   EXPECT_THAT(with(kFour, "external_ip = [\"203.0.113.5\"]\n"), HasSubstr("turn.external_ip"));
 }
 
+TEST(Config, WarnsOfAPrivateAddressThatExternalIpDoesNotLeadTo) {
+  const auto with = [](const std::string& listen) {
+    std::string text = "public_host = \"visit.example.org\"\n" + std::string(kSmallest);
+    const std::string written = "listen = \"127.0.0.1:3478\"\n";
+    text.replace(text.find(written), written.size(),
+                 "external_ip = [\"203.0.113.5\"]\nlisten = [" + listen + "]\n");
+    return all(parse(text));
+  };
+  EXPECT_EQ(with(R"("10.0.0.5:3478", "10.0.0.5:443", "127.0.0.1:3478", "198.51.100.7:3478")"), "");
+  const std::string warned = with(R"("10.0.0.5:3478", "10.0.0.6:443")");
+  EXPECT_THAT(warned, HasSubstr("warning: clients are not told of 10.0.0.6:443"));
+  EXPECT_THAT(warned, HasSubstr("write 10.0.0.5:443 instead"));
+}
+
 constexpr std::string_view kEveryKey = R"(
 data_dir = "data"
 public_host = "visit.example.org"

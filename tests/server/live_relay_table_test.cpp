@@ -125,15 +125,28 @@ TEST(RelayAddresses, Relay_ports_live_on_the_listening_address_and_show_the_exte
   const auto endpoint = [](std::string_view text) { return stun::Endpoint::parse(text).value(); };
   const auto external = stun::IpAddress::v4(203, 0, 113, 5);
   const RelayAddresses chosen =
-      choose_relay_addresses({endpoint("0.0.0.0:3478"), endpoint("127.0.0.1:3478")}, {external});
+      choose_relay_addresses({endpoint("0.0.0.0:3478"), endpoint("10.0.0.5:3478")}, {external});
   ASSERT_TRUE(chosen.of(Family::ipv4));
-  EXPECT_EQ(chosen.of(Family::ipv4)->bind, stun::IpAddress::v4(127, 0, 0, 1));
+  EXPECT_EQ(chosen.of(Family::ipv4)->bind, stun::IpAddress::v4(10, 0, 0, 5));
   EXPECT_EQ(chosen.of(Family::ipv4)->advertised, external);
   EXPECT_FALSE(chosen.of(Family::ipv6)) << "nobody listens on IPv6";
   EXPECT_EQ(
       choose_relay_addresses({endpoint("[::1]:3478")}, {external}).of(Family::ipv6),
       (RelayAddress{stun::IpAddress::parse("::1").value(), stun::IpAddress::parse("::1").value()}))
       << "an external IPv4 address says nothing about IPv6";
+}
+
+TEST(RelayAddresses, Relay_ports_live_on_loopback_only_when_nobody_else_is_served) {
+  const auto endpoint = [](std::string_view text) { return stun::Endpoint::parse(text).value(); };
+  const auto own = stun::IpAddress::v4(192, 0, 2, 1);
+  const RelayAddresses chosen = choose_relay_addresses(
+      {endpoint("127.0.0.1:3478"), endpoint("192.0.2.1:3478"), endpoint("[::1]:3478")}, {});
+  EXPECT_EQ(chosen.of(Family::ipv4), (RelayAddress{own, own}));
+  EXPECT_FALSE(chosen.of(Family::ipv6));
+  const auto local = stun::IpAddress::v4(127, 0, 0, 1);
+  EXPECT_EQ(choose_relay_addresses({endpoint("127.0.0.1:3478"), endpoint("[::1]:3478")}, {})
+                .of(Family::ipv4),
+            (RelayAddress{local, local}));
 }
 
 TEST(InterfaceAddresses, Include_loopback) {
