@@ -9,7 +9,7 @@
 namespace bedside::server {
 namespace {
 
-std::string_view cookie_name(bool tls) { return tls ? "__Secure-bedside-admin" : "bedside-admin"; }
+std::string_view cookie_name(bool tls) { return tls ? "__Host-bedside-admin" : "bedside-admin"; }
 
 std::string in_hex(std::span<const std::uint8_t> bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -99,11 +99,11 @@ std::string AdminSessions::cookie_value(const Secret& secret) { return in_hex(se
 std::string AdminSessions::set_cookie(const Secret& secret, bool tls) {
   // No Max-Age: a session cookie. How long the session lasts is decided here, not in the browser.
   return std::string(cookie_name(tls)) + "=" + cookie_value(secret) +
-         "; Path=/admin; HttpOnly; SameSite=Strict" + (tls ? "; Secure" : "");
+         "; Path=/; HttpOnly; SameSite=Strict" + (tls ? "; Secure" : "");
 }
 
 std::string AdminSessions::clear_cookie(bool tls) {
-  return std::string(cookie_name(tls)) + "=; Path=/admin; HttpOnly; SameSite=Strict; Max-Age=0" +
+  return std::string(cookie_name(tls)) + "=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0" +
          (tls ? "; Secure" : "");
 }
 

@@ -3,10 +3,10 @@
 // Who is logged in to the admin page. The browser holds 256 random bits in a cookie; here only
 // their SHA-256 is kept, so that a look into memory or a core file opens no session.
 //
-// The cookie is called `__Secure-bedside-admin` on https and `bedside-admin` on plain http (the
-// demo on loopback). `__Host-` would need Path=/, which sends the cookie along with every request
-// of the visit pages; Path=/admin keeps it away from them, and `__Secure-` still lets no plain-http
-// page set it.
+// The cookie is called `__Host-bedside-admin` on https, which no other host and no plain-http page
+// can set, and `bedside-admin` on plain http (the demo on loopback). Its Path=/ takes it to the
+// signaling API, which an admin session opens too (protocol.md 2.1). So it also comes with requests
+// of the visit pages, where it opens nothing: AdminApi::actor_of asks for the admin page's header.
 //
 // Control thread only. Time and randomness are passed in.
 

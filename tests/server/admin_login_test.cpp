@@ -110,8 +110,8 @@ TEST_F(AdminLoginTest, a_login_sets_the_cookie_with_all_its_flags) {
   const AdminAnswer answer = log_in();
   ASSERT_EQ(answer.status, 200);
   const std::string cookie = answer.header("Set-Cookie");
-  EXPECT_TRUE(cookie.starts_with("__Secure-bedside-admin=")) << cookie;
-  EXPECT_THAT(cookie, HasSubstr("; Path=/admin; HttpOnly; SameSite=Strict; Secure"));
+  EXPECT_TRUE(cookie.starts_with("__Host-bedside-admin=")) << cookie;
+  EXPECT_THAT(cookie, HasSubstr("; Path=/; HttpOnly; SameSite=Strict; Secure"));
   EXPECT_EQ(get("rooms").status, 200);
 }
 

@@ -18,7 +18,7 @@ AdminSessions::Secret secret(std::uint8_t fill) {
 }
 
 std::string cookie(std::uint8_t fill, bool tls = true) {
-  return std::string(tls ? "__Secure-bedside-admin=" : "bedside-admin=") +
+  return std::string(tls ? "__Host-bedside-admin=" : "bedside-admin=") +
          AdminSessions::cookie_value(secret(fill));
 }
 
@@ -38,14 +38,14 @@ TEST_F(AdminSessionsTest, the_cookie_opens_its_session_and_no_other_text_does) {
   EXPECT_EQ(find(cookie(1))->account, "anna");
   EXPECT_EQ(find(cookie(2)), nullptr);
   EXPECT_EQ(find(""), nullptr);
-  EXPECT_EQ(find("__Secure-bedside-admin="), nullptr);
+  EXPECT_EQ(find("__Host-bedside-admin="), nullptr);
   EXPECT_EQ(find(cookie(1).substr(0, 40)), nullptr);
 }
 
 TEST_F(AdminSessionsTest, the_cookie_is_for_our_page_and_scripts_never_see_it) {
   const std::string https = AdminSessions::set_cookie(secret(1), true);
-  EXPECT_THAT(https, HasSubstr("__Secure-bedside-admin="));
-  for (const char* flag : {"; Path=/admin", "; HttpOnly", "; SameSite=Strict", "; Secure"}) {
+  EXPECT_THAT(https, HasSubstr("__Host-bedside-admin="));
+  for (const char* flag : {"; Path=/;", "; HttpOnly", "; SameSite=Strict", "; Secure"}) {
     EXPECT_THAT(https, HasSubstr(flag));
   }
   const std::string http = AdminSessions::set_cookie(secret(1), false);

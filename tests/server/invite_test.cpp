@@ -6,7 +6,9 @@
 #include <future>
 #include <iterator>
 
+#include "server/admin_api.h"
 #include "server/api_tokens.h"
+#include "server/worker_pool.h"
 #include "store/reader.h"
 #include "store/receipt.h"
 #include "store/verify.h"
@@ -28,7 +30,8 @@ ControlOptions by_invitation() {
 
 class InviteServer : public ControlRig, public testing::Test {
  protected:
-  explicit InviteServer(bool sealed = false) : ControlRig(by_invitation(), nullptr, sealed) {}
+  explicit InviteServer(bool sealed = false, ControlOptions options = by_invitation())
+      : ControlRig(std::move(options), nullptr, sealed) {}
 
   NewApiToken make_token(std::vector<std::string> scopes, unsigned days = 0) {
     NewApiToken result;
@@ -342,6 +345,94 @@ TEST_F(SealedInviteServer, GivesStaffAReceiptOfWhatTheyChange) {
     control().end_room("r", staff, {}, [&](auto receipt) { ended.set_value(*receipt); });
   });
   EXPECT_EQ(record_of(ended.get_future().get()).type, "room.ended");
+}
+
+ControlOptions with_a_portal() {
+  ControlOptions options = by_invitation();
+  options.origins.allowed = {"https://portal.example.org"};
+  return options;
+}
+
+// What a browser sends of a Set-Cookie to this path (RFC 6265 §5.1.4).
+std::string cookie_to(const std::string& path, const std::string& set_cookie) {
+  const std::string mark = "; Path=";
+  const std::size_t at = set_cookie.find(mark) + mark.size();
+  const std::string scope = set_cookie.substr(at, set_cookie.find(';', at) - at);
+  const bool inside = path.starts_with(scope) && (scope.ends_with('/') || path == scope ||
+                                                  path.substr(scope.size(), 1) == "/");
+  return inside ? set_cookie.substr(0, set_cookie.find(';')) : "";
+}
+
+class InviteServerWithAdmin : public InviteServer {
+ protected:
+  InviteServerWithAdmin() : InviteServer(false, with_a_portal()) {
+    on_control([this] {
+      workers_ = std::make_unique<WorkerPool>(loop(), 1, 16);
+      AdminApiOptions options;
+      options.database = database();
+      options.cost = {4, 8, 1};
+      admin_ = std::make_unique<AdminApi>(loop(), std::move(options), control(), trail(), store(),
+                                          *workers_);
+      code_ = admin_->open_set_up();
+      control().set_admin(admin_.get());
+    });
+  }
+  ~InviteServerWithAdmin() override {
+    on_control([this] {
+      control().set_admin(nullptr);
+      workers_->stop();
+      admin_.reset();
+      workers_.reset();
+    });
+  }
+  // As a script of the admin page.
+  httplib::Headers ours(const std::string& cookie) const {
+    httplib::Headers headers{{"X-Bedside-Admin", "1"},
+                             {"Origin", "http://127.0.0.1:" + std::to_string(port())}};
+    if (!cookie.empty()) headers.emplace("Cookie", cookie);
+    return headers;
+  }
+  std::string log_in() const {
+    const Json wish{{"code", code_}, {"name", "anna"}, {"password", "correct horse battery"}};
+    const auto made = http().Post("/admin/api/setup", ours(""), wish.dump(), "application/json");
+    EXPECT_EQ(made->status, 200) << made->body;
+    return made->get_header_value("Set-Cookie");
+  }
+  // To create-room, GET and DELETE.
+  std::vector<int> statuses(const httplib::Headers& headers) const {
+    const Json create{{"action", "create-room"}, {"appointmentId", 1}, {"roomName", "r"}};
+    const std::string room = kApi + "?roomId=r";
+    return {post(create, headers)->status, http().Get(room, headers)->status,
+            http().Delete(room, headers)->status};
+  }
+
+  const std::string kApi = "/api/webrtc-signaling";
+
+ private:
+  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<AdminApi> admin_;
+  std::string code_;
+};
+
+TEST_F(InviteServerWithAdmin, AnAdminSessionOpensTheApiToItsOwnPageOnly) {
+  const std::string cookie = cookie_to(kApi, log_in());
+  const auto spoilt = [&](const std::string& name, const std::string& value) {
+    httplib::Headers headers = ours(cookie);
+    headers.erase(name);
+    if (!value.empty()) headers.emplace(name, value);
+    return statuses(headers);
+  };
+  EXPECT_THAT(statuses(ours("")), testing::Each(401));
+  EXPECT_THAT(spoilt("X-Bedside-Admin", ""), testing::Each(401));
+  EXPECT_THAT(spoilt("Origin", "https://portal.example.org"), testing::Each(401));
+  EXPECT_THAT(spoilt("Origin", "https://evil.example"), testing::Each(403));
+  EXPECT_THAT(audit(), testing::Each(testing::Field(&store::AuditRow::type, Not("room.created"))));
+  EXPECT_THAT(statuses(ours(cookie)), testing::Each(200));
+  for (const store::AuditRow& row : audit()) {
+    if (row.type.starts_with("room.")) {
+      EXPECT_EQ(row.actor, "staff:anna") << row.type;
+    }
+  }
 }
 
 }  // namespace
