@@ -8,9 +8,14 @@
 
 namespace bedside::server {
 
-CertificateWatch::CertificateWatch(CertificateFiles files, net::TlsContext& tls,
+CertificateWatch::CertificateWatch(CertificateFiles files, std::string host, net::TlsContext& tls,
                                    net::DtlsContext* dtls, Time now)
-    : files_(std::move(files)), tls_(tls), dtls_(dtls), served_(stamp()), loaded_(now) {
+    : files_(std::move(files)),
+      host_(std::move(host)),
+      tls_(tls),
+      dtls_(dtls),
+      served_(stamp()),
+      loaded_(now) {
   state_.serving = tls.certificate();
 }
 
@@ -52,7 +57,12 @@ CertificateMetrics CertificateWatch::metrics() const {
 }
 
 CertificateWatch::Finding CertificateWatch::look(Time now) {
-  const Finding finding = compare(now);
+  return look(now, std::chrono::duration_cast<std::chrono::seconds>(
+                       std::chrono::system_clock::now().time_since_epoch()));
+}
+
+CertificateWatch::Finding CertificateWatch::look(Time now, std::chrono::seconds wall) {
+  const Finding finding = compare(now, wall);
   const CertificateState state = this->state();
   switch (finding) {
     case Finding::nothing:
@@ -71,12 +81,12 @@ CertificateWatch::Finding CertificateWatch::look(Time now) {
   return finding;
 }
 
-CertificateWatch::Finding CertificateWatch::compare(Time now) {
+CertificateWatch::Finding CertificateWatch::compare(Time now, std::chrono::seconds wall) {
   // Before reading: what changes from here on is seen at the next look.
   Stamp current = stamp();
   const bool changed = !(current == served_) || failing_since_;
   if (!changed && now - loaded_ < kTicketKeys) return Finding::nothing;
-  const std::optional<std::string> why = load();
+  const std::optional<std::string> why = load(wall);
   if (why) return failed(*why, now);
   served_ = std::move(current);
   loaded_ = now;
@@ -93,11 +103,12 @@ CertificateWatch::Finding CertificateWatch::compare(Time now) {
 }
 
 // Both or none: TLS and DTLS show the same certificate.
-std::optional<std::string> CertificateWatch::load() {
+std::optional<std::string> CertificateWatch::load(std::chrono::seconds wall) {
   const std::string certificate = files_.certificate.string();
   const std::string key = files_.private_key.string();
   auto tls = net::TlsContext::load(certificate, key);
   if (!tls) return std::move(tls.error());
+  if (std::string why = drawback_of(*tls, wall); !why.empty()) return why;
   if (dtls_ != nullptr) {
     auto dtls = net::DtlsContext::load(certificate, key);
     if (!dtls) return std::move(dtls.error());
@@ -106,6 +117,19 @@ std::optional<std::string> CertificateWatch::load() {
   }
   tls_.replace(std::move(*tls));
   return std::nullopt;
+}
+
+// Why visitors are better off with what is served; empty: they are not.
+std::string CertificateWatch::drawback_of(const net::TlsContext& fresh,
+                                          std::chrono::seconds wall) const {
+  const net::CertificateFacts served = tls_.certificate();
+  const net::CertificateFacts next = fresh.certificate();
+  if (wall < served.begins || wall >= served.expires) return {};
+  const std::string which = "the certificate " + files_.certificate.string();
+  if (wall < next.begins) return which + " is not valid yet";
+  if (wall >= next.expires) return which + " has expired";
+  if (tls_.names(host_) && !fresh.names(host_)) return which + " is not made out to " + host_;
+  return {};
 }
 
 CertificateWatch::Finding CertificateWatch::failed(const std::string& why, Time now) {

@@ -28,7 +28,8 @@ struct CertificateState {
 // Compares what stat() says of the two files, through symbolic links: certbot's live/ has links
 // that are replaced. A pair that is not usable is tried again at each look and becomes an alarm
 // when it stays so: its two files cannot change in the same moment. Meanwhile the old pair is
-// served.
+// served. Not usable is also a certificate that browsers would refuse, as long as they take the old
+// one: it is out of date, or not made out to our name.
 //
 // The keys of TLS session tickets are made anew once a day as well, because whoever had one could
 // read the sessions it was used for.
@@ -49,10 +50,13 @@ class CertificateWatch {
   };
 
   // `tls` and `dtls` (null without DTLS) were loaded from these files and outlive the watch.
-  CertificateWatch(CertificateFiles files, net::TlsContext& tls, net::DtlsContext* dtls, Time now);
+  // `host`: our name.
+  CertificateWatch(CertificateFiles files, std::string host, net::TlsContext& tls,
+                   net::DtlsContext* dtls, Time now);
 
-  // Also writes what it found into the log.
-  Finding look(Time now);
+  // Also writes what it found into the log. `wall`: Unix time.
+  Finding look(Time now, std::chrono::seconds wall);
+  Finding look(Time now);  // by the system's clock
   CertificateState state() const;
   CertificateFigures figures() const;
   CertificateMetrics metrics() const;
@@ -63,11 +67,13 @@ class CertificateWatch {
     bool operator==(const Stamp& other) const { return text == other.text; }
   };
   Stamp stamp() const;
-  std::optional<std::string> load();
-  Finding compare(Time now);
+  std::optional<std::string> load(std::chrono::seconds wall);
+  std::string drawback_of(const net::TlsContext& fresh, std::chrono::seconds wall) const;
+  Finding compare(Time now, std::chrono::seconds wall);
   Finding failed(const std::string& why, Time now);
 
   const CertificateFiles files_;
+  const std::string host_;
   net::TlsContext& tls_;
   net::DtlsContext* const dtls_;
   Stamp served_;

@@ -180,7 +180,8 @@ bool Service::start() {
   if (!errors_.empty()) return false;
   if (prepared_.tls) {
     certificate_.emplace(CertificateFiles{config_.https.certificate, config_.https.private_key},
-                         *prepared_.tls, prepared_.dtls ? &*prepared_.dtls : nullptr,
+                         config_.public_host, *prepared_.tls,
+                         prepared_.dtls ? &*prepared_.dtls : nullptr,
                          std::chrono::steady_clock::now());
   }
   return open_store() && make_control() && open_lanes() && open_operator_listener() &&

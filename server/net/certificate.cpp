@@ -33,6 +33,11 @@ std::string unreadable(std::string_view what, const std::string& path) {
 // Keys with a passphrase are refused: OpenSSL would ask for it on the terminal.
 int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*unused*/) { return 0; }
 
+std::chrono::seconds unix_time(const ASN1_TIME* time) {
+  std::tm parts{};
+  return std::chrono::seconds(ASN1_TIME_to_tm(time, &parts) == 1 ? ::timegm(&parts) : 0);
+}
+
 bool names_host(X509* certificate, const std::string& host) {
   return certificate != nullptr &&
          (X509_check_host(certificate, host.data(), host.size(), 0, nullptr) == 1 ||
@@ -82,10 +87,8 @@ CertificateFacts facts_of(const ssl_ctx_st* context) {
   CertificateFacts facts;
   const X509* certificate = SSL_CTX_get0_certificate(context);
   if (certificate == nullptr) return facts;
-  std::tm until{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &until) == 1) {
-    facts.expires = std::chrono::seconds(::timegm(&until));
-  }
+  facts.begins = unix_time(X509_get0_notBefore(certificate));
+  facts.expires = unix_time(X509_get0_notAfter(certificate));
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
   if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) == 1) {

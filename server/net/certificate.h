@@ -17,6 +17,7 @@ tl::expected<void, std::string> use_certificate(ssl_ctx_st* context,
 
 // What everybody may know of a certificate.
 struct CertificateFacts {
+  std::chrono::seconds begins{};   // notBefore, Unix time
   std::chrono::seconds expires{};  // notAfter, Unix time
   std::string digest;              // SHA-256 of the DER form, 64 hexadecimal digits
 };
