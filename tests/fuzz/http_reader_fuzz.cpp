@@ -1,11 +1,12 @@
 // Any bytes into the HTTP reader: the split of the bytes must not matter, and what comes out obeys
-// the promises of HttpRequest.
+// the promises of HttpRequest. Whether it is asked for a WebSocket or not, the handshake answers.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
 #include "server/net/http_reader.h"
+#include "server/net/websocket.h"
 #include "stun/bytes.h"
 
 namespace {
@@ -25,6 +26,23 @@ bool has_control(const std::string& text, bool tabs) {
   });
 }
 
+// RFC 6455 §4.2.2: 101 to a GET that asks for it with a key, and the answer to that key.
+void check_handshake(const HttpRequest& request) {
+  const auto answer = bedside::net::accept_websocket(request);
+  if (!answer) {
+    const int status = answer.error().status;
+    return require(status == 400 || status == 405 || status == 426);
+  }
+  require(answer->status == 101 && answer->body.empty());
+  require(request.method == "GET" && bedside::net::wants_websocket(request));
+  require(request.header("sec-websocket-version") == "13");
+  require(request.header("sec-websocket-key").value_or("").size() == 24);
+  const auto accept =
+      std::find_if(answer->headers.begin(), answer->headers.end(),
+                   [](const auto& field) { return field.first == "Sec-WebSocket-Accept"; });
+  require(accept != answer->headers.end() && accept->second.size() == 28);
+}
+
 void check(const HttpRequest& request) {
   require(!request.method.empty() && request.method.size() <= 32);
   require(request.path == "*" || request.path.front() == '/');
@@ -36,6 +54,7 @@ void check(const HttpRequest& request) {
   require(!request.header("transfer-encoding"));
   (void)request.query_value("roomId");
   (void)request.cookie("session");
+  check_handshake(request);
 }
 
 // Everything the reader makes of `bytes` fed `step` at a time, as text.
