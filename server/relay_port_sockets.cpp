@@ -111,7 +111,7 @@ void PortSockets::close(turn::RelayPortId id, const turn::Now& now) {
   } else {
     return;
   }
-  if (owner.session != nullptr) owner.session->port_closed();
+  if (owner.session != nullptr) owner.session->port_closed(revoking_);
   free_ids_.push(id.value);
   table_.release(local.address.family(), local.port, LiveRelayTable::Rest::yes, now);
 }
@@ -119,7 +119,7 @@ void PortSockets::close(turn::RelayPortId id, const turn::Now& now) {
 void PortSockets::hand_over(turn::RelayPortId id) {
   PortSocket* socket = find(id);
   if (socket == nullptr) return;
-  if (socket->owner.session != nullptr) socket->owner.session->port_closed();
+  if (socket->owner.session != nullptr) socket->owner.session->port_closed(false);
   socket->owner = owner_;
   if (owner_.session != nullptr) owner_.session->port_opened();
 }

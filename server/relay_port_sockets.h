@@ -54,6 +54,9 @@ class PortSockets final : public turn::RelayPorts {
   // Whom the next opened ports belong to.
   void set_owner(const ClientLink& owner) { owner_ = owner; }
 
+  // Whether what closes now was taken from its client: then the client's connection ends, too.
+  void set_revoking(bool revoking) { revoking_ = revoking; }
+
   // Null when the port is closed, or one for TCP. Stable while it is open.
   PortSocket* find(turn::RelayPortId id);
   // Of either kind. Nobody when it is closed.
@@ -83,6 +86,7 @@ class PortSockets final : public turn::RelayPorts {
   OnReadable on_readable_;
   OnAccept on_accept_;
   ClientLink owner_;
+  bool revoking_ = false;
   std::vector<std::unique_ptr<PortSocket>> slots_;  // by RelayPortId; null: closed, or for TCP
   std::unordered_map<std::uint32_t, PortListener> listeners_;  // by RelayPortId
   std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> free_ids_;

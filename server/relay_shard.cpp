@@ -82,6 +82,8 @@ tl::expected<void, net::SocketError> RelayShard::Core::listen(const RelayShardSe
 }
 
 void RelayShard::Core::on_command(const ShardCommand& command) {
+  ports.set_revoking(std::holds_alternative<RevokeParticipant>(command) ||
+                     std::holds_alternative<RevokeUser>(command));
   std::visit(Overloaded{[this](const RevokeParticipant& revoke) {
                           relay.revoke_participant(revoke.id, now());
                         },
@@ -98,6 +100,7 @@ void RelayShard::Core::on_command(const ShardCommand& command) {
                         [this](const SetPeerPolicy& set) { relay.set_peer_policy(set.peers); },
                         [this](const SetQuotas& set) { relay.set_quotas(set.quotas); }},
              command);
+  ports.set_revoking(false);
   settle();
 }
 

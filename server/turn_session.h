@@ -64,14 +64,17 @@ class TurnSession {
   // over and is to be removed. Nothing: it is no stream, or it does not take its answers.
   virtual std::optional<net::DetachedConnection> detach() { return std::nullopt; }
 
-  // Its allocation got or lost a relay port.
+  // Its allocation got or lost a relay port. Whose allocation was revoked has nothing more to do
+  // here; `idle` is for clients that may come back.
   void port_opened() {
     ++ports_;
     deadline_.leave();
     if (!std::exchange(proven_, true)) owner_.on_proven(*this);
   }
-  void port_closed() {
-    if (--ports_ == 0) deadline_.enter(Phase::idle, limits_.idle);
+  void port_closed(bool revoked) {
+    if (--ports_ > 0) return;
+    const auto wait = revoked ? std::chrono::nanoseconds::zero() : limits_.idle;
+    deadline_.enter(revoked ? Phase::revoked : Phase::idle, wait);
   }
 
   // It came from another shard (a ConnectionBind on the wrong one).
@@ -81,7 +84,7 @@ class TurnSession {
   std::optional<Arrivals<TurnSession>::Place> place;
 
  protected:
-  enum class Phase : std::uint8_t { handshake, unproven, idle };
+  enum class Phase : std::uint8_t { handshake, unproven, idle, revoked };
   void enter(Phase phase) {
     deadline_.enter(phase, phase == Phase::handshake ? limits_.handshake : limits_.unproven);
   }

@@ -210,6 +210,32 @@ TEST(Revocation, OfAThousandRoomsAtOnceEndsEveryAllocationWithinASecond) {
   }
 }
 
+TEST(Revocation, EndsTheConnectionOfWhoeverLostTheAllocation) {
+  ShardRig rig;
+  rig.open_door();
+  Visits visits(rig);
+  const OneRoom room = open_room(visits, rig, 0);
+  DoorTurnEnd tls(rig, turn::ClientTransport::tls);
+  DoorTurnEnd tcp(rig, turn::ClientTransport::tcp);
+  DtlsTurnEnd dtls(rig);
+  for (TurnEnd* end : std::array<TurnEnd*, 3>{&tls, &tcp, &dtls}) {
+    end->signer = Signer(room.credential->username, kRealm, room.credential->password);
+    end->allocate();
+  }
+  DoorTurnEnd neighbour(rig, turn::ClientTransport::tls);
+  neighbour.allocate();
+
+  const Clock::time_point start = Clock::now();
+  throw_out(visits, room, 1);
+  EXPECT_TRUE(rig.run_until(
+      [&] { return tls.tcp->ended() && tcp.tcp->ended() && dtls.dtls.pump().ended(); }));
+  if (!kSanitized) {
+    EXPECT_LT(Clock::now() - start, kPromise);
+  }
+  EXPECT_TRUE(neighbour.ask(stun::Method::refresh).ok());
+  EXPECT_FALSE(neighbour.tcp->ended());
+}
+
 // --- media that never stops ---
 
 // One direction of a call: what one socket sends and another hears of it. Each packet carries the
