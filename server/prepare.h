@@ -19,6 +19,11 @@ struct Prepared {
   std::optional<net::TlsContext> tls;    // when there is a certificate
   std::optional<net::DtlsContext> dtls;  // the same, unless turn.dtls = false
   bool ipv6 = true;                      // false: this machine has none
+
+  // Null without.
+  net::TlsContext* served_tls() { return tls ? &*tls : nullptr; }
+  const net::TlsContext* served_tls() const { return tls ? &*tls : nullptr; }
+  net::DtlsContext* served_dtls() { return dtls ? &*dtls : nullptr; }
 };
 
 // Changes the configuration to what this machine has: wildcards are split by family, without IPv6

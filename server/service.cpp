@@ -113,8 +113,7 @@ class Service {
   // With the certificate that is served: what is in its file may be broken by now.
   tl::expected<RelaySetup, std::string> relay_setup_for(
       const Config& config, const std::vector<std::string>& retired) const {
-    return make_relay_setup(config, prepared_.keys, prepared_.tls ? &*prepared_.tls : nullptr,
-                            retired);
+    return make_relay_setup(config, prepared_.keys, prepared_.served_tls(), retired);
   }
   void use(const RelaySetup& setup);
   bool drain(bool draining);
@@ -180,8 +179,7 @@ bool Service::start() {
   if (!errors_.empty()) return false;
   if (prepared_.tls) {
     certificate_.emplace(CertificateFiles{config_.https.certificate, config_.https.private_key},
-                         config_.public_host, *prepared_.tls,
-                         prepared_.dtls ? &*prepared_.dtls : nullptr,
+                         config_.public_host, *prepared_.tls, prepared_.served_dtls(),
                          std::chrono::steady_clock::now());
   }
   return open_store() && make_control() && open_lanes() && open_operator_listener() &&
@@ -326,16 +324,10 @@ bool Service::drain(bool draining) {
 }
 
 bool Service::open_lanes() {
-  const RelayShardShared shared{&relay_setup_->credentials,
-                                &live_participants_,
-                                live_relays_.get(),
-                                &ledger_,
-                                &relay_setup_->peers,
-                                relay_events_.get(),
-                                prepared_.dtls ? &*prepared_.dtls : nullptr,
-                                handover_.get()};
-  auto opened =
-      RelayLanes::open(config_, *relay_setup_, shared, prepared_.tls ? &*prepared_.tls : nullptr);
+  const RelayShardShared shared{
+      &relay_setup_->credentials, &live_participants_, live_relays_.get(),      &ledger_,
+      &relay_setup_->peers,       relay_events_.get(), prepared_.served_dtls(), handover_.get()};
+  auto opened = RelayLanes::open(config_, *relay_setup_, shared, prepared_.served_tls());
   if (!opened) return fail(opened.error());
   lanes_ = std::move(*opened);
   return true;
