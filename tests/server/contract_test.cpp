@@ -7,6 +7,7 @@
 namespace bedside::server {
 namespace {
 
+using testing::ElementsAre;
 using tests::SocketClient;
 
 constexpr const char* kPath = "/api/webrtc-signaling";
@@ -38,6 +39,15 @@ class Contract : public testing::Test {
                  {"roomId", room},
                  {"peerId", joined["participantId"]},
                  {"peerName", name}});
+  }
+
+  // What the audit log will say of strangers since this was asked last. The rows before are taken.
+  static std::vector<std::string> counted() {
+    std::vector<std::string> told;
+    for (const store::AuditRecord& record : rig->counted()) {
+      told.push_back(record.type + " " + record.detail.text());
+    }
+    return told;
   }
 
   static std::unique_ptr<ControlRig> rig;
@@ -178,10 +188,13 @@ TEST_F(Contract, OtherMethodsAre405) {
 }
 
 TEST_F(Contract, BodyThatIsNoJson) {
+  counted();
   expect_error(rig->post_text(""), 400, "Invalid JSON body");
   expect_error(rig->post_text("hello"), 400, "Invalid JSON body");
   expect_error(rig->post_text("{\"action\":"), 400, "Invalid JSON body");
   expect_error(rig->post_text(std::string(2000, '[')), 400, "Invalid JSON body");
+  EXPECT_THAT(counted(),
+              ElementsAre(R"(abuse.malformed {"count":4,"kind":"request","window_s":60})"));
 }
 
 TEST_F(Contract, BodyBeyond64KiBIs413) {
@@ -189,8 +202,10 @@ TEST_F(Contract, BodyBeyond64KiBIs413) {
 }
 
 TEST_F(Contract, HeadBeyond16KiBIs431) {
+  counted();
   const httplib::Headers huge{{"X-Padding", std::string(17'000, 'x')}};
   EXPECT_EQ(rig->http().Get("/api/webrtc-signaling?roomId=x", huge)->status, 431);
+  EXPECT_THAT(counted(), ElementsAre(R"(abuse.malformed {"count":1,"kind":"http","window_s":60})"));
 }
 
 TEST_F(Contract, CorsEchoesAllowListedOriginsOnly) {
@@ -206,6 +221,7 @@ TEST_F(Contract, CorsEchoesAllowListedOriginsOnly) {
   const auto error = rig->post({{"action", "explode"}}, listed);
   EXPECT_EQ(error->get_header_value("Access-Control-Allow-Origin"), "https://portal.example.org");
 
+  counted();
   for (const char* origin :
        {"https://evil.example", "null", "https://portal.example.org.evil.example"}) {
     const httplib::Headers foreign{{"Origin", origin}};
@@ -226,6 +242,7 @@ TEST_F(Contract, CorsEchoesAllowListedOriginsOnly) {
                       {{"Host", rebound}, {"Origin", "http://" + rebound}})
                 ->status,
             403);
+  EXPECT_THAT(counted(), ElementsAre(R"(abuse.origin_rejected {"count":4,"window_s":60})"));
 }
 
 TEST_F(Contract, PageIsServedAtBothAddressesWithAStrictPolicy) {
@@ -357,9 +374,11 @@ TEST_F(Contract, StrangersDoNotEnter) {
 }
 
 TEST_F(Contract, ForeignOriginsGetNoSocket) {
+  counted();
   EXPECT_EQ(
       SocketClient(rig->port(), "/api/webrtc-ws", "Origin: https://evil.example\r\n").status(),
       403);
+  EXPECT_THAT(counted(), ElementsAre(R"(abuse.origin_rejected {"count":1,"window_s":60})"));
   EXPECT_EQ(SocketClient(rig->port(), "/api/webrtc-ws", "Origin: https://portal.example.org\r\n")
                 .status(),
             101);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -133,6 +134,12 @@ class ControlRig {
   net::Loop& loop() { return *loop_; }
   store::Store& store() { return *store_; }
   AuditTrail& trail() { return trail_; }
+  // What strangers did since this was asked last: the records that a minute later would be written.
+  std::vector<store::AuditRecord> counted() {
+    std::optional<store::Commit> commit;
+    on_control([&] { commit = trail_.take_all_counted(); });
+    return commit ? commit->records : std::vector<store::AuditRecord>();
+  }
   std::vector<std::string> revoked() {
     const std::lock_guard lock(mutex_);
     return revoked_;
