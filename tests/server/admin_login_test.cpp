@@ -129,14 +129,19 @@ TEST_F(AdminLoginTest, a_wrong_password_and_an_unknown_name_get_the_same_answer)
   EXPECT_THAT(rows[2].body, Not(HasSubstr("nobody")));  // it may be a password in the wrong field
 }
 
-TEST_F(AdminLoginTest, guessing_is_slowed_down_and_the_first_refusal_recorded) {
+TEST_F(AdminLoginTest, guessing_is_slowed_down_the_first_refusal_recorded_and_others_counted) {
   set_up();
   cookie_.clear();
   for (int i = 0; i < 5; ++i) EXPECT_EQ(log_in("anna", "guess").status, 401);
   const AdminAnswer first = log_in();
   EXPECT_EQ(first.status, 429);
   EXPECT_EQ(first.header("Retry-After"), "1");
+  EXPECT_FALSE(trail_.take_all_counted());
   EXPECT_EQ(log_in().status, 429);
+  const auto counted = trail_.take_all_counted();
+  ASSERT_TRUE(counted);
+  ASSERT_EQ(counted->records.size(), 1U);
+  EXPECT_EQ(counted->records[0].type, "abuse.login_throttled");
   EXPECT_EQ(records("auth.login").back().reason, "locked");
   EXPECT_EQ(records("auth.login").size(), 1U + 5U + 1U);
   now_ += 1s;
