@@ -110,6 +110,11 @@ TEST_F(AdminRetentionTest, a_disabled_account_is_out_at_once_and_never_the_last_
   EXPECT_EQ(records("user.disabled").back().actor, "staff:anna");
   cookie_ = berta_;
   EXPECT_EQ(get("rooms").status, 401) << "its session has ended";
+  const auto ended = api_->take_timeouts();
+  ASSERT_THAT(ended, SizeIs(1));
+  EXPECT_EQ(ended[0].records.at(0).type, "auth.session_revoked");
+  EXPECT_EQ(ended[0].records[0].reason, "account-disabled");
+  EXPECT_EQ(ended[0].records[0].actor.id, "berta");
   const AdminAnswer again = log_in("berta");
   EXPECT_EQ(again.status, 401);
   EXPECT_EQ(again.body["code"], "wrong-credentials");
