@@ -48,7 +48,9 @@ inline AuditLine line_of(signaling::HostAction::Kind kind) {
 }
 
 struct LineOfMessage {
-  AuditLine operator()(const signaling::Join&) const { return {}; }  // refused by HTTP: 409
+  AuditLine operator()(const signaling::Join&) const {
+    return {{"room.attach"}, "abuse.wrong_token"};
+  }
   AuditLine operator()(const signaling::Forward&) const {
     return {{}, "abuse.wrong_token", WhenFull::open};
   }
