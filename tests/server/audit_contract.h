@@ -1,14 +1,16 @@
 #pragma once
 
-// What each way to ask this server for something leaves in the audit log. A new action, message or
-// host action does not compile without its line here; audit_contract_test.cpp drives each of them
-// to each outcome and finds exactly these records.
+// What each way to ask this server for something leaves in the audit log. A new action, message,
+// host action or verdict of a witness does not compile without its line here; audit_contract_test,
+// audit_contract_socket_test and audit_contract_witness_test drive each of them to each outcome and
+// find exactly these records.
 
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
 #include "signaling/message.h"
+#include "store/witness.h"
 
 namespace bedside::server {
 
@@ -92,5 +94,21 @@ struct LineOfAction {
     return {{"cred.issued"}, "abuse.wrong_token"};
   }
 };
+
+// What this server is asked as the witness of another log.
+inline AuditLine line_of(store::WitnessVerdict verdict) {
+  switch (verdict) {
+    case store::WitnessVerdict::consistent:
+      return {{"witness.cosigned"}, {}};
+    case store::WitnessVerdict::inconsistent:
+      return {{"witness.refused"}, {}, WhenFull::open};  // refused whatever the disk says
+    case store::WitnessVerdict::unknown_log:
+    case store::WitnessVerdict::not_signed:
+    case store::WitnessVerdict::malformed:
+    case store::WitnessVerdict::other_size:
+      return {{}, {}, WhenFull::open};
+  }
+  return {};
+}
 
 }  // namespace bedside::server
