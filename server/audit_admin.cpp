@@ -168,6 +168,14 @@ struct AdminMapping {
     add_by_operator(type::kCredentialIssued, subject)
         .detail.set("expires_ms", action.expires_at.count());
   }
+  void operator()(const DataKeysGivenUp& action) {
+    std::string months;
+    for (const std::string& month : action.months) {
+      months += (months.empty() ? "" : " ") + month;
+      commit.changes.emplace_back(store::DataKeyGivenUp{month});
+    }
+    add_by_operator(type::kKeysGivenUp, "audit-data-key").detail.set("months", months);
+  }
   void operator()(const RelayDraining& action) {
     AuditRecord& made = add(type::kRelayDraining);
     made.actor.kind = "operator";
@@ -201,6 +209,7 @@ struct AdminMapping {
     made.object = action.head.origin;
     made.detail.set("as", "witness").set("size", action.head.size);
     made.detail.set("root", store::to_hex(action.head.root)).set("known_size", action.known_size);
+    commit.keep = true;  // the answer has given nothing, and this is the proof against that log
   }
   void operator()(const AnchorCosigned& action) {
     AuditRecord& made = add(type::kWitnessCosigned);

@@ -217,6 +217,10 @@ struct TurnCredentialIssued {
   std::string subject;
   std::chrono::milliseconds expires_at{};
 };
+// `bedside audit keys give-up`: nobody has what these months' keys were wrapped with.
+struct DataKeysGivenUp {
+  std::vector<std::string> months;
+};
 // The relay takes no new allocations, or takes them again; by whoever reaches the operator
 // listener.
 struct RelayDraining {
@@ -231,7 +235,7 @@ using AdminAction =
                  AnchorRefused, AuditExported, BackupTried, LogRestored, StorageLow, StorageFull,
                  UserInvited, UserDisabled, RetentionChange, SessionTimedOut, AuditVerified,
                  ServiceUpgraded, ClockStepped, ClockSynchronization, TurnCredentialIssued,
-                 RelayDraining>;
+                 RelayDraining, DataKeysGivenUp>;
 
 class AuditTrail {
  public:

@@ -16,6 +16,7 @@ inline constexpr std::string_view kTimeUnsynced = "time.unsynced";
 inline constexpr std::string_view kConfigChanged = "config.changed";
 inline constexpr std::string_view kCertificateRenewed = "cert.renewed";
 inline constexpr std::string_view kKeyRotated = "key.rotated";
+inline constexpr std::string_view kKeysGivenUp = "key.given_up";
 inline constexpr std::string_view kRoomCreated = "room.created";
 inline constexpr std::string_view kRoomEnded = "room.ended";
 inline constexpr std::string_view kRoomExpired = "room.expired";
@@ -101,6 +102,6 @@ inline constexpr std::array kAll = {kServiceStart,       kServiceStop,     kConf
                                     kMediaPath,          kMediaScreen,     kMediaRecording,
                                     kServiceUpgrade,     kTimeStep,        kTimeUnsynced,
                                     kSessionTimeout,     kAuditVerified,   kSessionRevoked,
-                                    kRelayDraining};
+                                    kRelayDraining,      kKeysGivenUp};
 
 }  // namespace bedside::server::audit_type

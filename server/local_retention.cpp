@@ -128,4 +128,30 @@ int purge_status(const Config& config) {
   return 0;
 }
 
+int give_up_keys(const Config& config, bool yes) {
+  auto stopped = open_stopped(config);
+  if (!stopped) return complain(stopped.error());
+  const auto state = stopped->store->load();
+  if (!state) return complain(state.error());
+  DataKeysGivenUp action;
+  for (const store::DataKeyRow& key : state->data_keys) {
+    if (!stopped->trail->adopt(key)) action.months.push_back(key.month);
+  }
+  if (action.months.empty()) return std::printf("Every key opens; nothing is to be given up.\n"), 0;
+  std::printf("These months' keys do not open with the key that is here:");
+  for (const std::string& month : action.months) std::printf(" %s", month.c_str());
+  std::printf(
+      "\nAddresses, names and appointment numbers of these months can never be read again once "
+      "they are\ngiven up. Records and proofs stay whole.\n");
+  if (!yes) {
+    return complain(
+        "nothing was changed. Give back the key they were wrapped with if there is a copy, or say "
+        "--yes");
+  }
+  const auto recorded = commit_stopped(*stopped, AdminAction{action});
+  if (!recorded) return complain(recorded.error());
+  if (!recorded->ok()) return complain("this cannot be recorded; free disk space");
+  return std::printf("Given up.\n"), 0;
+}
+
 }  // namespace bedside::server

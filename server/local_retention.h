@@ -1,9 +1,9 @@
 #pragma once
 
-// `bedside audit hold` and `bedside audit purge status`. A purge itself is proposed and approved on
-// the admin page, where two persons prove who they are.
-// Each call prints what it found on standard output, or why not on standard error, and returns the
-// exit code.
+// `bedside audit hold`, `bedside audit purge status` and `bedside audit keys give-up`. A purge
+// itself is proposed and approved on the admin page, where two persons prove who they are. Each
+// call prints what it found on standard output, or why not on standard error, and returns the exit
+// code.
 
 #include <string>
 
@@ -25,5 +25,7 @@ int hold_set(const Config& config, const HoldCommand& command);
 int hold_clear(const Config& config, const HoldCommand& command);
 int hold_list(const Config& config);
 int purge_status(const Config& config);
+// The keys of personal values that do not open with what is here. With the server stopped.
+int give_up_keys(const Config& config, bool yes);
 
 }  // namespace bedside::server

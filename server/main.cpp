@@ -240,6 +240,13 @@ class LocalCommands {
            "What is old enough to go, what is proposed, what was purged. Proposing and approving "
            "is done on the admin page, by two persons.",
            bedside::server::purge_status);
+    CLI::App* keys = command(audit, "keys", "The months' keys of personal values.");
+    CLI::App* give_up = action(
+        keys, "give-up",
+        "When the key of your own that wrapped them is lost: let go of those months, so that the "
+        "server starts again. The server must be stopped.",
+        [this](const Config& config) { return bedside::server::give_up_keys(config, yes_); });
+    give_up->add_flag("--yes", yes_, "do it, not only tell what it means");
   }
 
   // While the server runs or not; restoring wants it stopped.
@@ -339,6 +346,7 @@ class LocalCommands {
   bedside::server::RestoreWish restore_;
   bedside::server::OpenArchiveWish archive_;
   bedside::server::HoldCommand hold_;
+  bool yes_ = false;
   std::function<int()> alone_;  // needs no configuration
   std::string id_;
   std::string room_;

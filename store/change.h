@@ -241,6 +241,10 @@ struct PurgeWithdrawn {};
 struct DataKeyCreated {
   DataKeyRow key;
 };
+// Nobody can read the personal values of that month any more. Conflict when it has no key.
+struct DataKeyGivenUp {
+  std::string month;
+};
 struct SettingSet {
   std::string key;
   std::string value;
@@ -252,7 +256,7 @@ using Change =
                  ParticipantDetached, ParticipantLeft, AccountInvited, AccountCreated,
                  AccountPasswordSet, AccountDisabled, AccountEntered, ApiTokenCreated,
                  ApiTokenRevoked, CheckpointWitnessed, HoldSet, HoldCleared, PurgeProposed,
-                 PurgeWithdrawn, DataKeyCreated, SettingSet>;
+                 PurgeWithdrawn, DataKeyCreated, DataKeyGivenUp, SettingSet>;
 
 // What a restarted server needs to go on: rooms by creation, participants by order of joining,
 // links and API tokens oldest first.

@@ -44,6 +44,7 @@ constexpr std::array<std::string_view, std::variant_size_v<Change>> kChangeNames
     "PurgeProposed",
     "PurgeWithdrawn",
     "DataKeyCreated",
+    "DataKeyGivenUp",
     "SettingSet"};
 static_assert(!kChangeNames.back().empty());
 
@@ -306,6 +307,10 @@ void fields(Io& /*io*/, PurgeWithdrawn& /*change*/) {}
 template <typename Io>
 void fields(Io& io, DataKeyCreated& change) {
   fields(io, change.key.month, change.key.wrapped);
+}
+template <typename Io>
+void fields(Io& io, DataKeyGivenUp& change) {
+  fields(io, change.month);
 }
 template <typename Io>
 void fields(Io& io, SettingSet& change) {

@@ -130,6 +130,7 @@ tl::expected<StateWriter, SqlError> StateWriter::prepare(const Database& databas
        "INSERT OR REPLACE INTO audit_purge_proposal VALUES(1, ?1, ?2, ?3, ?4)"},
       {&writer.withdraw_purge_, "DELETE FROM audit_purge_proposal"},
       {&writer.create_data_key_, "INSERT INTO audit_data_key VALUES(?1, ?2)"},
+      {&writer.give_up_data_key_, "DELETE FROM audit_data_key WHERE month = ?1"},
       {&writer.set_setting_,
        "INSERT INTO settings VALUES(?1, ?2)"
        " ON CONFLICT(key) DO UPDATE SET value = excluded.value"},
@@ -369,6 +370,13 @@ tl::expected<void, SqlError> StateWriter::write(const DataKeyCreated& change) {
   create_data_key_.bind(1, std::string_view(change.key.month));
   create_data_key_.bind(2, std::span<const std::uint8_t>(change.key.wrapped));
   return create_data_key_.run();
+}
+
+tl::expected<void, SqlError> StateWriter::write(const DataKeyGivenUp& change) {
+  give_up_data_key_.bind(1, std::string_view(change.month));
+  if (auto done = give_up_data_key_.run(); !done) return done;
+  if (database_->changed_rows() > 0) return {};
+  return tl::unexpected(SqlError{SqlError::Kind::constraint, "this month has no key"});
 }
 
 tl::expected<void, SqlError> StateWriter::write(const SettingSet& change) {

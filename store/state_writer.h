@@ -42,6 +42,7 @@ class StateWriter {
   tl::expected<void, SqlError> write(const PurgeProposed& change);
   tl::expected<void, SqlError> write(const PurgeWithdrawn& change);
   tl::expected<void, SqlError> write(const DataKeyCreated& change);
+  tl::expected<void, SqlError> write(const DataKeyGivenUp& change);
   tl::expected<void, SqlError> write(const SettingSet& change);
 
   const Database* database_ = nullptr;
@@ -76,6 +77,7 @@ class StateWriter {
   Statement propose_purge_;
   Statement withdraw_purge_;
   Statement create_data_key_;
+  Statement give_up_data_key_;
   Statement set_setting_;
 };
 

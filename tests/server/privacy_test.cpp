@@ -110,6 +110,22 @@ TEST(Privacy, PersonalValuesLeaveOnlyInAnExportThatOpensThem) {
   const Ended refused = run_bedside({"serve", "--config", server.config_file().string()});
   EXPECT_NE(refused.exit_code, 0);
   EXPECT_THAT(refused.errors, HasSubstr("does not open with the key"));
+
+  // It is lost for good.
+  const auto give_up = [&](std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"audit", "keys", "give-up", "--config", server.config_file().string()});
+    return run_bedside(more);
+  };
+  const Ended told = give_up({});
+  EXPECT_EQ(told.exit_code, 1);
+  EXPECT_THAT(told.errors, HasSubstr("nothing was changed"));
+  EXPECT_NE(run_bedside({"serve", "--config", server.config_file().string()}).exit_code, 0);
+  EXPECT_EQ(give_up({"--yes"}).exit_code, 0);
+  EXPECT_NE(exported("after.tar", {}).find(R"("type":"key.given_up")"), std::string::npos);
+  EXPECT_THAT(give_up({"--yes"}).output, HasSubstr("nothing is to be given up"));
+  server.start();
+  server.stop(SIGTERM);
 }
 
 }  // namespace

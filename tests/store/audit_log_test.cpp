@@ -76,6 +76,10 @@ TEST(AuditLog, CannotBeChangedByAnyStatementOnAnyConnection) {
   again.changes = {DataKeyCreated{{"2026-11", {6}}}};
   EXPECT_EQ(commit_and_wait(*store, std::move(again)).status, CommitStatus::conflict);
 
+  Commit gone;
+  gone.changes = {DataKeyGivenUp{"2026-10"}};
+  EXPECT_EQ(commit_and_wait(*store, std::move(gone)).status, CommitStatus::conflict);
+
   RawDatabase raw(folder.database());
   const auto changed = HasSubstr("records are never changed");
   const auto deleted = HasSubstr("records are never deleted");

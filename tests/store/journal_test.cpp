@@ -185,6 +185,7 @@ StampedCommit everything() {
       PurgeProposed{{16, 10, "a", std::chrono::microseconds(25)}},
       PurgeWithdrawn{},
       DataKeyCreated{{"2026-11", {17}}},
+      DataKeyGivenUp{"2026-11"},
       SettingSet{"k", "v"},
   };
   AuditRecord& record = stamped.commit.records.emplace_back(record_of("room.join", "p"));
