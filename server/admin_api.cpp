@@ -448,6 +448,7 @@ void AdminApi::handle(const net::HttpRequest& request, const RequestContext& con
 
 std::vector<AdminRoute> admin_routes() {
   std::vector<AdminRoute> routes;
+  routes.reserve(kEndpoints.size());
   for (const Endpoint& each : kEndpoints) {
     routes.push_back({each.name, each.method, each.needs_session, each.record});
   }

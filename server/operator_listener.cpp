@@ -33,9 +33,13 @@ void on(httplib::Server& server, std::string_view method, const std::string& pat
     return each.method == method && each.path == path;
   });
   if (!declared) std::abort();
-  if (method == "GET") server.Get(path, std::move(handler));
-  if (method == "PUT") server.Put(path, std::move(handler));
-  if (method == "DELETE") server.Delete(path, std::move(handler));
+  if (method == "GET") {
+    server.Get(path, std::move(handler));
+  } else if (method == "PUT") {
+    server.Put(path, std::move(handler));
+  } else {
+    server.Delete(path, std::move(handler));
+  }
 }
 
 void answer_health(const Health& health, httplib::Response& response) {
