@@ -14,25 +14,27 @@ using std::chrono::hours;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-TEST(ChangedKeys, EveryKeyOfAFileIsSeen) {
-  using Edit = std::function<void(Config&)>;
+using Edit = std::function<void(Config&)>;
+
+// One of each key.
+std::vector<std::pair<std::string, Edit>> edits() {
   const stun::Endpoint endpoint = *stun::Endpoint::parse("127.0.0.1:4000");
   const auto block = *AddressBlock::parse("198.51.100.0/24");
-  const std::vector<std::pair<std::string, Edit>> edits{
+  return {
       {"data_dir", [](Config& c) { c.data_dir = "elsewhere"; }},
       {"public_host", [](Config& c) { c.public_host = "other"; }},
       {"log_level", [](Config& c) { c.log_level = "debug"; }},
       {"practice", [](Config& c) { c.practice.phone = "1"; }},
-      {"https.listen", [&](Config& c) { c.https.listen.push_back(endpoint); }},
+      {"https.listen", [=](Config& c) { c.https.listen.push_back(endpoint); }},
       {"https.certificate", [](Config& c) { c.https.certificate = "c.pem"; }},
       {"https.private_key", [](Config& c) { c.https.private_key = "k.pem"; }},
-      {"http.listen", [&](Config& c) { c.http.listen.push_back(endpoint); }},
-      {"turn.listen", [&](Config& c) { c.turn.listen.push_back(endpoint); }},
+      {"http.listen", [=](Config& c) { c.http.listen.push_back(endpoint); }},
+      {"turn.listen", [=](Config& c) { c.turn.listen.push_back(endpoint); }},
       {"turn.dtls", [](Config& c) { c.turn.dtls = false; }},
       {"turn.relay_ports", [](Config& c) { c.turn.relay_ports.last = 60'000; }},
       {"turn.external_ip",
        [](Config& c) { c.turn.external_ip = {stun::IpAddress::v4(203, 0, 113, 5)}; }},
-      {"turn.alternate_server", [&](Config& c) { c.turn.alternate_server = {endpoint}; }},
+      {"turn.alternate_server", [=](Config& c) { c.turn.alternate_server = {endpoint}; }},
       {"turn.realm", [](Config& c) { c.turn.realm = "other"; }},
       {"turn.shared_secret_file", [](Config& c) { c.turn.shared_secret = "secret"; }},
       {"turn.user",
@@ -40,8 +42,8 @@ TEST(ChangedKeys, EveryKeyOfAFileIsSeen) {
          c.turn.users.push_back({"desk", "password"});
        }},
       {"turn.allow_loopback_peers", [](Config& c) { c.turn.allow_loopback_peers = true; }},
-      {"turn.allowed_peers", [&](Config& c) { c.turn.allowed_peers.push_back(block); }},
-      {"turn.denied_peers", [&](Config& c) { c.turn.denied_peers.push_back(block); }},
+      {"turn.allowed_peers", [=](Config& c) { c.turn.allowed_peers.push_back(block); }},
+      {"turn.denied_peers", [=](Config& c) { c.turn.denied_peers.push_back(block); }},
       {"turn.quotas", [](Config& c) { c.turn.quotas.packets_per_second = 77; }},
       {"turn.mobility", [](Config& c) { c.turn.mobility = true; }},
       {"turn.tcp_relay", [](Config& c) { c.turn.tcp_relay = true; }},
@@ -53,7 +55,7 @@ TEST(ChangedKeys, EveryKeyOfAFileIsSeen) {
       {"signaling.room_lifetime_days", [](Config& c) { c.signaling.room_lifetime_days = 3; }},
       {"signaling.max_participants", [](Config& c) { c.signaling.max_participants = 3; }},
       {"signaling.allowed_origins", [](Config& c) { c.signaling.allowed_origins = {"https://x"}; }},
-      {"admin.allow_from", [&](Config& c) { c.admin.allow_from.push_back(block); }},
+      {"admin.allow_from", [=](Config& c) { c.admin.allow_from.push_back(block); }},
       {"audit.key_file", [](Config& c) { c.audit.key_file = "k"; }},
       {"audit.keep_years", [](Config& c) { c.audit.keep_years = 11; }},
       {"audit.ballast_mb", [](Config& c) { c.audit.ballast_mb = 0; }},
@@ -69,11 +71,14 @@ TEST(ChangedKeys, EveryKeyOfAFileIsSeen) {
       {"backup.scratch_folder", [](Config& c) { c.backup.scratch_folder = "s"; }},
       {"backup.keep", [](Config& c) { c.backup.keep = 7; }},
       {"witness.logs", [](Config& c) { c.witness.logs.emplace_back(); }},
-      {"operator.listen", [&](Config& c) { c.operator_listener.listen = endpoint; }},
+      {"operator.listen", [=](Config& c) { c.operator_listener.listen = endpoint; }},
   };
+}
+
+TEST(ChangedKeys, EveryKeyOfAFileIsSeen) {
   const Config before;
   EXPECT_THAT(changed_keys(before, before), IsEmpty());
-  for (const auto& [key, edit] : edits) {
+  for (const auto& [key, edit] : edits()) {
     Config after;
     edit(after);
     const auto changed = changed_keys(before, after);
