@@ -84,6 +84,7 @@ constexpr std::array kCodings = {
     FhirCoding{"cred.", "110113", kAlert, "110126", "Node Authentication", 'E'},
     FhirCoding{"media.", "110100", kActivity, "", "", 'E'},
     FhirCoding{"alloc.", "110100", kActivity, "", "", 'E'},
+    FhirCoding{"relay.", "110100", kActivity, "", "", 'E'},
     FhirCoding{"turn.", "110113", kAlert, "", "", 'E'},
     FhirCoding{"abuse.", "110113", kAlert, "", "", 'E'},
 };

@@ -8,7 +8,9 @@ def audit_bugs(bug):
     return [
         # --- what is deleted is gone ---
         bug("names stay in pages that were split", "store/writer.cpp",
-            "if (!remnants_) return Ending::done;", "return Ending::done;", "store:Erasure*"),
+            "if (auto done = erase_remnants(*database_); !done) return fail(done.error());", "", "store:Erasure*"),
+        bug("nothing is erased until a clean stop", "store/writer.cpp",
+            "  erased_at_ = boot;\n  return erase();", "  return Ending::done;", "store:Erasure*"),
         bug("names stay in the WAL", "store/writer.cpp",
             "checkpoint(Database::Checkpoint::truncate_now);", "Ending::done;", "store:Erasure*"),
         bug("tables refer to nothing any more once they were written anew", "store/erasure.cpp",

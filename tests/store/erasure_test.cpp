@@ -48,6 +48,28 @@ class Visits {
     ASSERT_TRUE(commit_and_wait(*store_, std::move(commit)).ok());
     rooms_ = count;
   }
+  // Of one visit each, in no order, with long appointments that are told apart like names.
+  void open_visits(SeededRandom& random, int count) {
+    Commit commit;
+    for (int i = 0; i < count; ++i) {
+      const std::string id = std::to_string(random.word());
+      RoomRow room{id, "", std::chrono::milliseconds(1000), {}, {}};
+      room.appointment_json =
+          '"' + name_of("name", ++number_) + std::string(random.below(400), '.') + '"';
+      commit.changes.emplace_back(RoomCreated{std::move(room)});
+      present_[id] = name_of("name", number_);
+    }
+    ASSERT_TRUE(commit_and_wait(*store_, std::move(commit)).ok());
+  }
+  void forget_half(SeededRandom& random) {
+    Commit commit;
+    std::erase_if(present_, [&](const auto& visit) {
+      if (random.one_in(2)) return false;
+      commit.changes.emplace_back(RoomForgotten{visit.first});
+      return true;
+    });
+    ASSERT_TRUE(commit_and_wait(*store_, std::move(commit)).ok());
+  }
   // Returns the name.
   std::string join(std::uint64_t random) {
     const std::string name = name_of("name", ++number_) + std::string(random % 60, '.');
@@ -126,7 +148,7 @@ TEST(Erasure, AfterACleanStopTheFileHasOnlyTheNamesOfWhoIsThere) {
   const TemporaryFolder folder;
   Visits visits(folder.database());
   visits.open_rooms(40);
-  visits.come_and_go(random, 3000);
+  visits.come_and_go(random, 500);
   const LoadedState before = visits.store().load().value();
   visits.store().close();
   EXPECT_EQ(visits.written(), visits.present());
@@ -139,6 +161,19 @@ TEST(Erasure, AfterACleanStopTheFileHasOnlyTheNamesOfWhoIsThere) {
     EXPECT_EQ(after.participants[i].participant_id, before.participants[i].participant_id);
     EXPECT_EQ(after.participants[i].display_name, before.participants[i].display_name);
   }
+}
+
+// Nearly always something of them is left beneath what is there, without more ado.
+TEST(Erasure, PagesThatWereSplitAndMergedKeepNothingOfWhatTheyHad) {
+  SeededRandom random(std::random_device{}());
+  const TemporaryFolder folder;
+  Visits visits(folder.database());
+  for (int i = 0; i < 6; ++i) {
+    visits.open_visits(random, 300);
+    visits.forget_half(random);
+  }
+  visits.store().close();
+  EXPECT_EQ(visits.written(), visits.present());
 }
 
 TEST(Erasure, WhileItRunsNamesAreGoneFromFileAndWalWithinAMinute) {
@@ -197,7 +232,7 @@ TEST_P(FaultyErasure, ChangesNothingThatWasCommitted) {
     FaultyVfs vfs;
     Visits visits(folder.database(), vfs.name());
     visits.open_rooms(5);
-    visits.come_and_go(random, 40);
+    visits.come_and_go(random, 12);
     visits.settle();
     vfs.fail(GetParam(), nth, false);
     visits.store().close();
