@@ -192,7 +192,7 @@ class Visit {
 };
 
 TEST(Simulation, whole_visits_keep_their_promises_whatever_goes_wrong) {
-  const auto seeds = testing_support::SeedRange::from_environment(60);
+  const auto seeds = testing_support::SeedRange::from_environment(32);
   Sights sights;
   for (std::uint64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
