@@ -14,7 +14,8 @@ namespace bedside::store {
 
 // In one transaction of its own (0.2 s with 20,000 rooms, the most there are): those tables are
 // emptied and filled with the rows they had. After the next full checkpoint no page of the file has
-// anything of a row deleted before. Store's thread, outside of a transaction. After an error
+// anything of a row deleted before; of one that is there it may have a piece twice. Store's thread,
+// outside of a transaction. After an error
 // nothing has changed, unless its kind says that the connection is done for.
 tl::expected<void, SqlError> erase_remnants(Database& database);
 
