@@ -154,17 +154,21 @@ class Visits {
   int rooms_ = 0;
 };
 
-TEST(Erasure, AfterACleanStopTheFileHasOnlyTheNamesOfWhoIsThere) {
-  SeededRandom random(std::random_device{}());
-  const TemporaryFolder folder;
-  Visits visits(folder.database());
-  visits.open_rooms(40);
-  visits.come_and_go(random, 500);
-  const LoadedState before = visits.store().load().value();
-  visits.store().close();
-  EXPECT_EQ(visits.written(), visits.present());
+class Erasure : public testing::Test {
+ protected:
+  SeededRandom random_{std::random_device{}()};
+  const TemporaryFolder folder_;
+  Visits visits_{folder_.database()};
+};
+
+TEST_F(Erasure, AfterACleanStopTheFileHasOnlyTheNamesOfWhoIsThere) {
+  visits_.open_rooms(40);
+  visits_.come_and_go(random_, 500);
+  const LoadedState before = visits_.store().load().value();
+  visits_.store().close();
+  EXPECT_EQ(visits_.written(), visits_.present());
   // And is the same state as it was.
-  const auto store = open_or_die(folder.database());
+  const auto store = open_or_die(folder_.database());
   const LoadedState after = store->load().value();
   ASSERT_EQ(after.rooms.size(), 40U);
   ASSERT_EQ(after.participants.size(), before.participants.size());
@@ -175,60 +179,50 @@ TEST(Erasure, AfterACleanStopTheFileHasOnlyTheNamesOfWhoIsThere) {
 }
 
 // Nearly always something of them is left beneath what is there, without more ado.
-TEST(Erasure, PagesThatWereSplitAndMergedKeepNothingOfWhatTheyHad) {
-  SeededRandom random(std::random_device{}());
-  const TemporaryFolder folder;
-  Visits visits(folder.database());
+TEST_F(Erasure, PagesThatWereSplitAndMergedKeepNothingOfWhatTheyHad) {
   for (int i = 0; i < 12; ++i) {
-    visits.open_visits(random, 300);
-    visits.forget_half(random);
+    visits_.open_visits(random_, 300);
+    visits_.forget_half(random_);
   }
-  visits.store().close();
-  EXPECT_EQ(visits.written(), visits.present());
+  visits_.store().close();
+  EXPECT_EQ(visits_.written(), visits_.present());
 }
 
-TEST(Erasure, WhileItRunsNamesAreGoneFromFileAndWalWithinAMinute) {
-  SeededRandom random(std::random_device{}());
-  const TemporaryFolder folder;
-  Visits visits(folder.database());
-  visits.open_rooms(40);
-  visits.come_and_go(random, 600);
-  EXPECT_THAT(visits.written(), testing::SizeIs(testing::Gt(visits.present().size())));
-  visits.pass(minutes(1));
-  EXPECT_TRUE(visits.eventually([&] { return visits.written() == visits.present(); }));
+TEST_F(Erasure, WhileItRunsNamesAreGoneFromFileAndWalWithinAMinute) {
+  visits_.open_rooms(40);
+  visits_.come_and_go(random_, 600);
+  EXPECT_THAT(visits_.written(), testing::SizeIs(testing::Gt(visits_.present().size())));
+  visits_.pass(minutes(1));
+  EXPECT_TRUE(visits_.eventually([&] { return visits_.written() == visits_.present(); }));
 }
 
 // The tables of what is erased refer to each other: that goes on to hold.
-TEST(Erasure, ARoomThatIsForgottenTakesItsParticipantsAlongAfterwardsToo) {
-  const TemporaryFolder folder;
-  Visits visits(folder.database());
-  visits.open_rooms(1);
-  visits.join(0);
-  visits.pass(minutes(1));
-  ASSERT_TRUE(visits.eventually([&] { return visits.wal_is_empty(); }));
+TEST_F(Erasure, ARoomThatIsForgottenTakesItsParticipantsAlongAfterwardsToo) {
+  visits_.open_rooms(1);
+  visits_.join(0);
+  visits_.pass(minutes(1));
+  ASSERT_TRUE(visits_.eventually([&] { return visits_.wal_is_empty(); }));
   Commit stranger;
   stranger.changes = {joined("no such room", "p")};
-  EXPECT_EQ(commit_and_wait(visits.store(), std::move(stranger)).status, CommitStatus::conflict);
+  EXPECT_EQ(commit_and_wait(visits_.store(), std::move(stranger)).status, CommitStatus::conflict);
   Commit forgotten;
   forgotten.changes = {RoomForgotten{"room0"}};
-  EXPECT_TRUE(commit_and_wait(visits.store(), std::move(forgotten)).ok());
-  EXPECT_THAT(visits.store().load()->participants, IsEmpty());
+  EXPECT_TRUE(commit_and_wait(visits_.store(), std::move(forgotten)).ok());
+  EXPECT_THAT(visits_.store().load()->participants, IsEmpty());
 }
 
 // An export may read for minutes: nobody waits for it, and the WAL is emptied after it.
-TEST(Erasure, AReaderInTheWayDelaysItAndNothingElse) {
-  const TemporaryFolder folder;
-  Visits visits(folder.database());
-  visits.open_rooms(1);
-  const std::string gone = visits.join(0);
-  RawDatabase reader(folder.database());
+TEST_F(Erasure, AReaderInTheWayDelaysItAndNothingElse) {
+  visits_.open_rooms(1);
+  const std::string gone = visits_.join(0);
+  RawDatabase reader(folder_.database());
   ASSERT_EQ(reader.run("BEGIN; SELECT count(*) FROM participants"), "");
-  visits.leave(0);
-  visits.pass(minutes(1));
-  EXPECT_THAT(visits.written(), Contains(gone));
+  visits_.leave(0);
+  visits_.pass(minutes(1));
+  EXPECT_THAT(visits_.written(), Contains(gone));
   ASSERT_EQ(reader.run("COMMIT"), "");
-  visits.pass(minutes(1));
-  EXPECT_TRUE(visits.eventually([&] { return visits.written().empty(); }));
+  visits_.pass(minutes(1));
+  EXPECT_TRUE(visits_.eventually([&] { return visits_.written().empty(); }));
 }
 
 class FaultyErasure : public testing::TestWithParam<FaultyVfs::Fault> {};
