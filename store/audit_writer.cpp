@@ -52,7 +52,7 @@ tl::expected<AuditWriter, SqlError> AuditWriter::prepare(const Database& databas
   auto last = database.integer("SELECT max(seq) FROM audit");
   if (!last) return tl::unexpected(std::move(last.error()));
   writer.next_seq_ = static_cast<std::uint64_t>(*last) + 1;
-  auto insert = database.prepare("INSERT INTO audit VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+  auto insert = database.prepare("INSERT INTO audit VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
   if (!insert) return tl::unexpected(std::move(insert.error()));
   writer.insert_ = std::move(*insert);
   auto insert_private = database.prepare("INSERT INTO audit_private VALUES(?1, ?2, ?3)");
@@ -80,6 +80,8 @@ tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record, Stam
   bind_or_null(insert_, 6, actor);
   bind_or_null(insert_, 7, record.room);
   insert_.bind_blob(8, body);
+  const Hash leaf = leaf_hash(body);
+  insert_.bind(9, std::span<const std::uint8_t>(leaf));
   if (auto done = insert_.run(); !done) return refuse(done.error());
   if (!record.where.ip_enc.empty()) {
     if (auto done = append_private("ip", record.where.ip_enc); !done) return refuse(done.error());
@@ -89,7 +91,7 @@ tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record, Stam
       return refuse(done.error());
     }
   }
-  if (seal_) seal_->append(body);
+  if (seal_) seal_->append(leaf);
   ++next_seq_;
   return {};
 }

@@ -196,10 +196,16 @@ ALTER TABLE audit_purge_proposal ADD COLUMN proposed_us INTEGER NOT NULL DEFAULT
 ALTER TABLE accounts ADD COLUMN disabled_ms INTEGER;
 )sql";
 
-constexpr std::array kSteps = {Migration{1, kFirst},       Migration{2, kSeal},
-                               Migration{3, kInvite},      Migration{4, kWitness},
-                               Migration{5, kPurge},       Migration{6, kDataKeys},
-                               Migration{7, kSecondPerson}};
+// The hash of the body, so that a changed record is named and not only the block it is in. Records
+// of before have none.
+constexpr const char* kLeaf = R"sql(
+ALTER TABLE audit ADD COLUMN leaf BLOB CHECK (length(leaf) = 32);
+)sql";
+
+constexpr std::array kSteps = {Migration{1, kFirst},        Migration{2, kSeal},
+                               Migration{3, kInvite},       Migration{4, kWitness},
+                               Migration{5, kPurge},        Migration{6, kDataKeys},
+                               Migration{7, kSecondPerson}, Migration{8, kLeaf}};
 static_assert(kSteps.back().version == kSchemaVersion);
 
 tl::expected<void, SqlError> run_step(Database& database, const Migration& step) {

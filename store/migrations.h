@@ -15,7 +15,7 @@ struct Migration {
 };
 
 std::span<const Migration> migrations();
-inline constexpr int kSchemaVersion = 7;
+inline constexpr int kSchemaVersion = 8;
 inline constexpr int kApplicationId = 0x42454453;  // "BEDS" in the file's header
 
 // Brings the file to `steps.back().version`. The caller has made sure that it is not newer.

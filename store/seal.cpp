@@ -225,14 +225,14 @@ void Seal::rewind(Mark mark) {
   pending_.reset();
 }
 
-void Seal::append(std::string_view body) {
+void Seal::append(const Hash& leaf) {
   if (settled_) {
     before_ = edge_;
     leaves_.clear();
     settled_ = false;
   }
-  leaves_.push_back(leaf_hash(body));
-  edge_.append(leaves_.back(), completed_);
+  leaves_.push_back(leaf);
+  edge_.append(leaf, completed_);
 }
 
 // The left siblings on the path of a new leaf are parts of the edge that was there before; all

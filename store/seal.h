@@ -71,8 +71,8 @@ class Seal {
   Mark mark() const { return {edge_, completed_.size()}; }
   void rewind(Mark mark);
 
-  // A record was inserted in the open transaction.
-  void append(std::string_view body);
+  // A record was inserted in the open transaction; its leaf hash (merkle.h).
+  void append(const Hash& leaf);
   // The transaction is about to commit: its subtrees and its checkpoint. Nothing to do when no
   // record was appended. Then, and only after COMMIT: committed().
   tl::expected<void, SqlError> sign(std::chrono::microseconds wall);

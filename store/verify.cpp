@@ -58,7 +58,7 @@ class LogCheck {
     bool matched = false;
   };
   Stored* stored(int level, std::uint64_t index);
-  bool columns(Statement& row, const CanonicalObject& body);
+  bool columns(const Statement& row, const CanonicalObject& body, const Hash& leaf);
   bool time(const CanonicalObject& body);
   bool epoch(const std::string& body, const Hash& records_before);
   bool purged() const { return !declared_.empty() && edge_.size() == 0; }
@@ -89,6 +89,7 @@ class LogCheck {
   std::multimap<std::uint64_t, Expected> notes_;
   EpochChain epochs_;
   ClockCheck clocks_;
+  LeafColumn leaves_;
 };
 
 bool LogCheck::record(Statement& row) {
@@ -105,13 +106,13 @@ bool LogCheck::record(Statement& row) {
   const auto body = CanonicalObject::parse(text);
   if (!body) return wrong(seq, "its body is not in canonical form");
   ++report_.records;
-  if (stays) {
-    return columns(row, *body) && time(*body) && stayed(text, *body) && retention(*body, text);
-  }
+  const Hash leaf = leaf_hash(text);
+  if (!columns(row, *body, leaf)) return false;
+  if (stays) return time(*body) && stayed(text, *body) && retention(*body, text);
   const Hash before = body->text("type") == kEpochRecord ? edge_.root() : Hash();
-  edge_.append(leaf_hash(text), completed_);
-  return columns(row, *body) && time(*body) && epoch(text, before) && subtrees(seq) &&
-         checkpoints() && retention(*body, text);
+  edge_.append(leaf, completed_);
+  return time(*body) && epoch(text, before) && subtrees(seq) && checkpoints() &&
+         retention(*body, text);
 }
 
 bool LogCheck::retention(const CanonicalObject& body, std::string_view text) {
@@ -244,9 +245,12 @@ bool LogCheck::purged_checkpoint(const Expected& expected) {
 }
 
 // A list that shows the columns must show what the body says.
-bool LogCheck::columns(Statement& row, const CanonicalObject& body) {
-  const auto column = different_column(row, body);
-  return !column || wrong(seq_, "its column " + *column + " is not what its body says");
+bool LogCheck::columns(const Statement& row, const CanonicalObject& body, const Hash& leaf) {
+  if (const auto column = different_column(row, body)) {
+    return wrong(seq_, "its column " + *column + " is not what its body says");
+  }
+  const auto problem = leaves_.objection(row, leaf);
+  return !problem || wrong(seq_, *problem);
 }
 
 bool LogCheck::time(const CanonicalObject& body) {
@@ -440,8 +444,10 @@ tl::expected<VerifyReport, std::string> verify_log(const VerifyOptions& options)
   if (auto loaded = load_subtrees(database, check); !loaded) return tl::unexpected(loaded.error());
   const auto all = database.integer("SELECT max(seq) FROM audit");
   if (!all) return tl::unexpected(all.error().text);
-  auto rows =
-      database.prepare("SELECT " + std::string(kRecordColumns) + " FROM audit ORDER BY seq");
+  const auto leaves = has_leaves(database);
+  if (!leaves) return tl::unexpected(leaves.error().text);
+  auto rows = database.prepare("SELECT " + std::string(kRecordColumns) +
+                               (*leaves ? ", leaf" : ", NULL") + " FROM audit ORDER BY seq");
   if (!rows) return tl::unexpected(rows.error().text);
   while (true) {
     auto more = rows->step();

@@ -62,8 +62,9 @@ struct VerifyReport {
   Hash root{};
   // The first thing that is wrong, as a sentence; empty: nothing is.
   std::string problem;
-  // Where it was noticed; 0: not about one record. A changed record is noticed at the next root
-  // that was stored or signed: it lies behind `intact`.
+  // The first bad record; 0: not about one record. Of a record that was changed with its leaf hash,
+  // or has none (record_columns.h), the place where it was noticed: the next root that was stored
+  // or signed. It lies behind `intact`.
   std::uint64_t first_bad_seq = 0;
   std::uint64_t intact = 0;  // of a database: up to this record a signed checkpoint says what was
 

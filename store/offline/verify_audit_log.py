@@ -431,6 +431,7 @@ class Log:
         self.purges = [each for each in (read_purge(bytes(row[0])) for row in rows) if each]
         self.purge = self.purges[-1] if self.purges else None
         self.newest = {}  # `through` of a purge: the newest time of what stayed of it
+        self.has_leaf = False  # every record from here on has its leaf hash beside it
         self.leaves, self.last = {}, 0  # of purged blocks: what stayed of them
         self.kept_digest = hashlib.sha256()
         self.notes = {}
@@ -448,7 +449,7 @@ class Log:
             raise Wrong(0, "a checkpoint is not readable") from None
         self.notes.setdefault(note.size, []).append((note, anchor))
 
-    def record(self, seq, wall, kind, outcome, reason, actor, room, body):
+    def record(self, seq, wall, kind, outcome, reason, actor, room, body, stored_leaf):
         purging = self.purge and not self.tree.size
         stays = purging and seq <= self.purge.through
         if purging and not stays:
@@ -457,11 +458,7 @@ class Log:
             raise Wrong(self.tree.size + 1, f"record {self.tree.size + 1} is missing")
         value = read_body(seq, bytes(body))
         self.records += 1
-        if stays:
-            before = self.stayed(seq, kind, value.get("t_wall_us"), leaf_hash(bytes(body)))
-        else:
-            before = self.tree.root() if kind == "epoch.rotated" else b""
-            self.tree.append(leaf_hash(bytes(body)))
+        leaf = leaf_hash(bytes(body))
         who = value.get("actor")
         who = f'{who.get("kind", "")}:{who.get("id", "")}' if isinstance(who, dict) else None
         shown = {"seq": seq, "t_wall_us": wall, "type": kind, "outcome": outcome, "reason": reason,
@@ -471,6 +468,12 @@ class Log:
                 raise Wrong(seq, f"its column {name} is not what its body says")
         if who != actor:
             raise Wrong(seq, "its column actor is not what its body says")
+        self.check_leaf(seq, leaf, stored_leaf)
+        if stays:
+            before = self.stayed(seq, kind, value.get("t_wall_us"), leaf)
+        else:
+            before = self.tree.root() if kind == "epoch.rotated" else b""
+            self.tree.append(leaf)
         self.check_time(seq, value)
         if kind == "epoch.rotated":
             self.check_epoch(seq, value.get("detail"), before)
@@ -479,6 +482,14 @@ class Log:
             for note, anchor in self.notes.get(seq, ()):
                 self.check_note(seq, note, anchor)
         self.retention.follow(seq, kind, value, bytes(body))
+
+    def check_leaf(self, seq, leaf, stored):
+        """No part of the proof: it says which record it was. Records of older versions have none."""
+        if stored is None and self.has_leaf:
+            raise Wrong(seq, "its leaf hash was taken away")
+        if stored is not None and bytes(stored) != leaf:
+            raise Wrong(seq, "its leaf hash is not that of its body: one of them was changed")
+        self.has_leaf = stored is not None
 
     def check_complete(self, seq):
         for level, index, root in self.tree.complete:
@@ -1029,8 +1040,10 @@ def verify_database(path, genesis, anchors, restored):
         database.execute("BEGIN")
         log = Log(database, genesis, anchors, restored)
         total = database.execute("SELECT max(seq) FROM audit").fetchone()[0]
-        rows = database.execute("SELECT seq, t_wall_us, type, outcome, reason, actor, room, body "
-                                "FROM audit ORDER BY seq")
+        columns = [row[1] for row in database.execute("PRAGMA table_info(audit)")]
+        leaf = "leaf" if "leaf" in columns else "NULL"
+        rows = database.execute("SELECT seq, t_wall_us, type, outcome, reason, actor, room, body, "
+                                f"{leaf} FROM audit ORDER BY seq")
         for row in rows:
             log.record(*row)
             report_progress(log.records, total)

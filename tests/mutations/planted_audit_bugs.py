@@ -73,7 +73,12 @@ def audit_bugs(bug):
             "constexpr std::uint8_t kLeaf[] = {0};", "constexpr std::uint8_t kLeaf[] = {1};", "sealed_log:Merkle*"),
         # --- the verifier ---
         bug("the verifier ignores columns", "store/verify.cpp",
-            "return !column || wrong(", "return !column || seq_ > 0 || wrong(", "sealed_log:Verify.AColumn*"),
+            "column = different_column(row, body)) {", "column = different_column(row, body); column && seq_ == 0) {",
+            "sealed_log:Verify.AColumn*"),
+        bug("the verifier does not compare leaf hashes", "store/record_columns.cpp",
+            "  if (same) return std::nullopt;", "  if (same || !same) return std::nullopt;", "sealed_log:Verify.AnEdited*"),
+        bug("the verifier lets leaf hashes be taken away", "store/record_columns.cpp",
+            "  begun_ = true;", "  begun_ = false;", "sealed_log:Verify.ARecordWhose*"),
         bug("the verifier does not look at indexes", "store/verify.cpp",
             'if (*found != "ok")', 'if (*found == "")', "audit_attacks"),
         bug("the verifier overlooks a missing record", "store/verify.cpp",
@@ -101,6 +106,8 @@ def audit_bugs(bug):
         # --- the second verifier, which ships in every export ---
         bug("the second verifier ignores columns", "store/offline/verify_audit_log.py",
             "            if value.get(name) != column:", "            if value.get(name) != column and seq == 0:", "sealed_log:Verify.AColumn*"),
+        bug("the second verifier does not compare leaf hashes", "store/offline/verify_audit_log.py",
+            "if stored is not None and bytes(stored) != leaf:", "if False:", "sealed_log:Verify.AnEdited*"),
         bug("the second verifier overlooks a missing record", "store/offline/verify_audit_log.py",
             "if not stays and seq != self.tree.size + 1:", "if not stays and seq <= self.tree.size:", "sealed_log:Verify.ADeleted*"),
         bug("the second verifier believes every signature", "store/offline/verify_audit_log.py",

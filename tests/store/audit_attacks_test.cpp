@@ -155,6 +155,7 @@ class AttackedLog {
   MerkleEdge restore_roots() {
     MerkleEdge tree;
     std::vector<Subtree> complete;
+    run("UPDATE audit SET leaf = NULL");  // as in a log of before there were any
     run("DELETE FROM audit_subtree");
     for (const auto& text : raw_.column("SELECT body FROM audit ORDER BY seq")) {
       tree.append(leaf_hash(text), complete);
@@ -219,9 +220,10 @@ std::vector<Attack> attacks() {
        [](AttackedLog& log, auto seq, auto&, auto&) {
          log.run("UPDATE audit SET seq = -seq WHERE seq >= " + number(seq));
          log.run("UPDATE audit SET seq = 1 - seq WHERE seq < 0");
-         log.run("INSERT INTO audit SELECT " + number(seq) +
-                 ", t_wall_us, type, outcome, reason, actor, room, body FROM audit WHERE seq = " +
-                 number(seq + 1));
+         log.run(
+             "INSERT INTO audit SELECT " + number(seq) +
+             ", t_wall_us, type, outcome, reason, actor, room, body, leaf FROM audit WHERE seq = " +
+             number(seq + 1));
        }},
       {"reorder",
        [](AttackedLog& log, auto seq, auto&, auto&) {
@@ -303,6 +305,7 @@ TEST_F(AuditAttacks, EveryMutationOfADatabaseIsFound) {
   std::uint64_t found = 0;
   for (std::uint64_t round = 0; round < rounds; ++round) {
     AttackedLog log(log_file_);
+    if (below(2) == 0) log.run("UPDATE audit SET leaf = NULL");  // the roots have to do
     const std::string seq = number(any_seq());
     const std::string body = log.raw().value("SELECT body FROM audit WHERE seq = " + seq);
     std::string mutated = body;
@@ -317,6 +320,7 @@ TEST_F(AuditAttacks, EveryMutationOfADatabaseIsFound) {
         "UPDATE audit SET type = type || 'x' WHERE seq = " + seq,
         "UPDATE audit SET reason = coalesce(reason, '') || 'x' WHERE seq = " + seq,
         "UPDATE audit SET actor = NULL, room = 'x' WHERE seq = " + seq,
+        "UPDATE audit SET leaf = randomblob(32) WHERE seq = " + seq,
         std::string("UPDATE audit_subtree SET root = randomblob(32)"),
         "UPDATE audit_checkpoint SET note = replace(note, 'time 1', 'time 2') WHERE size = " + size,
         "UPDATE audit_checkpoint SET size = size + 1 WHERE size = " + size};

@@ -88,14 +88,14 @@ TEST(AuditLog, CannotBeChangedByAnyStatementOnAnyConnection) {
   EXPECT_THAT(raw.run("UPDATE OR REPLACE audit SET seq = 2 WHERE seq = 1"), changed);
   EXPECT_THAT(raw.run("DELETE FROM audit WHERE seq = 2"), deleted);
   EXPECT_THAT(raw.run("DELETE FROM audit"), deleted);
-  const std::string values = ", 0, 't', 'ok', NULL, NULL, NULL, x'00')";
+  const std::string values = ", 0, 't', 'ok', NULL, NULL, NULL, x'00', NULL)";
   for (const char* statement : {"INSERT INTO", "REPLACE INTO", "INSERT OR IGNORE INTO"}) {
     const std::string insert = std::string(statement) + " audit VALUES(";
     for (const char* seq : {"2", "4", "-1", "NULL"}) {
       EXPECT_THAT(raw.run(insert + seq + values), not_next) << insert << seq;
     }
   }
-  EXPECT_THAT(raw.run("INSERT INTO audit VALUES(3, 0, 't', 'fine', NULL, NULL, NULL, x'00')"),
+  EXPECT_THAT(raw.run("INSERT INTO audit VALUES(3, 0, 't', 'fine', NULL, NULL, NULL, x'00', NULL)"),
               HasSubstr("CHECK"));
   EXPECT_THAT(raw.run("UPDATE audit_private SET ciphertext = x'00'"),
               HasSubstr("fields are never changed"));
@@ -122,7 +122,7 @@ TEST(AuditLog, StopsTheStoreWhenSomebodyElseWroteIntoIt) {
   options.on_fatal = [&](const std::string& text) { fatal.set_value(text); };
   const auto store = open_or_die(std::move(options));
   ASSERT_EQ(RawDatabase(folder.database())
-                .run("INSERT INTO audit VALUES(1, 0, 't', 'ok', NULL, NULL, NULL, x'00')"),
+                .run("INSERT INTO audit VALUES(1, 0, 't', 'ok', NULL, NULL, NULL, x'00', NULL)"),
             "");
   EXPECT_EQ(commit_and_wait(*store, commit_of("x")).status, CommitStatus::failed);
   EXPECT_THAT(fatal.get_future().get(), HasSubstr("seq must be the next number"));

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "python_verifier.h"
 #include "store/migrations.h"
 #include "store/verify.h"
 #include "store_fixture.h"
@@ -118,6 +119,43 @@ INSERT INTO audit_private VALUES(1, 'ip', x'0102030405');
   VerifyOptions verify;
   verify.path = folder.database();
   EXPECT_EQ(verify_log(verify)->problem, "");
+}
+
+// The last schema without leaf hashes: its record has none, whoever looks may look before and after
+// the upgrade, and only what is written from then on must have one.
+TEST(UpgradeFromSchema7, NamesTheRecordsThatAreWrittenFromThenOn) {
+  const TemporaryFolder folder;
+  write_version(folder.database(), 7, R"sql(
+INSERT INTO audit VALUES(1, 1000000, 'room.created', 'ok', NULL, NULL, 'a', CAST('{"outcome":"ok","room":"a","seq":1,"t_wall_us":1000000,"type":"room.created"}' AS BLOB));
+)sql");
+  std::filesystem::create_directories(folder.path() + "/data/keys");
+  PythonVerifier python;
+  const auto verdict = [&](const char* problem) {
+    VerifyOptions verify;
+    verify.path = folder.database();
+    const auto report = verify_log(verify);
+    ASSERT_TRUE(report) << report.error();
+    EXPECT_THAT(report->problem, testing::HasSubstr(problem));
+    const std::string said = python.judge(folder.database() + " - -");
+    EXPECT_EQ(said.front(), report->ok() ? '0' : '1') << said;
+    EXPECT_THAT(said, testing::HasSubstr(problem));
+  };
+  verdict("the log was never sealed");
+  {
+    Options options;
+    options.path = folder.database();
+    options.keys = folder.path() + "/data/keys";
+    options.build = "test";
+    const auto store = open_or_die(std::move(options));
+    ASSERT_TRUE(commit_and_wait(*store, commit_of("room.join")).ok());
+    verdict("");
+  }
+  RawDatabase raw(folder.database());
+  EXPECT_EQ(raw.value("SELECT group_concat(seq) FROM audit WHERE leaf IS NULL"), "1");
+  ASSERT_EQ(raw.run("DROP TRIGGER audit_is_not_changed"), "");
+  ASSERT_EQ(raw.run("UPDATE audit SET leaf = NULL WHERE seq = 3"), "");
+  verdict("its leaf hash was taken away");
+  EXPECT_NE(raw.run("UPDATE audit SET leaf = x'00' WHERE seq = 3"), "");
 }
 
 }  // namespace

@@ -89,10 +89,16 @@ class Attacked {
     ASSERT_NE(at, std::string::npos) << text;
     set_body(seq, text.replace(at, from.size(), to));
   }
+  // Another reason, in the body and in its column.
+  void force(std::uint64_t seq) {
+    edit(seq, "\"reason\":\"asked\"", "\"reason\":\"forced\"");
+    run("UPDATE audit SET reason = 'forced' WHERE seq = " + std::to_string(seq));
+  }
   // What an attacker who can hash but not sign does next: roots that fit.
   void restore_roots() {
     MerkleEdge tree;
     std::vector<Subtree> complete;
+    run("UPDATE audit SET leaf = NULL");  // as in a log of before there were any
     run("DELETE FROM audit_subtree");
     for (const auto& text : editor().column("SELECT body FROM audit ORDER BY seq")) {
       tree.append(leaf_hash(text), complete);
@@ -185,12 +191,29 @@ TEST(Verify, ACleanLogPasses) {
   EXPECT_GE(report.checkpoints, 4U);
 }
 
-// Which of the records up to the next root is the one, nobody can tell who has only the root.
-TEST(Verify, AnEditedRecordIsNoticedAtTheNextRoot) {
+TEST(Verify, AnEditedRecordIsNamed) {
   for (const std::uint64_t seq : kPlaces) {
     Attacked log;
-    log.edit(seq, "\"reason\":\"asked\"", "\"reason\":\"forced\"");
-    log.run("UPDATE audit SET reason = 'forced' WHERE seq = " + std::to_string(seq));
+    log.force(seq);
+    EXPECT_EQ(log.verdict().first_bad_seq, seq);
+  }
+}
+
+TEST(Verify, ARecordWhoseLeafHashWasTakenAwayIsNamed) {
+  for (const std::uint64_t seq : kPlaces) {
+    Attacked log;
+    log.run("UPDATE audit SET leaf = NULL WHERE seq = " + std::to_string(seq));
+    EXPECT_EQ(log.verdict().first_bad_seq, seq);
+  }
+}
+
+// Which of the records up to the next root is the one, nobody can tell who has only the root.
+TEST(Verify, AnEditWithItsLeafHashIsNoticedAtTheNextRoot) {
+  for (const std::uint64_t seq : kPlaces) {
+    Attacked log;
+    log.force(seq);
+    log.run("UPDATE audit SET leaf = x'" + to_hex(leaf_hash(log.body(seq))) +
+            "' WHERE seq = " + std::to_string(seq));
     for (const char* roots : {"old", "new"}) {
       const VerifyReport report = log.verdict();
       EXPECT_FALSE(report.ok()) << seq << ", roots: " << roots;
@@ -240,7 +263,7 @@ TEST(Verify, AnInsertedRecordIsNoticed) {
     log.run("UPDATE audit SET seq = -seq WHERE seq >= " + std::to_string(seq));
     log.run("UPDATE audit SET seq = 1 - seq WHERE seq < 0");
     log.run("INSERT INTO audit SELECT " + std::to_string(seq) +
-            ", t_wall_us, type, outcome, reason, actor, room, body FROM audit WHERE seq = " +
+            ", t_wall_us, type, outcome, reason, actor, room, body, leaf FROM audit WHERE seq = " +
             std::to_string(seq > 2 ? seq - 1 : seq + 1));
     EXPECT_FALSE(log.verdict().ok()) << seq;
   }
@@ -288,8 +311,7 @@ TEST(Verify, ASignatureByAnotherKeyIsNone) {
 
 TEST(Verify, ASignatureOfSomethingElseIsNone) {
   Attacked log;
-  log.edit(kRecords, "\"reason\":\"asked\"", "\"reason\":\"forced\"");
-  log.run("UPDATE audit SET reason = 'forced' WHERE seq = " + std::to_string(kRecords));
+  log.force(kRecords);
   log.change_signed_root();
   EXPECT_THAT(log.verdict().problem, HasSubstr("not signed by the key of its epoch"));
 }
