@@ -36,19 +36,18 @@ std::string_view to_string(Outcome outcome) {
 }
 
 std::string audit_body(const AuditRecord& record, const Stamp& stamp) {
-  JsonObject body;
-  body.set("v", kBodyVersion).set("seq", stamp.seq).set("t_wall_us", stamp.wall.count());
-  body.set("t_boot_us", stamp.boot.count()).set_if("boot_id", stamp.boot_id);
-  body.set_if("build", stamp.build);
-  body.set("type", record.type).set("outcome", to_string(record.outcome));
-  body.set_if("reason", record.reason).set_if("session", record.session);
-  body.set_if("room", record.room).set_if("object", record.object);
-  body.set_if("purpose", record.purpose);
-  if (record.request_id != 0) body.set("request_id", record.request_id);
-  if (stamp.late) body.set("late", 1);
+  JsonObject body;  // in the order of the keys, which spares moving fields
   if (const JsonObject actor = actor_object(record.actor); !actor.empty()) body.set("actor", actor);
-  if (const JsonObject where = where_object(record.where); !where.empty()) body.set("where", where);
+  body.set_if("boot_id", stamp.boot_id).set_if("build", stamp.build);
   if (!record.detail.empty()) body.set("detail", record.detail);
+  if (stamp.late) body.set("late", 1);
+  body.set_if("object", record.object).set("outcome", to_string(record.outcome));
+  body.set_if("purpose", record.purpose).set_if("reason", record.reason);
+  if (record.request_id != 0) body.set("request_id", record.request_id);
+  body.set_if("room", record.room).set("seq", stamp.seq).set_if("session", record.session);
+  body.set("t_boot_us", stamp.boot.count()).set("t_wall_us", stamp.wall.count());
+  body.set("type", record.type).set("v", kBodyVersion);
+  if (const JsonObject where = where_object(record.where); !where.empty()) body.set("where", where);
   return body.text();
 }
 

@@ -57,11 +57,7 @@ std::size_t plain_length(std::string_view text) {
   return static_cast<std::size_t>(std::find_if(text.begin(), text.end(), special) - text.begin());
 }
 
-}  // namespace
-
-std::string quoted_json(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + 2);
+void append_quoted(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
     const std::size_t plain = plain_length(text);
@@ -79,6 +75,14 @@ std::string quoted_json(std::string_view text) {
     text.remove_prefix(length == 0 ? 1 : length);
   }
   out += '"';
+}
+
+}  // namespace
+
+std::string quoted_json(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + 2);
+  append_quoted(out, text);
   return out;
 }
 
@@ -87,15 +91,27 @@ JsonObject& JsonObject::set(std::string_view key, std::string_view value) {
 }
 
 JsonObject& JsonObject::set_raw(std::string_view key, std::string text) {
-  fields_.insert_or_assign(std::string(key), std::move(text));
+  const auto place = std::lower_bound(
+      fields_.begin(), fields_.end(), key,
+      [](const Field& field, std::string_view wanted) { return field.key < wanted; });
+  if (place != fields_.end() && place->key == key) {
+    place->value = std::move(text);
+  } else {
+    fields_.insert(place, {std::string(key), std::move(text)});
+  }
   return *this;
 }
 
 std::string JsonObject::text() const {
-  std::string out = "{";
+  constexpr std::size_t kPunctuation = 4;  // of a field: quotes, colon, comma
+  std::size_t size = 2;
+  for (const auto& [key, value] : fields_) size += key.size() + value.size() + kPunctuation;
+  std::string out;
+  out.reserve(size);
+  out += '{';
   for (const auto& [key, value] : fields_) {
     if (out.size() > 1) out += ',';
-    out += quoted_json(key);
+    append_quoted(out, key);
     out += ':';
     out += value;
   }

@@ -4,10 +4,10 @@
 
 #include <concepts>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace bedside::store {
 
@@ -47,9 +47,13 @@ class JsonObject {
   std::string text() const;
 
  private:
+  struct Field {
+    std::string key;
+    std::string value;  // serialised
+  };
   JsonObject& set_raw(std::string_view key, std::string text);
 
-  std::map<std::string, std::string, std::less<>> fields_;  // key → serialised value
+  std::vector<Field> fields_;  // by key: a sealed record is worth no tree of twenty nodes
 };
 
 // A string with its quotes in the one spelling that this subset has.
