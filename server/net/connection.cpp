@@ -302,7 +302,7 @@ Connection::IoResult Connection::write_now(stun::Bytes bytes) {
 }
 
 void Connection::send_queue(const Lifeline::Watch& alive) {
-  constexpr std::size_t kKeepCapacity = std::size_t{64} * 1024;
+  constexpr std::size_t kKeepCapacity = std::size_t{4} * 1024;
   if (queued() == 0) return;
   while (queued() > 0) {
     const IoResult result = write_now(stun::Bytes(queue_).subspan(queue_head_));
@@ -324,7 +324,8 @@ void Connection::send_queue(const Lifeline::Watch& alive) {
   }
   queue_.clear();
   queue_head_ = 0;
-  if (queue_.capacity() > kKeepCapacity) queue_ = {};  // one big answer must not cost for ever
+  // Thousands of WebSockets that were slow once must not cost for ever.
+  if (queue_.capacity() > kKeepCapacity) queue_ = {};
   timer_.cancel();
   if (state_ == State::finishing) {
     send_end();
