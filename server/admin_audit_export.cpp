@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "server/admin_audit_list.h"
+#include "server/room_filter.h"
 
 namespace bedside::server {
 namespace {
@@ -44,8 +45,8 @@ bool split_fields(std::string_view list, std::vector<std::string>& fields) {
   return true;
 }
 
-std::optional<AuditExportWish> wish_from(const net::HttpRequest& request, const AuditTrail& trail) {
-  const AuditQuestion question = parse_audit_question(request, trail);
+std::optional<AuditExportWish> wish_from(const net::HttpRequest& request,
+                                         const AuditQuestion& question) {
   const auto format = export_format_from(request.query_value("format").value_or("ndjson"));
   const std::string disclose = request.query_value("disclose").value_or("");
   AuditExportWish wish;
@@ -66,6 +67,7 @@ std::optional<AuditExportWish> wish_from(const net::HttpRequest& request, const 
 
 struct AdminAuditExport::Job {
   AuditExportWish wish;
+  std::string room;  // as it was typed
   AuditStaff staff;
   AuditSource source;
   Respond respond;
@@ -89,7 +91,8 @@ void AdminAuditExport::download(const net::HttpRequest& request, const AuditStaf
   if (staff.role != kAdminRole) {
     return respond(admin_refusal(403, "not-allowed", "Only administrators export the log."));
   }
-  auto wish = wish_from(request, trail_);
+  AuditQuestion question = parse_audit_question(request, trail_);
+  auto wish = wish_from(request, question);
   if (!wish) return respond(admin_refusal(400, "bad-filter", "This export cannot be made."));
   const auto busy = [] {
     return admin_refusal(503, "busy", "Another export is being made. Please try again.",
@@ -98,11 +101,18 @@ void AdminAuditExport::download(const net::HttpRequest& request, const AuditStaf
   if (busy_) return respond(busy());
   Job job;
   job.wish = std::move(*wish);
+  job.room = std::move(question.room);
   job.staff = staff;
   job.source = {context.request_id, context.listener, context.client.address};
   job.respond = respond;
-  const auto survey = [job, database = database_]() mutable {
-    auto options = export_options(database, job.wish);
+  const auto survey = [this, job]() mutable {
+    const auto reader = store::Reader::open(database_);
+    if (!reader) {
+      job.problem = reader.error();
+      return job;
+    }
+    job.wish.filter.room = room_filter(trail_, *reader, job.room);
+    auto options = export_options(database_, job.wish);
     if (!options) {
       job.problem = options.error();
       return job;

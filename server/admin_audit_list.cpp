@@ -7,11 +7,11 @@
 
 #include "server/admin_api.h"
 #include "server/audit_types.h"
+#include "server/room_filter.h"
 
 namespace bedside::server {
 namespace {
 
-constexpr std::size_t kPseudonymChars = 32;  // 128 bits in hexadecimal
 constexpr std::size_t kMaxRoomChars = 255;
 constexpr std::int64_t kMaxMilliseconds = 253'402'300'800'000;  // the year 10000
 
@@ -26,11 +26,6 @@ std::optional<std::uint64_t> whole_number(std::string_view text, std::uint64_t m
 bool is_type(std::string_view text) {
   return std::any_of(audit_type::kAll.begin(), audit_type::kAll.end(),
                      [&](std::string_view type) { return type.starts_with(text); });
-}
-
-bool is_pseudonym(std::string_view text) {
-  return text.size() == kPseudonymChars &&
-         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 std::optional<store::Outcome> outcome_from(std::string_view text) {
@@ -58,16 +53,20 @@ bool instant(const std::string& text, std::optional<std::chrono::microseconds>& 
 // What a worker read.
 struct Page {
   bool readable = false;
+  std::string room;  // that was asked for
   std::vector<store::AuditRow> rows;
   std::uint64_t next = 0;
 };
 
-Page read_page(const std::string& database, store::AuditQuery query) {
+Page read_page(const std::string& database, const AuditTrail& trail,
+               const AuditQuestion& question) {
   Page page;
+  store::AuditQuery query = question.query;
   const std::size_t wanted = query.limit;
   query.limit = wanted + 1;  // one more tells whether there is another page
   const auto reader = store::Reader::open(database);
   if (!reader) return page;
+  query.room = page.room = room_filter(trail, *reader, question.room);
   auto rows = reader->audit(query);
   if (!rows) return page;
   page.readable = true;
@@ -95,7 +94,8 @@ AuditQuestion parse_audit_question(const net::HttpRequest& request, const AuditT
     return is_type(text);
   });
   check("room", [&](const std::string& text) {
-    query.room = is_pseudonym(text) ? text : trail.room_pseudonym(text);
+    question.room = text;
+    query.room = trail.room_pseudonym(text);
     return text.size() <= kMaxRoomChars;
   });
   check("outcome", [&](const std::string& text) {
@@ -132,14 +132,13 @@ void AdminAuditList::show(const net::HttpRequest& request, const AuditStaff& sta
     return admin_refusal(503, "busy", "The log cannot be read right now. Please try again.",
                          std::chrono::seconds(3));
   };
-  const auto work = [database = database_, query = question.query] {
-    return read_page(database, query);
-  };
+  const auto work = [this, question] { return read_page(database_, trail_, question); };
   const AuditSource source{context.request_id, context.listener, context.client.address};
   const auto done = [this, respond, busy, source, session,
                      viewed = AuditViewed{staff, question.query, 0}](Page page) mutable {
     if (!page.readable) return respond(busy());
     viewed.rows = page.rows.size();
+    viewed.query.room = page.room;
     recorder_.record(
         trail_.commit(AdminAction{viewed}, source),
         [respond, session, page = std::move(page)](store::CommitStatus status) {

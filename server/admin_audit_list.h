@@ -18,6 +18,7 @@ namespace bedside::server {
 
 struct AuditQuestion {
   store::AuditQuery query;
+  std::string room;  // as it was typed; `query` takes it for a name until room_filter() is asked
   std::string complaint;  // not empty: which parameter is wrong
 };
 

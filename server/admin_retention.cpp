@@ -129,18 +129,16 @@ AdminRetention::Done AdminRetention::with_receipt(const Asked& asked) {
 }
 
 void AdminRetention::set_hold(std::string_view body, const Asked& asked) {
-  auto hold = hold_from_json(body, trail_);
-  if (!hold) return asked.respond(admin_refusal(400, "bad-hold", hold.error()));
-  const std::string id = hold->change.hold.hold_id;
+  const auto wish = hold_from_json(body);
+  if (!wish) return asked.respond(admin_refusal(400, "bad-hold", wish.error()));
+  const std::string id = wish->hold.change.hold.hold_id;
   const Done done = [id, view = asked.view](const std::string& receipt) {
     return admin_hold_set(id, view, receipt);
   };
-  const auto look = [hold = *hold, database = options_.database] {
-    return objection_to(hold, database);
-  };
-  const auto decide = [this, hold = *hold, asked, done](const std::optional<std::string>& why) {
-    if (why) return asked.respond(admin_refusal(400, "bad-hold", *why));
-    change(hold, asked, done,
+  const auto look = [this, wish = *wish] { return checked_hold(wish, trail_, options_.database); };
+  const auto decide = [this, asked, done](const tl::expected<HoldSet, std::string>& hold) {
+    if (!hold) return asked.respond(admin_refusal(400, "bad-hold", hold.error()));
+    change(*hold, asked, done,
            admin_refusal(409, "too-many", "There are too many holds; clear some first."));
   };
   if (!workers_.run(look, decide)) asked.respond(busy_now());

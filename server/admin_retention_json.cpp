@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "server/admin_answer.h"
-#include "server/audit_export.h"
 #include "store/checkpoint.h"
 
 namespace bedside::server {
@@ -114,14 +113,14 @@ net::HttpResponse admin_invited(const store::InvitationRow& invitation, std::str
   return admin_answer(200, body);
 }
 
-tl::expected<HoldSet, std::string> hold_from_json(std::string_view body, const AuditTrail& trail) {
+tl::expected<HoldWish, std::string> hold_from_json(std::string_view body) {
   const RetentionJson json = RetentionJson::parse(body, nullptr, false);
   if (!json.is_object()) return tl::unexpected(std::string("The request is not understood."));
-  HoldSet made;
-  store::HoldRow& hold = made.change.hold;
-  const std::string room = text_of(json, "room");
+  HoldWish made;
+  store::HoldRow& hold = made.hold.change.hold;
+  made.room = text_of(json, "room");
   hold.person = text_of(json, "person");
-  if (room.size() > kMaxHeldRoom || hold.person.size() > kMaxHeldPerson ||
+  if (made.room.size() > kMaxHeldRoom || hold.person.size() > kMaxHeldPerson ||
       !time_of(json, "from", hold.from) || !time_of(json, "to", hold.to)) {
     return tl::unexpected(std::string("The request is not understood."));
   }
@@ -129,19 +128,18 @@ tl::expected<HoldSet, std::string> hold_from_json(std::string_view body, const A
     return tl::unexpected(std::string(
         "A person is the id that records have, not a name: letters, digits and . _ - @"));
   }
-  hold.room = room_filter(trail, room);
-  if (hold.room.empty() && hold.person.empty() && !hold.from && !hold.to) {
+  if (made.room.empty() && hold.person.empty() && !hold.from && !hold.to) {
     return tl::unexpected(std::string("Say what to hold: a room, a person or a time."));
   }
   if (hold.from && hold.to && *hold.from >= *hold.to) {
     return tl::unexpected(std::string("The time ends before it begins."));
   }
-  made.reason = {text_of(json, "reason"), text_of(json, "reference")};
-  if (!is_reason_to_hold(made.reason.word)) {
+  made.hold.reason = {text_of(json, "reason"), text_of(json, "reference")};
+  if (!is_reason_to_hold(made.hold.reason.word)) {
     return tl::unexpected(
         std::string("The reason is one of litigation, investigation, complaint, other."));
   }
-  if (!is_reference(made.reason.reference)) {
+  if (!is_reference(made.hold.reason.reference)) {
     return tl::unexpected(std::string(
         "The reference takes up to 64 letters, digits and . _ - / only, and no name: it "
         "stays in the log."));

@@ -24,9 +24,9 @@ net::HttpResponse admin_people(std::span<const store::AccountRow> accounts,
 net::HttpResponse admin_invited(const store::InvitationRow& invitation, std::string_view link,
                                 const SessionView& session, std::string_view receipt);
 
-// {room?, person?, from?, to?, reason, reference?}: times in ms since 1970, a room by its name or
-// pseudonym. The hold gets a new id. The error is a sentence.
-tl::expected<HoldSet, std::string> hold_from_json(std::string_view body, const AuditTrail& trail);
+// {room?, person?, from?, to?, reason, reference?}: times in ms since 1970. The hold gets a new id.
+// The error is a sentence.
+tl::expected<HoldWish, std::string> hold_from_json(std::string_view body);
 // {id, reason, reference?}
 tl::expected<HoldCleared, std::string> clearing_from_json(std::string_view body);
 // {through}: what was seen and is approved.

@@ -40,8 +40,6 @@ constexpr std::string_view kExportReadme =
     "\n"
     "Rooms and appointments are pseudonyms: only the practice can tell whose they are.\n";
 
-constexpr std::size_t kPseudonymLength = 32;  // 128 bits in hexadecimal
-
 std::string_view word(ExportFormat format) {
   switch (format) {
     case ExportFormat::ndjson:
@@ -106,12 +104,6 @@ store::DiscloseField disclosure(const AuditTrail& trail, const AuditExportWish& 
     if (std::find(fields.begin(), fields.end(), field) == fields.end()) return std::nullopt;
     return trail.open_field(ciphertext);
   };
-}
-
-std::string room_filter(const AuditTrail& trail, const std::string& room) {
-  const bool pseudonym = room.size() == kPseudonymLength &&
-                         room.find_first_not_of("0123456789abcdef") == std::string::npos;
-  return room.empty() || pseudonym ? room : trail.room_pseudonym(room);
 }
 
 }  // namespace bedside::server

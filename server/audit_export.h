@@ -35,7 +35,4 @@ store::JsonObject export_detail(const store::ExportSurvey& survey, const AuditEx
 // Empty when nothing is to be opened. The trail outlives the result.
 store::DiscloseField disclosure(const AuditTrail& trail, const AuditExportWish& wish);
 
-// A pseudonym as it is, a room's name as the log calls it.
-std::string room_filter(const AuditTrail& trail, const std::string& room);
-
 }  // namespace bedside::server

@@ -11,6 +11,7 @@
 #include "server/data_key_turn.h"
 #include "server/keys.h"
 #include "server/local_client.h"
+#include "server/room_filter.h"
 #include "store/file_sink.h"
 #include "store/reader.h"
 
@@ -22,8 +23,9 @@ int refuse(const std::string& what, int code = 1) {
   return code;
 }
 
-// Nothing: it makes no sense, and why was printed.
-std::optional<AuditExportWish> wish_of(const AuditExportRequest& request, const AuditTrail& trail) {
+// Everything but the room, which the log has to be asked about. Nothing: it makes no sense, and why
+// was printed.
+std::optional<AuditExportWish> wish_of(const AuditExportRequest& request) {
   AuditExportWish wish;
   const auto instant = [](const char* name, const std::string& text, auto& out) {
     if (text.empty()) return true;
@@ -41,7 +43,6 @@ std::optional<AuditExportWish> wish_of(const AuditExportRequest& request, const 
     return std::nullopt;
   }
   wish.format = *format;
-  wish.filter.room = room_filter(trail, request.room);
   wish.filter.person = request.person;
   for (const std::string& field : request.redacted) {
     if (std::find(std::begin(kPersonalFields), std::end(kPersonalFields), field) ==
@@ -80,8 +81,13 @@ int audit_export(const Config& config, const AuditExportRequest& request) {
   auto wrapping = open_wrapping_key(config.audit.key_file);
   if (!wrapping) return refuse(wrapping.error().message);
   AuditTrail trail(keys->pseudonym, keys->field, wrapping->value_or(keys->field));
-  const auto wish = wish_of(request, trail);
+  auto wish = wish_of(request);
   if (!wish) return 2;
+  {
+    const auto reader = store::Reader::open(config.database().string());
+    if (!reader) return refuse(reader.error());
+    wish->filter.room = room_filter(trail, *reader, request.room);
+  }
   if (const auto problem = personal_values_stay_closed(config, *wish, trail)) {
     return refuse(*problem);
   }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "server/audit_trail.h"
 #include "server/audit_types.h"
+#include "server/room_filter.h"
 #include "store/holds.h"
 #include "store/reader.h"
 
@@ -80,23 +82,32 @@ void describe(const RetentionAction& action, const AuditPrivacy& privacy,
   std::visit(Describe{privacy, record, commit}, action);
 }
 
-std::optional<std::string> objection_to(const HoldSet& action, const std::string& database) {
-  const store::HoldRow& hold = action.change.hold;
+tl::expected<HoldSet, std::string> checked_hold(HoldWish wish, const AuditTrail& trail,
+                                                const std::string& database) {
+  const auto unreadable = [](const std::string& why) {
+    return tl::unexpected("The log cannot be read: " + why);
+  };
   const auto reader = store::Reader::open(database);
-  if (!reader) return "The log cannot be read: " + reader.error();
+  if (!reader) return unreadable(reader.error());
+  store::HoldRow& hold = wish.hold.change.hold;
+  hold.room = room_filter(trail, *reader, wish.room);
   if (!hold.person.empty()) {
     const auto known = reader->knows(hold.person);
-    if (!known) return "The log cannot be read: " + known.error();
+    if (!known) return unreadable(known.error());
     if (!*known) {
-      return "No record is by or about this id. Records have account names and participant ids.";
+      return tl::unexpected(std::string(
+          "No record is by or about this id. Records have account names and participant ids."));
     }
   }
   if (!hold.room.empty()) {
     const auto known = reader->knows_room(hold.room);
-    if (!known) return "The log cannot be read: " + known.error();
-    if (!*known) return "No record is about this room. Type its name as the room was made with.";
+    if (!known) return unreadable(known.error());
+    if (!*known) {
+      return tl::unexpected(
+          std::string("No record is about this room. Type its name as the room was made with."));
+    }
   }
-  return std::nullopt;
+  return std::move(wish.hold);
 }
 
 }  // namespace bedside::server

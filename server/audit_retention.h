@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 #include <variant>
 
 #include "server/audit_privacy.h"
@@ -14,6 +15,8 @@
 #include "store/store.h"
 
 namespace bedside::server {
+
+class AuditTrail;
 
 // Why, in a word of ours, and the practice's own reference (a case number).
 struct RetentionReason {
@@ -53,9 +56,15 @@ std::string_view type_of(const RetentionAction& action);
 void describe(const RetentionAction& action, const AuditPrivacy& privacy,
               store::AuditRecord& record, store::Commit& commit);
 
-// Whom a hold names stands in the sealed record in clear, so it must be an id that the log has
-// already, and no name; and a hold on a room that was mistyped would keep nothing. A sentence when
-// it is so; reads the whole log: not for the control thread.
-std::optional<std::string> objection_to(const HoldSet& action, const std::string& database);
+// A hold as somebody asks for it. Its room is not in it yet: the log has to be asked about that.
+struct HoldWish {
+  HoldSet hold;
+  std::string room;  // by its name or its pseudonym; empty: any
+};
+// The hold that is meant. Whom it names stands in the sealed record in clear, so it must be an id
+// that the log has already, and no name; and a hold on a room that was mistyped would keep nothing.
+// The error is a sentence; reads the whole log: not for the control thread.
+tl::expected<HoldSet, std::string> checked_hold(HoldWish wish, const AuditTrail& trail,
+                                                const std::string& database);
 
 }  // namespace bedside::server

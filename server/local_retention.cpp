@@ -52,9 +52,10 @@ int hold_set(const Config& config, const HoldCommand& command) {
   if (!asked.error().no_server) return complain(asked.error().what);
   auto stopped = open_stopped(config);
   if (!stopped) return complain(stopped.error());
-  const auto hold = hold_from_json(spelled(body), *stopped->trail);
+  auto wish = hold_from_json(spelled(body));
+  if (!wish) return complain(wish.error());
+  const auto hold = checked_hold(std::move(*wish), *stopped->trail, config.database().string());
   if (!hold) return complain(hold.error());
-  if (const auto why = objection_to(*hold, config.database().string())) return complain(*why);
   const AdminAction action{RetentionChange{std::nullopt, *hold}};
   const auto recorded = commit_stopped(*stopped, action);
   if (!recorded) return complain(recorded.error());

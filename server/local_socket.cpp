@@ -356,9 +356,10 @@ void LocalSocket::Running::add_audit_routes() {
 
 void LocalSocket::Running::add_hold_routes() {
   on("POST", "/audit/holds", [this](const Asked& asked) {
-    const auto hold = hold_from_json(asked.request.body, control.trail());
+    auto wish = hold_from_json(asked.request.body);
+    if (!wish) return asked.refuse(wish.error());
+    const auto hold = checked_hold(std::move(*wish), control.trail(), database.string());
     if (!hold) return asked.refuse(hold.error());
-    if (const auto why = objection_to(*hold, database.string())) return asked.refuse(*why);
     record(AdminAction{RetentionChange{std::nullopt, *hold}}, asked,
            {{"id", hold->change.hold.hold_id}});
   });

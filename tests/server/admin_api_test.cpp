@@ -157,6 +157,27 @@ TEST_F(AdminApiTest, filters_restrict_by_type_group_outcome_and_room) {
   EXPECT_EQ(count("from=1000000&type=room."), 3U);
 }
 
+// A records system may name rooms by 32 hexadecimal digits: these are names, not pseudonyms.
+TEST_F(AdminApiTest, a_room_whose_name_looks_like_a_pseudonym_is_found_and_its_name_not_kept) {
+  const std::string name = "0123456789abcdef0123456789abcdef";
+  const std::string unknown = "fedcba9876543210fedcba9876543210";
+  write("room.created", store::Outcome::ok, name);
+  const auto found = [&](const std::string& room) {
+    return get("audit?room=" + room).body["rows"].size();
+  };
+  EXPECT_EQ(found(name), 1U);
+  EXPECT_EQ(found(trail_.room_pseudonym(name)), 1U);
+  EXPECT_EQ(found(unknown), 0U);
+  const auto looks = records("audit.viewed");
+  ASSERT_EQ(looks.size(), 3U);
+  for (const store::AuditRow& look : looks) {
+    EXPECT_THAT(look.body, Not(HasSubstr(name)));
+    EXPECT_THAT(look.body, Not(HasSubstr(unknown)));
+  }
+  EXPECT_THAT(looks[0].body, HasSubstr(trail_.room_pseudonym(name)));
+  EXPECT_THAT(looks[1].body, HasSubstr(trail_.room_pseudonym(name)));
+}
+
 TEST_F(AdminApiTest, pages_follow_each_other_by_key_without_gap_or_overlap) {
   write("room.join", store::Outcome::ok, "r1", 25);
   std::vector<std::uint64_t> seen;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <future>
 
 #include "admin_api_rig.h"
 #include "server/admin_audit_export.h"
@@ -61,6 +62,19 @@ TEST_F(AdminExportTest, filters_restrict_what_leaves_and_are_recorded) {
   for (const char* bad : {"format=pdf", "disclose=name", "disclose=ip,name", "from=x"}) {
     EXPECT_EQ(post(std::string("audit/export?") + bad, {}).status, 400) << bad;
   }
+}
+
+TEST_F(AdminExportTest, a_room_whose_name_looks_like_a_pseudonym_is_found_and_its_name_not_kept) {
+  const std::string name = "0123456789abcdef0123456789abcdef";
+  store::Commit commit;
+  commit.records.emplace_back().type = "room.created";
+  commit.records.back().room = trail_.room_pseudonym(name);
+  std::promise<void> recorded;
+  ASSERT_TRUE(store_->submit(std::move(commit), [&](const auto&) { recorded.set_value(); }));
+  recorded.get_future().wait();
+  EXPECT_EQ(verdict(post("audit/export?room=" + name, {})).records, 1U);
+  EXPECT_THAT(exported().body, HasSubstr(trail_.room_pseudonym(name)));
+  EXPECT_THAT(exported().body, Not(HasSubstr(name)));
 }
 
 // The filter is recorded, and nobody is kept from typing a patient's name there.

@@ -244,6 +244,19 @@ TEST_F(AdminRetentionTest, holds_say_what_and_why_and_take_no_free_text) {
   EXPECT_THAT(records("audit.hold_set").back().body, Not(HasSubstr("a-room"))) << "a pseudonym";
 }
 
+TEST_F(AdminRetentionTest, a_room_whose_name_looks_like_a_pseudonym_is_held_by_its_pseudonym) {
+  const std::string name = "fedcba9876543210fedcba9876543210";
+  store::Commit made;
+  made.records.emplace_back().type = "room.created";
+  made.records.back().room = trail_.room_pseudonym(name);
+  std::promise<void> recorded;
+  ASSERT_TRUE(store_->submit(std::move(made), [&](const auto&) { recorded.set_value(); }));
+  recorded.get_future().wait();
+  EXPECT_EQ(as(anna_, "retention/hold", {{"room", name}, {"reason", "other"}}).status, 200);
+  EXPECT_EQ(retention()["holds"][0]["room"], trail_.room_pseudonym(name));
+  EXPECT_THAT(records("audit.hold_set").back().body, Not(HasSubstr(name)));
+}
+
 TEST_F(AdminRetentionTest, a_withdrawn_proposal_is_not_approved) {
   configure_archives();
   add_berta();

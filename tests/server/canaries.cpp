@@ -55,6 +55,12 @@ std::string Canaries::number(const std::string& kind) {
                   "7305" + std::string(8 - std::min<std::size_t>(8, digits.size()), '9') + digits);
 }
 
+std::string Canaries::hex(const std::string& kind) {
+  ++numbers_[kind];
+  const std::string digits = std::to_string(planted_.size());
+  return remember(kind, "7305fade" + std::string(24 - digits.size(), 'c') + digits);
+}
+
 std::string Canaries::address(const std::string& kind) {
   const std::size_t number = ++numbers_[kind];
   return remember(kind, "127." + std::to_string(100 + number / 250) + "." +

@@ -19,6 +19,8 @@ class Canaries {
   std::string text(const std::string& kind);
   // Twelve digits, as a phone, patient or insurance number.
   std::string number(const std::string& kind);
+  // 32 hexadecimal digits, as a UUID, and as a pseudonym of the audit log.
+  std::string hex(const std::string& kind);
   // A loopback address, each in a /24 of its own.
   std::string address(const std::string& kind);
 

@@ -120,7 +120,7 @@ void CanaryInputs::visit(std::size_t number, bool ends) {
   web.set_keep_alive(true);
   httplib::Headers headers = noise();
   headers.emplace("Authorization", bearer_);
-  const std::string room = planted_.text("room");
+  const std::string room = number % 5 == 0 ? planted_.hex("room") : planted_.text("room");
   const Json created = post(web,
                             {{"action", "create-room"},
                              {"appointmentId", number % 2 == 0 ? planted_.text("appointment")
@@ -269,10 +269,12 @@ void CanaryInputs::staff() {
                    [](char c) { return c == '-' ? '.' : static_cast<char>(std::tolower(c)); });
     get("audit?type=" + typed);
     get("audit?room=" + planted_.text("room-filter"));
+    get("audit?room=" + planted_.hex("hex-room-filter"));
     get("audit?outcome=" + planted_.text("outcome-filter"));
     send("audit/export?person=" + planted_.text("person-filter"), Json::object());
     send("rooms/end", {{"roomId", planted_.text("room-to-end")}});
   }
+  for (const std::string& room : open_rooms_) get("audit?room=" + room);
   for (std::string before; before != "null";) {
     const Json page = get("audit?limit=400" + before);
     ASSERT_TRUE(page.contains("rows")) << page.dump().substr(0, 200);
