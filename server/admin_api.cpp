@@ -133,6 +133,10 @@ std::string_view code_of(int status) {
   }
 }
 
+net::HttpResponse passed_on(const AdminRefusal& refused) {
+  return admin_refusal(refused.status, code_of(refused.status), refused.error, refused.retry_after);
+}
+
 std::chrono::milliseconds wall_now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::system_clock::now().time_since_epoch());
@@ -394,14 +398,12 @@ void AdminApi::Impl::create_room(const net::HttpRequest& request, const AdminSes
   if (wish->appointment_json.empty()) {
     return respond(admin_refusal(400, "bad-request", "appointmentId is required"));
   }
-  backend_.create_room(
-      *wish, as_actor(session), context,
-      [respond = std::move(respond),
-       shown = view(session)](const tl::expected<CreatedRoom, AdminRefusal>& result) {
-        if (result) return respond(admin_room_created(*result, shown));
-        const AdminRefusal& refused = result.error();
-        respond(admin_refusal(refused.status, code_of(refused.status), refused.error));
-      });
+  backend_.create_room(*wish, as_actor(session), context,
+                       [respond = std::move(respond), shown = view(session)](
+                           const tl::expected<CreatedRoom, AdminRefusal>& result) {
+                         if (result) return respond(admin_room_created(*result, shown));
+                         respond(passed_on(result.error()));
+                       });
 }
 
 void AdminApi::Impl::end_room(const net::HttpRequest& request, const AdminSession& session,
@@ -410,14 +412,12 @@ void AdminApi::Impl::end_room(const net::HttpRequest& request, const AdminSessio
   if (!room || room->empty()) {
     return respond(admin_refusal(400, "bad-request", "roomId is required"));
   }
-  backend_.end_room(
-      *room, as_actor(session), context,
-      [respond = std::move(respond),
-       shown = view(session)](const tl::expected<std::string, AdminRefusal>& result) {
-        if (result) return respond(admin_done(shown, *result));
-        const AdminRefusal& refused = result.error();
-        respond(admin_refusal(refused.status, code_of(refused.status), refused.error));
-      });
+  backend_.end_room(*room, as_actor(session), context,
+                    [respond = std::move(respond),
+                     shown = view(session)](const tl::expected<std::string, AdminRefusal>& result) {
+                      if (result) return respond(admin_done(shown, *result));
+                      respond(passed_on(result.error()));
+                    });
 }
 
 AdminApi::AdminApi(net::Loop& loop, AdminApiOptions options, AdminBackend& backend,

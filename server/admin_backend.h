@@ -95,6 +95,7 @@ struct CreatedRoom {
 struct AdminRefusal {
   int status = 503;
   std::string error;
+  std::chrono::seconds retry_after = {};  // when to ask again; 0: nothing is known of that
 };
 
 class AdminBackend {

@@ -30,12 +30,14 @@ signaling::Caller caller_of(const AdminActor& by, const RequestContext& context,
 }
 
 // The sentence of `{success:false,error:…}`.
-AdminRefusal refusal_of(int status, const std::string& body) {
-  const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+AdminRefusal refusal_of(const signaling::Answer& answer) {
+  AdminRefusal refusal{answer.status, "The request failed",
+                       answer.retry_after.value_or(std::chrono::seconds{0})};
+  const auto json = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
   if (json.is_object() && json.contains("error") && json["error"].is_string()) {
-    return {status, json["error"].get<std::string>()};
+    refusal.error = json["error"].get<std::string>();
   }
-  return {status, "The request failed"};
+  return refusal;
 }
 
 std::string link_of(const nlohmann::json& body, const char* key) {
@@ -89,7 +91,7 @@ void Control::Impl::create_room(const RoomWish& wish, const AdminActor& by,
   auto action =
       signaling::parse_action(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   if (!action) {
-    return done(tl::unexpected(refusal_of(action.error().status, action.error().body)));
+    return done(tl::unexpected(refusal_of({0, action.error().status, action.error().body, {}})));
   }
   const std::string id = std::get<signaling::CreateRoom>(*action).room;
   const bool existed = hub_.room(id).has_value();
@@ -97,7 +99,7 @@ void Control::Impl::create_room(const RoomWish& wish, const AdminActor& by,
           [id, existed, done = std::move(done)](const signaling::Answer& answer,
                                                 const std::string& receipt) {
             if (answer.status != 200) {
-              return done(tl::unexpected(refusal_of(answer.status, answer.body)));
+              return done(tl::unexpected(refusal_of(answer)));
             }
             const auto made = nlohmann::json::parse(answer.body, nullptr, false);
             CreatedRoom room{id,     link_of(made, "link"), link_of(made, "hostLink"), existed, {},
@@ -115,7 +117,7 @@ void Control::Impl::end_room(const std::string& room, const AdminActor& by,
           caller_of(by, context, number_of(context)), ++next_request_,
           [done = std::move(done)](const signaling::Answer& answer, const std::string& receipt) {
             if (answer.status != 200) {
-              return done(tl::unexpected(refusal_of(answer.status, answer.body)));
+              return done(tl::unexpected(refusal_of(answer)));
             }
             done(receipt);
           });

@@ -32,6 +32,7 @@ class MadeUpBackend final : public AdminBackend {
                    Created done) override {
     actor = by.account;
     wished = wish;
+    if (refusal) return done(tl::unexpected(*refusal));
     done(created);
   }
   void end_room(const std::string& room, const AdminActor& by, const RequestContext&,

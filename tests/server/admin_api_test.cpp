@@ -105,6 +105,13 @@ TEST_F(AdminApiTest, a_room_is_ended_and_a_refusal_is_passed_on) {
   const AdminAnswer answer = post("rooms/end", {{"roomId", "r2"}});
   EXPECT_EQ(answer.status, 404);
   EXPECT_EQ(answer.body["error"], "Room not found");
+  EXPECT_EQ(answer.header("Retry-After"), "");
+}
+
+TEST_F(AdminApiTest, a_refusal_says_when_to_ask_again) {
+  backend_.refusal = AdminRefusal{503, "The disk is full", std::chrono::seconds(60)};
+  EXPECT_EQ(post("rooms/create", {{"appointmentId", 7}}).header("Retry-After"), "60");
+  EXPECT_EQ(post("rooms/end", {{"roomId", "r"}}).header("Retry-After"), "60");
 }
 
 TEST_F(AdminApiTest, relay_figures_are_counters) {

@@ -86,7 +86,8 @@ class ControlRig {
                        revoked_.push_back(participant);
                        return true;
                      },
-                     [] { return RelayFigures{}; }, [this](bool accept) { accepts_ = accept; }});
+                     [] { return RelayFigures{}; }, [this](bool accept) { accepts_ = accept; },
+                     [this] { return has_space_.load(); }});
     tasks_ = std::make_unique<net::Mailbox<std::function<void()>>>(
         *loop_, 64, [](const std::function<void()>& task) { task(); });
     control_->restore(*store_->load());
@@ -140,6 +141,7 @@ class ControlRig {
     on_control([&] { commit = trail_.take_all_counted(); });
     return commit ? commit->records : std::vector<store::AuditRecord>();
   }
+  void fill_disk() { has_space_ = false; }
   std::vector<std::string> revoked() {
     const std::lock_guard lock(mutex_);
     return revoked_;
@@ -191,6 +193,7 @@ class ControlRig {
   IceServers ice_{credentials_, test_relay(), &live_};
   std::mutex mutex_;
   std::atomic<bool> accepts_ = true;  // whether relays may grant allocations
+  std::atomic<bool> has_space_ = true;
   std::vector<std::string> revoked_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<net::Loop> loop_;

@@ -187,6 +187,27 @@ TEST(ControlServer, AdminSeesCreatesAndEndsRooms) {
   EXPECT_EQ(refusal.error, "appointmentId is required");
 }
 
+TEST(ControlServer, TellsStaffWhenToAskAgainOnAFullDisk) {
+  ControlRig rig;
+  const auto refusal = [&] {
+    std::promise<AdminRefusal> refused;
+    rig.on_control([&] {
+      rig.control().create_room({"1", ""}, {"anna", "admin", "s"}, {}, [&](const auto& room) {
+        refused.set_value(room ? AdminRefusal{200, "made"} : room.error());
+      });
+    });
+    return refused.get_future().get();
+  };
+  rig.store().close();  // nothing can be recorded
+  const AdminRefusal full = refusal();
+  EXPECT_EQ(full.status, 503);
+  EXPECT_EQ(full.retry_after, std::chrono::seconds(2));
+  rig.fill_disk();
+  const AdminRefusal nearly_full = refusal();
+  EXPECT_EQ(nearly_full.status, 503);
+  EXPECT_EQ(nearly_full.retry_after, std::chrono::seconds(60));
+}
+
 TEST(ControlServer, DrainTellsSocketsAndAnswersParkedPolls) {
   ControlRig rig;
   rig.create("r");
