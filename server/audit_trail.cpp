@@ -370,13 +370,4 @@ std::optional<store::DisclosedField> AuditTrail::open_field(
   return privacy_.open(ciphertext);
 }
 
-// Whoever opens the database begins an epoch of the seal, the command line too, which makes tokens
-// and backups while nothing runs; what matters is what came before.
-bool ended_by_a_crash(std::span<const store::AuditRow> newest) {
-  const auto last = std::find_if(newest.begin(), newest.end(), [](const store::AuditRow& row) {
-    return row.type != type::kEpochRotated && !row.actor.starts_with("operator:");
-  });
-  return last != newest.end() && last->type != type::kServiceStop;
-}
-
 }  // namespace bedside::server

@@ -149,7 +149,7 @@ struct ConfigChange {
 struct ServiceStarted {
   BuildIdentity build;
   std::size_t rooms = 0;             // restored
-  bool after_crash = false;          // the log's last record is not the one of an orderly stop
+  bool after_crash = false;          // the last run did not stop in an orderly way
   bool clock_unsynced = false;       // nothing keeps this machine's clock right
   std::vector<ConfigDigest> config;  // of every key
 };
@@ -289,9 +289,5 @@ class AuditTrail {
   AuditPrivacy privacy_;
   AbuseCounters counters_;
 };
-
-// What the log's newest records (newest first) say about the end of the last run: true when it was
-// not an orderly stop.
-bool ended_by_a_crash(std::span<const store::AuditRow> newest);
 
 }  // namespace bedside::server

@@ -127,5 +127,23 @@ TEST_F(StartRecord, TheCommandLineOnAStoppedServerIsNoCrash) {
   EXPECT_EQ(started()[0].reason, "after-crash");
 }
 
+TEST_F(StartRecord, ManyCommandsAfterACrashDoNotHideIt) {
+  EXPECT_EQ(started()[0].reason, "") << "the first one";
+  BackupTried made;
+  made.ok = true;
+  for (int i = 0; i < 70; ++i) write(trail_.commit(AdminAction{made}, AuditSource{}));
+  EXPECT_EQ(started()[0].reason, "after-crash");
+}
+
+TEST_F(StartRecord, WhatFollowsAnOrderlyStopIsNoCrash) {
+  (void)started();
+  write(trail_.commit(AdminAction{ServiceStopped{"signal"}}, AuditSource{}));
+  store::Commit later;  // of the store itself, once the disk has space again
+  later.records.emplace_back().type = "storage.recovered";
+  write(std::move(later));
+  write(*trail_.data_key_due(std::chrono::hours(24)));
+  EXPECT_EQ(started()[0].reason, "");
+}
+
 }  // namespace
 }  // namespace bedside::server
