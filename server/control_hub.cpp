@@ -31,10 +31,11 @@ Abuse kind_of(signaling::Misuse::Kind kind) {
   return Abuse::malformed_message;
 }
 
-// Rooms made and ended by programs and staff: what a records system may want to prove later.
+// Rooms made and ended by programs and staff: what a records system may want to prove later. In
+// open rooms it calls without a name.
 bool gets_receipt(const signaling::CommitNeeded& needed) {
   const std::string& kind = needed.caller.actor_kind;
-  return (kind == "api" || kind == "user" || kind == "operator") &&
+  return (kind == "api" || kind == "user" || kind == "operator" || kind == "anonymous") &&
          std::any_of(needed.changes.begin(), needed.changes.end(), [](const auto& change) {
            return std::holds_alternative<signaling::RoomCreated>(change) ||
                   std::holds_alternative<signaling::LinkIssued>(change) ||

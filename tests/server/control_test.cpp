@@ -5,6 +5,7 @@
 #include <future>
 
 #include "store/reader.h"
+#include "store/receipt.h"
 #include "tests/server/control_rig.h"
 
 namespace bedside::server {
@@ -185,6 +186,24 @@ TEST(ControlServer, AdminSeesCreatesAndEndsRooms) {
   const AdminRefusal refusal = refused.get_future().get();
   EXPECT_EQ(refusal.status, 400);
   EXPECT_EQ(refusal.error, "appointmentId is required");
+}
+
+TEST(ControlServer, GivesAReceiptToWhoeverMakesOrEndsAnOpenRoom) {
+  ControlRig rig({}, nullptr, true);
+  const Json create{{"action", "create-room"}, {"appointmentId", 1}, {"roomName", "r"}};
+  const auto body_of = [](const Json& answer) {
+    const std::string text = answer.value("receipt", "");
+    const auto valid = store::check_receipt(text);
+    EXPECT_TRUE(valid) << valid.error();
+    return valid ? store::Receipt::parse(text)->body : "";
+  };
+  EXPECT_THAT(body_of(rig.ask(create)), testing::HasSubstr(R"("type":"room.created")"));
+  EXPECT_FALSE(rig.ask(create).contains("receipt")) << "it is there: nothing changes";
+  const Json ann = rig.join("r", "Ann");
+  EXPECT_FALSE(ann.contains("receipt"));
+  EXPECT_FALSE(rig.ask(poll_body("r", ann, 0, 0)).contains("receipt"));
+  EXPECT_THAT(body_of(rig.ask({{"action", "end-room"}, {"roomId", "r"}})),
+              testing::HasSubstr(R"("type":"room.ended")"));
 }
 
 TEST(ControlServer, TellsStaffWhenToAskAgainOnAFullDisk) {
