@@ -23,6 +23,7 @@
 #include "server/service.h"
 #include "server/turn_credential.h"
 #include "server/version.h"
+#include "store/store.h"
 
 namespace {
 
@@ -358,7 +359,9 @@ int run(int argc, char** argv) {
       "Bedside: video visits for a small practice, from one process. It is signaling server, "
       "TURN relay, session page and audit log.",
       "bedside"};
-  app.set_version_flag("--version", std::string("bedside ") + bedside::server::kVersion);
+  app.set_version_flag("--version", std::string("bedside ") + bedside::server::kVersion +
+                                        "\nSQLite " +
+                                        std::string(bedside::store::sqlite_version()));
   app.require_subcommand(1);
   app.footer(
       "Start with `bedside serve`: a demo on this machine alone, nothing to configure.\n"

@@ -358,6 +358,7 @@ void Service::serve() {
   if (operator_listener_) operator_listener_->serve();
   if (config_.demo) make_demo_room();
   log::info("serving", {{"version", log::Configured(kVersion)},
+                        {"sqlite", log::Configured(store::sqlite_version())},
                         {"relay_threads", lanes_->size()},
                         {"demo", config_.demo},
                         {"ipv6", banner_.ipv6}});

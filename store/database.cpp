@@ -7,7 +7,12 @@
 #include <limits>
 #include <utility>
 
+#include "store/store.h"
+
 namespace bedside::store {
+
+std::string_view sqlite_version() { return sqlite3_libversion(); }
+
 namespace {
 
 constexpr int kBusyMs = 2'000;  // how long a statement waits for another connection

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 #include <vector>
 
@@ -23,6 +24,9 @@
 #include "store/seal.h"
 
 namespace bedside::store {
+
+// Of the SQLite that runs, e.g. "3.40.1": not necessarily the one this was built with.
+std::string_view sqlite_version();
 
 enum class CommitStatus : std::uint8_t {
   committed,  // durable

@@ -56,7 +56,9 @@ TEST(Start, ServesPagesApiAndOperatorOnTheConfiguredPorts) {
   const auto metrics = operator_client.Get("/metrics");
   ASSERT_TRUE(metrics);
   EXPECT_THAT(metrics->body, HasSubstr("\nbedside_audit_records_total 3\n"));
-  EXPECT_EQ(server.stop(SIGTERM).exit_code, 0);
+  const Ended ended = server.stop(SIGTERM);
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_THAT(ended.errors, HasSubstr(sqlite3_libversion())) << "which SQLite it runs on";
 }
 
 TEST(Start, AMonitorMayAskAtAnyMoment) {
@@ -236,7 +238,9 @@ TEST(CommandLine, AnOpenServerOnAPublicAddressIsWarnedAboutLoudly) {
 }
 
 TEST(CommandLine, VersionHelpAndWrongUsage) {
-  EXPECT_THAT(run_bedside({"--version"}).output, HasSubstr("bedside 0."));
+  const std::string version = run_bedside({"--version"}).output;
+  EXPECT_THAT(version, HasSubstr("bedside 0."));
+  EXPECT_THAT(version, HasSubstr(std::string("\nSQLite ") + sqlite3_libversion() + "\n"));
   const Ended help = run_bedside({"--help"});
   EXPECT_EQ(help.exit_code, 0);
   for (const char* command : {"serve", "check-config", "turn-credential"}) {
