@@ -1,9 +1,12 @@
 #include "server/first_key.h"
 
 #include <qrencode.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <memory>
 
+#include "server/local_access.h"
 #include "store/digest.h"
 #include "store/seal.h"
 
@@ -56,6 +59,16 @@ std::string first_key_banner(const std::string& key, bool terminal) {
          "  it where this machine's administrators cannot change it (print or photograph it),\n"
          "  for `bedside audit verify --genesis`:\n\n  " +
          key + "\n\n" + (terminal ? qr_code(key) + "\n" : "");
+}
+
+int print_first_key(const Config& config) {
+  const auto log = store::Reader::open(config.database().string());
+  if (!log) return complain(log.error());
+  const std::string key = first_key_of(*log);
+  if (key.empty()) return complain("the audit log does not begin with a key");
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  std::printf("%s\n%s", key.c_str(), terminal ? qr_code(key).c_str() : "");
+  return 0;
 }
 
 }  // namespace bedside::server

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "server/config.h"
 #include "store/reader.h"
 
 namespace bedside::server {
@@ -20,5 +21,9 @@ std::string qr_code(const std::string& text);
 // What is printed: the key as text, and for a terminal, whose reader has a camera at hand, as a QR
 // code. Empty without a key.
 std::string first_key_banner(const std::string& key, bool terminal);
+
+// `bedside audit first-key`: the key alone, for a terminal as a QR code, too, where the server was
+// set up without one. Reads the database; the server may run. Returns the exit code.
+int print_first_key(const Config& config);
 
 }  // namespace bedside::server

@@ -15,6 +15,7 @@
 #include "server/backup_command.h"
 #include "server/config.h"
 #include "server/demo.h"
+#include "server/first_key.h"
 #include "server/local_access.h"
 #include "server/local_accounts.h"
 #include "server/local_client.h"
@@ -241,6 +242,13 @@ class LocalCommands {
            "What is old enough to go, what is proposed, what was purged. Proposing and approving "
            "is done on the admin page, by two persons.",
            bedside::server::purge_status);
+    CLI::App* first_key = action(
+        &audit, "first-key",
+        "Print the log's first key, as text and on a terminal as a QR code, to be kept off this "
+        "machine for `audit verify --genesis`. The server may run.",
+        bedside::server::print_first_key);
+    first_key->add_option("--config", config_file_, "the configuration that names the data_dir")
+        ->type_name("FILE");
     CLI::App* keys = command(audit, "keys", "The months' keys of personal values.");
     CLI::App* give_up = action(
         keys, "give-up",

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "server/bearer_secret.h"
+#include "server/first_key.h"
 #include "server/local_user.h"
 #include "server/operator_listener.h"
 #include "store/reader.h"
@@ -253,6 +254,19 @@ TEST_F(LocalCommands, ChangeNothingThatAFullDiskCannotRecord) {
                                                 "audit.hold_set", "audit.exported"))));
   EXPECT_THAT(run({"room", "list"}).output, Not(HasSubstr("a-11")));
   EXPECT_EQ(run({"token", "revoke", token.id}).exit_code, 0);
+}
+
+TEST_F(LocalCommands, PrintTheFirstKeyWheneverItIsAskedFor) {
+  server_.start();
+  const auto reader = store::Reader::open((server_.data_dir() / "bedside.db").string());
+  ASSERT_TRUE(reader) << reader.error();
+  const std::string key = first_key_of(*reader);
+  EXPECT_EQ(key.size(), 64U);
+  EXPECT_EQ(run({"audit", "first-key"}).output, key + "\n");
+  server_.stop(SIGTERM);
+  EXPECT_EQ(run({"audit", "first-key"}).output, key + "\n");
+  std::filesystem::remove(server_.data_dir() / "bedside.db");
+  EXPECT_EQ(run({"audit", "first-key"}).exit_code, 1);
 }
 
 TEST_F(LocalCommands, GiveAReceiptForWhatTheyChanged) {
