@@ -1,6 +1,7 @@
 #include "store/tar.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 
@@ -9,6 +10,7 @@ namespace {
 
 constexpr std::size_t kTarBlock = 512;
 constexpr std::uint64_t kMaxTarFile = (std::uint64_t{1} << 33) - 1;  // eleven octal digits
+constexpr std::uint64_t kMaxPaxHeader = std::uint64_t{16} * 1024;
 
 // Places in a header (POSIX.1-2017, pax, "ustar Interchange Format").
 constexpr std::size_t kNameSize = 100;
@@ -52,6 +54,49 @@ bool all_zero(std::string_view bytes) {
 
 bool read_exactly(std::ifstream& file, std::string& out) {
   return static_cast<bool>(file.read(out.data(), static_cast<std::streamsize>(out.size())));
+}
+
+struct Header {
+  char type = 0;
+  std::uint64_t size = 0;
+  std::string name;  // without folders
+
+  bool is_folder() const { return type == '5'; }
+  bool is_pax() const { return type == 'x' || type == 'g'; }
+};
+
+// Nothing when the block is no header. A folder has no content.
+std::optional<Header> read_header(std::string_view block) {
+  const auto sum = read_octal(block.substr(kChecksumAt, 8));
+  const auto size = read_octal(block.substr(kSizeAt, 12));
+  if (!sum || *sum != checksum(block) || !size) return std::nullopt;
+  Header made{block[kTypeAt], *size, std::string(block.substr(0, kNameSize))};
+  made.name.erase(std::min(made.name.find('\0'), kNameSize));
+  made.name.erase(0, made.name.rfind('/') + 1);
+  if (made.is_folder() && made.size != 0) return std::nullopt;
+  return made;
+}
+
+// Whether the records of an extended header (POSIX.1-2017, pax, "pax Extended Header") say nothing
+// but when and whose a file is, as the tools write that repack an export. One that renames or
+// resizes files would show other files to each reader.
+bool is_incidental(std::string_view records) {
+  constexpr std::array<std::string_view, 8> kIncidental = {"mtime", "atime", "ctime", "uid",
+                                                           "gid",   "uname", "gname", "comment"};
+  while (!records.empty()) {
+    const std::size_t gap = std::min(records.find(' '), records.size());
+    std::size_t length = 0;
+    const auto [stop, error] = std::from_chars(records.data(), records.data() + gap, length);
+    if (error != std::errc() || stop != records.data() + gap) return false;
+    if (length < gap + 2 || length > records.size() || records[length - 1] != '\n') return false;
+    const std::string_view record = records.substr(gap + 1, length - gap - 2);
+    const std::size_t end = record.find('=');
+    if (end == std::string_view::npos) return false;
+    const std::string_view key = record.substr(0, end);
+    if (std::find(kIncidental.begin(), kIncidental.end(), key) == kIncidental.end()) return false;
+    records.remove_prefix(length);
+  }
+  return true;
 }
 
 }  // namespace
@@ -105,25 +150,26 @@ tl::expected<std::map<std::string, TarEntry>, std::string> read_tar(const std::s
   std::string block(kTarBlock, '\0');
   std::uint64_t at = 0;
   while (read_exactly(file, block) && !all_zero(block)) {
-    const auto sum = read_octal(std::string_view(block).substr(kChecksumAt, 8));
-    const auto size = read_octal(std::string_view(block).substr(kSizeAt, 12));
-    if (!sum || *sum != checksum(block) || !size)
-      return bad("it is damaged: a header does not fit");
+    const auto header = read_header(block);
+    if (!header) return bad("it is damaged: a header does not fit");
     at += kTarBlock;
-    const std::uint64_t whole = *size + padding(*size);
-    if (whole < *size || whole > all - at) return bad("it is cut off");
-    const bool folder = block[kTypeAt] == '5';
-    if (!folder && block[kTypeAt] != '0')
+    const std::uint64_t size = header->size;
+    if (size + padding(size) > all - at) return bad("it is cut off");
+    if (header->is_pax()) {
+      std::string records(std::min(size, kMaxPaxHeader + 1), '\0');
+      if (!read_exactly(file, records) || size > kMaxPaxHeader || !is_incidental(records))
+        return bad("it has names or sizes of files in an extended header");
+    } else if (header->type == '0') {
+      const bool known = !entries.emplace(header->name, TarEntry{at, size}).second;
+      if (known || entries.size() > kMaxTarEntries) return bad("a file is in it twice");
+    } else if (!header->is_folder()) {
       return bad("it has something else than plain files in it");
-    std::string name = block.substr(0, std::min(block.find('\0'), kNameSize));
-    name.erase(0, name.rfind('/') + 1);
-    const bool known = !folder && !entries.emplace(name, TarEntry{at, *size}).second;
-    if (known || entries.size() > kMaxTarEntries) return bad("a file is in it twice");
-    std::string rest(padding(*size), '\0');
-    file.seekg(static_cast<std::streamoff>(at + *size));
+    }
+    std::string rest(padding(size), '\0');
+    file.seekg(static_cast<std::streamoff>(at + size));
     if (!read_exactly(file, rest) || !all_zero(rest))
       return bad("there is something between files");
-    at += whole;
+    at += size + rest.size();
   }
   if (!file) return bad("it is cut off");
   while (read_exactly(file, block)) {

@@ -56,7 +56,8 @@ struct TarEntry {
 inline constexpr std::size_t kMaxTarEntries = 64;
 
 // The files of an archive by their names without folders. An error (a sentence): it is no such
-// archive, or one byte outside of the files is not as TarWriter and tar write it.
+// archive, or one byte outside of the files is not as TarWriter and tar write it. Extended headers
+// may tell times and owners, and nothing that changes which bytes are which file.
 tl::expected<std::map<std::string, TarEntry>, std::string> read_tar(const std::string& path);
 
 // The lines of one file in an archive.

@@ -21,6 +21,20 @@ using testing::HasSubstr;
 constexpr int kVisits = 300;
 const std::vector<std::uint8_t> kSalt(16, 7);
 
+// Python's default format, and times with fractions of a second: an extended header for each file.
+constexpr const char* kRepack = R"(
+import sys, tarfile
+source, target, file, key, value = sys.argv[1:]
+everywhere = {} if file else {key: value}
+with tarfile.open(source) as old, tarfile.open(target, "w", pax_headers=everywhere) as new:
+    for member in old:
+        content = old.extractfile(member)
+        member.mtime += 0.5
+        if file and member.name.endswith("/" + file):
+            member.pax_headers = {key: value}
+        new.addfile(member, content)
+)";
+
 std::string commitment_of(std::string_view value) {
   return to_hex(Sha256().add(std::span<const std::uint8_t>(kSalt)).add(value).finish());
 }
@@ -143,6 +157,25 @@ class BundleTest : public testing::Test {
     return text.replace(at, from.size(), to);
   }
 
+  // As somebody packs it anew who took lines out of it, with the tools that they have.
+  std::string repacked_by_tar(const std::string& path, const std::string& format) {
+    const std::string unpacked = folder_.path() + "/unpacked-" + format;
+    const std::string made = path + "." + format + ".tar";
+    std::filesystem::create_directory(unpacked);
+    EXPECT_EQ(run_program({"tar", "-xf", path, "-C", unpacked}), 0);
+    EXPECT_EQ(
+        run_program({"tar", "--format=" + format, "-cf", made, "-C", unpacked, "bedside-audit"}),
+        0);
+    return made;
+  }
+  // With an extended header of one file, or (no file) a global one, that says key=value.
+  std::string repacked_by_python(const std::string& path, const std::string& file,
+                                 const std::string& key, const std::string& value) {
+    const std::string made = path + ".python.tar";
+    EXPECT_EQ(run_program({"python3", "-c", kRepack, path, made, file, key, value}), 0);
+    return made;
+  }
+
   TemporaryFolder folder_;
   SealedStore store_;
   ExportOptions options_;
@@ -205,6 +238,40 @@ TEST_F(BundleTest, OpenedValuesAreTheSealedOnesAndAnyMayBeTakenOut) {
       return replaced(text, lie.first, lie.second);
     });
     EXPECT_EQ(verdict(forged).first_bad_seq, 2U) << lie.first;
+  }
+}
+
+TEST_F(BundleTest, OneThatWasPackedAnewByOtherToolsPasses) {
+  disclose_ = [](auto, auto, auto) { return DisclosedField{kSalt, "Ada"}; };
+  options_.filter.room = "room-a";
+  const std::string path = changed(make_export(), "disclosed.ndjson", [](const auto&) {
+    return std::string();  // what may be taken out
+  });
+  for (const char* format : {"ustar", "pax", "gnu"}) {
+    EXPECT_EQ(verdict(repacked_by_tar(path, format)).problem, "") << format;
+  }
+  for (const char* file : {"checkpoint", ""}) {
+    for (const char* key : {"comment", "uname", "ctime"}) {
+      const std::string made = repacked_by_python(path, file, key, "1\n2=3");
+      EXPECT_EQ(verdict(made).problem, "") << file << ' ' << key;
+    }
+  }
+}
+
+TEST_F(BundleTest, AnExtendedHeaderMovesNoBytesBetweenFiles) {
+  options_.filter.room = "room-a";
+  const std::string path = make_export();
+  for (const char* file : {"records.ndjson", "README.txt", ""}) {
+    for (const auto& [key, value] : std::initializer_list<std::pair<const char*, const char*>>{
+             {"path", "bedside-audit/types.txt"},
+             {"linkpath", "types.txt"},
+             {"size", "1"},
+             {"GNU.sparse.name", "types.txt"},
+             {"SCHILY.realsize", "1"}}) {
+      EXPECT_THAT(verdict(repacked_by_python(path, file, key, value)).problem,
+                  HasSubstr("extended header"))
+          << file << ' ' << key;
+    }
   }
 }
 
