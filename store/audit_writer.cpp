@@ -6,6 +6,8 @@
 #include <fstream>
 #include <utility>
 
+#include "store/canonical_reader.h"
+
 namespace bedside::store {
 namespace {
 
@@ -69,6 +71,10 @@ tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record, Stam
   const std::string& body = newest_body_;
   if (body.size() > kMaxAuditBody) {
     return tl::unexpected(SqlError{SqlError::Kind::too_big, "audit record too large"});
+  }
+  // A body that no verifier reads would be a damaged record for ever.
+  if (record.detail.depth() > CanonicalObject::kMaxDepth) {
+    return tl::unexpected(SqlError{SqlError::Kind::too_big, "audit record nested too deeply"});
   }
   const std::string actor =
       record.actor.kind.empty() ? "" : record.actor.kind + ":" + record.actor.id;

@@ -42,8 +42,8 @@ class AuditWriter {
   Seal* seal() { return seal_ ? &*seal_ : nullptr; }
   const Seal* seal() const { return seal_ ? &*seal_ : nullptr; }
 
-  // `too_big` when the body is larger than kMaxAuditBody: the commit's fault. Anything else is
-  // final.
+  // `too_big` when the body is larger than kMaxAuditBody or nested deeper than anybody reads: the
+  // commit's fault. Anything else is final.
   // `stamp.seq` is given here; boot and build, where they are empty, are those that run now.
   tl::expected<void, SqlError> append(const AuditRecord& record, Stamp stamp);
   const std::string& boot_id() const { return boot_id_; }

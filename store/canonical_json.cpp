@@ -1,7 +1,5 @@
 #include "store/canonical_json.h"
 
-#include <algorithm>
-
 namespace bedside::store {
 namespace {
 

@@ -2,6 +2,7 @@
 
 // JSON of which there is exactly one spelling. Any thread.
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <string>
@@ -33,6 +34,7 @@ class JsonObject {
     return set(key, std::string_view(value));
   }
   JsonObject& set(std::string_view key, const JsonObject& value) {
+    depth_ = std::max(depth_, value.depth_ + 1);
     return set_raw(key, value.text());
   }
   JsonObject& set(std::string_view key,
@@ -44,6 +46,8 @@ class JsonObject {
   }
 
   bool empty() const { return fields_.empty(); }
+  // How many objects are inside each other, this one included, those that were replaced counted.
+  int depth() const { return depth_; }
   std::string text() const;
 
  private:
@@ -53,6 +57,7 @@ class JsonObject {
   };
   JsonObject& set_raw(std::string_view key, std::string text);
 
+  int depth_ = 1;
   std::vector<Field> fields_;  // by key: a sealed record is worth no tree of twenty nodes
 };
 

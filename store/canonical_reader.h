@@ -16,7 +16,7 @@ namespace bedside::store {
 // views borrow from the text that was parsed.
 class CanonicalObject {
  public:
-  static constexpr int kMaxDepth = 8;
+  static constexpr int kMaxDepth = 8;  // objects in one another, below the outermost one
 
   // Nothing unless `text` is exactly one object in its canonical spelling.
   static std::optional<CanonicalObject> parse(std::string_view text);

@@ -34,7 +34,7 @@ enum class CommitStatus : std::uint8_t {
               // marked late. A `keep` or `emergency` commit
   deferred,   // a `keep` commit: held in memory, written when space returns, marked late
   conflict,   // a change contradicts the state (see change.h); nothing of this commit was written
-  invalid,    // a record is too large; nothing was written
+  invalid,    // a record is too large or nested too deeply; nothing was written
   full,       // no space, or another program locks the file: nothing was written; later commits may
               // succeed again without a restart
   failed,     // the store met an I/O error and is final; nothing more will be acknowledged

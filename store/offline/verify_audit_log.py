@@ -112,7 +112,7 @@ def ask_openssl(key, message, signature):
 
 def spell(value, depth=0):
     if isinstance(value, dict):
-        if depth > 9:
+        if depth > 8:
             raise ValueError("too deep")
         parts = (spell(key) + ":" + spell(value[key], depth + 1)
                  for key in sorted(value, key=lambda k: k.encode()))

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "store/canonical_reader.h"
 #include "store_fixture.h"
 
 namespace bedside::store {
@@ -130,6 +131,27 @@ TEST(Commit, WithAnOversizeRecordIsInvalidAndTouchesNothing) {
   EXPECT_EQ(commit_and_wait(*store, std::move(commit)).status, CommitStatus::invalid);
   EXPECT_EQ(commit_and_wait(*store, commit_of("b")).first_seq, 1U);
   EXPECT_FALSE(reader_or_die(folder.database()).setting("k").value().has_value());
+}
+
+JsonObject nested(int depth) {
+  JsonObject made;
+  for (int i = 1; i < depth; ++i) made = std::move(JsonObject().set("in", made));
+  return made;
+}
+
+TEST(Commit, WithARecordThatNobodyWouldReadIsInvalidAndTouchesNothing) {
+  const TemporaryFolder folder;
+  const auto store = open_or_die(folder.database());
+  Commit commit = commit_of("a");
+  commit.changes = {SettingSet{"k", "v"}};
+  commit.records.front().detail = nested(CanonicalObject::kMaxDepth + 1);
+  EXPECT_EQ(commit_and_wait(*store, std::move(commit)).status, CommitStatus::invalid);
+  EXPECT_FALSE(reader_or_die(folder.database()).setting("k").value().has_value());
+  commit = commit_of("b");
+  commit.records.front().detail = nested(CanonicalObject::kMaxDepth);
+  EXPECT_EQ(commit_and_wait(*store, std::move(commit)).first_seq, 1U);
+  EXPECT_TRUE(
+      CanonicalObject::parse(RawDatabase(folder.database()).value("SELECT body FROM audit")));
 }
 
 TEST(Commit, MakesOneFirstAccountHoweverManyTry) {

@@ -10,6 +10,7 @@
 
 #include "python_verifier.h"
 #include "sealed_store.h"
+#include "store/canonical_reader.h"
 
 namespace bedside::store {
 namespace {
@@ -231,6 +232,20 @@ TEST(Verify, AColumnThatSaysSomethingElseThanTheBodyIsNamed) {
     Attacked log;
     log.run(std::string("UPDATE audit SET ") + change + " WHERE seq = 200");
     EXPECT_EQ(log.verdict().first_bad_seq, 200U) << change;
+  }
+}
+
+TEST(Verify, ABodyIsAsDeepForBoth) {
+  std::string body = "1";
+  for (int depth = 0; depth <= CanonicalObject::kMaxDepth + 1; ++depth) {
+    body = "{\"in\":" + body + '}';
+    Attacked log;
+    log.set_body(200, body);
+    EXPECT_EQ(log.verdict().first_bad_seq, 200U);
+    const bool readable = CanonicalObject::parse(body).has_value();
+    EXPECT_EQ(readable, depth <= CanonicalObject::kMaxDepth);
+    const std::string said = PythonVerifier().judge(log.file() + " -");
+    EXPECT_EQ(said.find("not in canonical form") == said.npos, readable) << said;
   }
 }
 
