@@ -342,8 +342,10 @@ def number_of(detail, name):
 
 
 def digest_of_holds(holds):
-    lines = (spell(holds[each]) + "\n" for each in sorted(holds, key=lambda text: text.encode()))
-    return len(holds), hashlib.sha256("".join(lines).encode()).hexdigest()
+    order = sorted(holds, key=lambda text: text.encode(errors="surrogateescape"))
+    lines = "".join(spell(holds[each]) + "\n" for each in order)
+    spelled = re.sub("[\udc80-\udcff]", "\ufffd", lines)  # as a body spells what is no text
+    return len(holds), hashlib.sha256(spelled.encode()).hexdigest()
 
 
 class Retention:
@@ -1025,7 +1027,10 @@ def open_database(path):
     if not os.path.exists(path):
         raise OSError(f"no such file: {path}")
     address = "file:" + urllib.request.pathname2url(os.path.abspath(path)) + "?mode=ro"
-    return sqlite3.connect(address, uri=True, isolation_level=None)
+    database = sqlite3.connect(address, uri=True, isolation_level=None)
+    # Text that is none differs from what is in a body: that record is named.
+    database.text_factory = lambda text: text.decode(errors="surrogateescape")
+    return database
 
 
 LAST_PROGRESS = [time.monotonic()]
@@ -1143,6 +1148,7 @@ def main():
     parser.add_argument("--receipt", action="append", default=[])
     parser.add_argument("--many", action="store_true")
     asked = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # of a file that was tampered with
     if asked.many:
         return verify_many()
     if asked.file is None:

@@ -228,7 +228,8 @@ TEST(Verify, AnEditWithItsLeafHashIsNoticedAtTheNextRoot) {
 TEST(Verify, AColumnThatSaysSomethingElseThanTheBodyIsNamed) {
   for (const char* change :
        {"t_wall_us = 1", "type = 'room.leave'", "outcome = 'denied'", "reason = 'other'",
-        "reason = NULL", "actor = 'staff:ann'", "room = 'b'"}) {
+        "reason = NULL", "actor = 'staff:ann'", "room = 'b'", "room = CAST(x'ff' AS TEXT)",
+        "type = CAST(x'c3' AS TEXT)"}) {
     Attacked log;
     log.run(std::string("UPDATE audit SET ") + change + " WHERE seq = 200");
     EXPECT_EQ(log.verdict().first_bad_seq, 200U) << change;
@@ -247,6 +248,13 @@ TEST(Verify, ABodyIsAsDeepForBoth) {
     const std::string said = PythonVerifier().judge(log.file() + " -");
     EXPECT_EQ(said.find("not in canonical form") == said.npos, readable) << said;
   }
+}
+
+TEST(Verify, AHoldThatIsNoTextIsNoticed) {
+  Attacked log;
+  log.run(
+      "INSERT INTO audit_holds(hold_id, room) VALUES(CAST(x'ff' AS TEXT), CAST(x'fe' AS TEXT))");
+  EXPECT_THAT(log.verdict().problem, HasSubstr("holds were set or cleared"));
 }
 
 TEST(Verify, ADeletedRecordIsMissed) {
