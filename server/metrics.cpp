@@ -135,6 +135,9 @@ void render_store(std::string& out, const StoreMetrics& store) {
          std::uint64_t{store.full ? 1U : 0U});
   single(out, "bedside_store_journaled", "gauge", "Commits in the emergency journal.",
          store.journaled);
+  single(out, "bedside_audit_epoch_problem", "gauge",
+         "1: the audit log's next key cannot be made, and the old one signs on.",
+         std::uint64_t{store.epoch_overdue ? 1U : 0U});
 }
 
 void render_process(std::string& out, const ProcessMetrics& process) {

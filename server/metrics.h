@@ -57,6 +57,7 @@ struct StoreMetrics {
   std::uint64_t queued = 0;        // now
   bool full = false;               // the disk takes nothing
   std::uint64_t journaled = 0;     // now in the journal, until the disk takes them
+  bool epoch_overdue = false;      // the audit log's next key cannot be made
 };
 
 struct ProcessMetrics {

@@ -27,6 +27,7 @@
 #include "server/data_key_turn.h"
 #include "server/demo.h"
 #include "server/emergency_journal.h"
+#include "server/epoch_watch.h"
 #include "server/first_key.h"
 #include "server/host_watch.h"
 #include "server/ice_servers.h"
@@ -137,6 +138,7 @@ class Service {
   Prepared prepared_;
   std::optional<CertificateWatch> certificate_;  // when there is one
   std::chrono::steady_clock::time_point looked_{};
+  EpochWatch epoch_;
   HostWatch host_{config_.data_dir, std::uint64_t{config_.audit.ballast_mb} << 20};
   BannerFacts banner_;
 
@@ -427,6 +429,7 @@ void Service::look_at_host() {
   const store::Stats stats = store_->stats();
   host_.look(stats.full && !stats.locked,
              [this](const AdminAction& what) { happened_->record(what); });
+  epoch_.look(store_->epoch_trouble());
 }
 
 bool Service::make_data_key() {
@@ -557,10 +560,10 @@ Metrics Service::metrics() const {
                        control.connections, control.requests,     control.rate_limited,
                        control.made_room,   control.turned_away};
   const store::Stats stats = store_->stats();
-  metrics.store = {stats.commits,  stats.failed + stats.refused,
-                   stats.records,  stats.lost + control.lost_records + happened_->lost(),
-                   stats.queued,   stats.full,
-                   stats.journaled};
+  metrics.store = {stats.commits,   stats.failed + stats.refused,
+                   stats.records,   stats.lost + control.lost_records + happened_->lost(),
+                   stats.queued,    stats.full,
+                   stats.journaled, stats.epoch_overdue};
   metrics.process = measure_process();
   metrics.disk_free_bytes = host_.disk_free();
   if (certificate_) metrics.certificate = certificate_->metrics();

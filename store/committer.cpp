@@ -305,7 +305,9 @@ void Committer::erase_if_due(bool idle) {
 
 void Committer::begin_epoch_if_due() {
   if (broken_ || full_) return;
-  broken_ = writer_.begin_epoch_if_due(clock_()) == Writer::Ending::broken;
+  const Writer::Ending ending = writer_.begin_epoch_if_due(clock_());
+  broken_ = ending == Writer::Ending::broken;
+  epoch_trouble_ = ending == Writer::Ending::full ? writer_.trouble() : "";
 }
 
 void Committer::finish() {

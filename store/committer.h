@@ -39,8 +39,10 @@ class Committer {
   void checkpoint_if_due(bool idle);
   // What is left of deleted rows (erasure.h); not while the disk is full.
   void erase_if_due(bool idle);
-  // When it cannot be begun (disk full), the present epoch goes on and the next call tries again.
+  // When it cannot be begun (disk full, no place for its key), the present epoch goes on and the
+  // next call tries again.
   void begin_epoch_if_due();
+  const std::string& epoch_trouble() const { return epoch_trouble_; }  // empty: it is not overdue
   std::uint64_t epoch() const { return writer_.epoch(); }
   // The last attempt for what is deferred, nothing left of deleted rows, the whole WAL into the
   // file.
@@ -100,6 +102,7 @@ class Committer {
   std::function<Clock()> clock_;
   std::optional<Journal> journal_;
   std::string journal_trouble_;
+  std::string epoch_trouble_;
   std::string known_journal_;  // the name that the database has of the journal; empty: none yet
   std::deque<Deferred> deferred_;
   std::optional<Outage> full_;  // set while the disk is full

@@ -48,6 +48,7 @@ class Store::Impl {
   std::size_t close();
   Stats stats() const;
   std::string journal_trouble() const;
+  std::string epoch_trouble() const;
   const Options& options() const { return options_; }
 
  private:
@@ -58,12 +59,13 @@ class Store::Impl {
 
   Options options_;
 
-  mutable std::mutex mutex_;  // guards the next five
+  mutable std::mutex mutex_;  // guards the next six
   std::condition_variable arrived_;
   std::deque<Queued> queue_;
   bool closing_ = false;
   Stats stats_;
   std::string journal_trouble_;
+  std::string epoch_trouble_;
 
   std::optional<Committer> committer_;  // store thread, while it runs; empty after close()
   std::size_t unwritten_ = 0;           // owner's thread
@@ -146,6 +148,8 @@ void Store::Impl::publish(std::span<const CommitResult> results) {
     stats_.batches = committer_->batches();
     stats_.lost = committer_->lost();
     stats_.epoch = committer_->epoch();
+    epoch_trouble_ = committer_->epoch_trouble();
+    stats_.epoch_overdue = !epoch_trouble_.empty();
     stats_.deferred = committer_->deferred();
     stats_.journaled = committer_->journaled();
     stats_.journal = committer_->has_journal();
@@ -169,6 +173,11 @@ Stats Store::Impl::stats() const {
 std::string Store::Impl::journal_trouble() const {
   const std::lock_guard lock(mutex_);
   return journal_trouble_;
+}
+
+std::string Store::Impl::epoch_trouble() const {
+  const std::lock_guard lock(mutex_);
+  return epoch_trouble_;
 }
 
 std::size_t Store::Impl::close() {
@@ -220,6 +229,7 @@ tl::expected<LoadedState, std::string> Store::load() const {
 
 Stats Store::stats() const { return impl_->stats(); }
 std::string Store::journal_trouble() const { return impl_->journal_trouble(); }
+std::string Store::epoch_trouble() const { return impl_->epoch_trouble(); }
 std::size_t Store::close() { return impl_->close(); }
 const std::string& Store::path() const { return impl_->options().path; }
 

@@ -107,11 +107,12 @@ struct Stats {
   std::uint64_t lost = 0;     // `keep` commits that found the deferred buffer full
   std::uint64_t epoch = 0;    // of the audit log's seal; 0: not sealed
   std::size_t queued = 0;
-  std::size_t deferred = 0;   // journaled ones included
-  std::size_t journaled = 0;  // of those
-  bool journal = false;       // there is one, and it takes commits
-  bool full = false;          // the last attempt found no space, or a lock
-  bool locked = false;        // full, but not of data: another program holds the file
+  std::size_t deferred = 0;    // journaled ones included
+  std::size_t journaled = 0;   // of those
+  bool journal = false;        // there is one, and it takes commits
+  bool full = false;           // the last attempt found no space, or a lock
+  bool locked = false;         // full, but not of data: another program holds the file
+  bool epoch_overdue = false;  // the seal's next epoch cannot begin: the old key signs on
   bool fatal = false;
 };
 
@@ -139,6 +140,10 @@ class Store {
   // What is wrong with the journal, or was when it was opened; empty: nothing. The store works
   // without it.
   std::string journal_trouble() const;
+
+  // Why the seal's next epoch cannot begin, while that is so; empty: nothing is wrong. It is tried
+  // again each minute.
+  std::string epoch_trouble() const;
 
   // Takes no more, writes what was taken (completions run), checkpoints, closes the file and gives
   // the lock back. Returns how many commits are nowhere (disk full or an I/O error).

@@ -25,6 +25,7 @@ Metrics two_shards() {
   metrics.signaling.rooms = 2;
   metrics.store.audit_records = 11;
   metrics.store.lost_records = 13;
+  metrics.store.epoch_overdue = true;
   return metrics;
 }
 
@@ -40,6 +41,7 @@ TEST(Metrics, FiguresStandUnderTheirNames) {
   EXPECT_THAT(text, HasSubstr("\nbedside_rooms 2\n"));
   EXPECT_THAT(text, HasSubstr("\nbedside_audit_records_total 11\n"));
   EXPECT_THAT(text, HasSubstr("\nbedside_audit_records_lost_total 13\n"));
+  EXPECT_THAT(text, HasSubstr("\nbedside_audit_epoch_problem 1\n"));
   EXPECT_THAT(text, HasSubstr("bedside_build_info{version=\"0.1.0\"} 1\n"));
 }
 

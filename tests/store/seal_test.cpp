@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "sealed_store.h"
 
@@ -142,6 +143,28 @@ TEST(Seal, ACrashBetweenKeyAndRecordIsNoHarm) {
   sealed.open();
   sealed.commit("room.created");
   EXPECT_EQ(sealed.newest().epoch, 2U);
+}
+
+TEST(Seal, AnEpochThatCannotBeginIsToldUntilItCan) {
+  SealedStore sealed;
+  sealed.open();
+  EXPECT_FALSE(sealed.store().stats().epoch_overdue);
+  const std::string away = sealed.keys() + ".away";
+  std::filesystem::rename(sealed.keys(), away);
+  std::ofstream(sealed.keys()) << "no folder";
+  sealed.pass(kDay);
+  sealed.commit("room.created");
+  ASSERT_TRUE(sealed.commit("room.created").ok()) << "the old key signs on";
+  EXPECT_TRUE(sealed.store().stats().epoch_overdue);
+  EXPECT_THAT(sealed.store().epoch_trouble(), HasSubstr("audit-epoch-2.key"));
+  EXPECT_EQ(sealed.store().stats().epoch, 1U);
+  std::filesystem::remove(sealed.keys());
+  std::filesystem::rename(away, sealed.keys());
+  sealed.commit("room.created");
+  sealed.commit("room.created");
+  EXPECT_FALSE(sealed.store().stats().epoch_overdue);
+  EXPECT_EQ(sealed.store().epoch_trouble(), "");
+  EXPECT_EQ(sealed.store().stats().epoch, 2U);
 }
 
 TEST(Seal, ALostOrForeignKeyIsAnErrorThatNamesTheFile) {
