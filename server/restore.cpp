@@ -84,6 +84,7 @@ class Restore {
   tl::expected<void, std::string> open_box();
   tl::expected<void, std::string> check_log();
   tl::expected<void, std::string> declare();
+  tl::expected<void, std::string> close(store::Store& store);
   tl::expected<void, std::string> commit_declaration(store::Store& store, const AuditTrail& trail);
   tl::expected<void, std::string> try_data_keys(const store::Store& store, AuditTrail& trail);
   tl::expected<void, std::string> move_into_place();
@@ -204,6 +205,17 @@ tl::expected<void, std::string> Restore::try_data_keys(const store::Store& store
   return {};
 }
 
+// Only the database itself is moved into place: what is still in its WAL would be lost.
+tl::expected<void, std::string> Restore::close(store::Store& store) {
+  const std::size_t unwritten = store.close();
+  std::error_code error;
+  const fs::path wal = database().string() + "-wal";
+  const bool whole = !fs::exists(wal, error) ? !error : fs::file_size(wal, error) == 0;
+  if (unwritten == 0 && whole && !store.stats().fatal) return {};
+  return Failure("the restored database could not be written to the disk as a whole" +
+                 std::string("\n    → free space on the disk of ") + config_.data_dir.string());
+}
+
 tl::expected<void, std::string> Restore::declare() {
   step_("Beginning the log anew, with the loss declared");
   const auto lost = lost_to();
@@ -215,14 +227,14 @@ tl::expected<void, std::string> Restore::declare() {
   options.keys = (scratch_ / "keys").string();
   options.build = kVersion;
   options.restored = store::Restored{*lost};
+  options.vfs = wish_.vfs;
   auto opened = store::Store::open(std::move(options));
   if (!opened) return Failure(opened.error().text);
   const auto own = open_wrapping_key(config_.audit.key_file);
   AuditTrail trail(keys->pseudonym, keys->field, own ? own->value_or(keys->field) : keys->field);
   if (auto tried = try_data_keys(**opened, trail); !tried) return tried;
   if (auto recorded = commit_declaration(**opened, trail); !recorded) return recorded;
-  (*opened)->close();
-  opened->reset();
+  if (auto closed = close(**opened); !closed) return closed;
   const auto report = verified();
   if (!report) return Failure(report.error());
   if (report->gaps.empty()) return Failure("the restore was not declared");  // no epoch before it
@@ -254,7 +266,10 @@ tl::expected<void, std::string> Restore::move_into_place() {
     return Failure("moving the restored files into place failed: " + error.message() +
                    "\n    → nothing is lost: see " + aside.string() + ", then run this again");
   }
-  if (!sync_folder(config_.data_dir)) {
+  const bool synced = sync_folder(config_.keys_dir()) &&
+                      (done_.replaced.empty() || sync_folder(aside)) &&
+                      sync_folder(config_.data_dir);
+  if (!synced) {
     return Failure(
         "the restored files are in place, but their folder cannot be synced to its disk"
         "\n    → sync it (`sync -f " +

@@ -25,6 +25,8 @@ struct RestoreWish {
   std::vector<std::filesystem::path> anchors;
   std::string genesis;   // 64 hex digits, or empty: not compared
   bool replace = false;  // what is in data_dir is moved aside, never removed
+  std::string vfs =
+      {};  // of the store; empty: the platform's; tests name one that fails on purpose
 };
 
 struct RestoreDone {
