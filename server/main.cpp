@@ -82,7 +82,7 @@ int turn_credential(const std::string& config_file, const std::string& subject) 
 int verify_audit(const std::string& config_file, bedside::server::AuditVerifyRequest request) {
   if (request.database.empty() && request.bundle.empty()) {
     const auto config = read_config(config_file);
-    if (!config) return 1;
+    if (!config) return 2;  // 1 would say that the log was changed
     request.database = config->database().string();
     request.server = &*config;
     return bedside::server::audit_verify(request);
@@ -110,7 +110,8 @@ void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& 
   commands.verify->add_option("--database", commands.request.database, "or the database itself")
       ->type_name("FILE");
   commands.verify->add_option("--bundle", commands.request.bundle, "or an export, wherever it is")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->excludes("--database");
   commands.verify
       ->add_option("--restored-key", commands.request.restored,
                    "a key as it was noted when a backup was restored; may be given several times")

@@ -251,6 +251,28 @@ TEST(CommandLine, VersionHelpAndWrongUsage) {
   EXPECT_EQ(run_bedside({"serve", "--confg", "x"}).exit_code, 2);
 }
 
+// 1 is what a log that was changed gives.
+TEST(CommandLine, VerifyTellsThatItCouldNotLook) {
+  const ScratchFolder folder;
+  const std::string missing = (folder.path() / "none.toml").string();
+  const std::string broken = folder.write("broken.toml", "data_dir = 7\n", 0600).string();
+  const std::string database = (folder.path() / "none.db").string();
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"--config", missing},
+                                             {"--config", broken},
+                                             {"--database", database},
+                                             {"--bundle", database},
+                                             {"--database", database, "--bundle", database}}) {
+    std::vector<std::string> all{"audit", "verify"};
+    all.insert(all.end(), words.begin(), words.end());
+    const Ended ended = run_bedside(all);
+    EXPECT_EQ(ended.exit_code, 2) << words.at(1);
+    if (words.size() > 2) {
+      EXPECT_THAT(ended.errors, HasSubstr("excludes"));
+    }
+  }
+}
+
 TEST(CommandLine, TurnCredentialSignsWithTheSharedSecret) {
   TestServer server;
   server.folder().write("turn.secret", "a secret of good length\n", 0600);
