@@ -28,6 +28,7 @@ enum class Abuse : std::uint8_t {
   origin_rejected,
   csrf_rejected,
   login_throttled,  // refused before the password was looked at
+  login_denied,     // of nobody we know, after many others that day
   turn_auth,        // relay: wrong user, password or realm
   turn_quota,       // relay: a limit was reached
   peer_denied,      // relay: the peer policy refused an address

@@ -272,11 +272,27 @@ void AdminAccounts::refuse_locked(const Attempt& attempt, std::chrono::seconds w
     tried.result = LoginResult::locked;
     refuse_after_record(attempt, std::move(tried), response);
   };
-  if (!workers_.run(work, done)) attempt.respond(response);
+  if (workers_.run(work, done)) return;
+  trail_.count(Abuse::login_throttled, attempt.context.client.address, now_());
+  attempt.respond(response);
+}
+
+// Somebody who tries the names we have is slowed down by each, so those always are.
+bool AdminAccounts::worth_a_record(const LoginTried& tried) {
+  if (tried.account_known) return true;
+  if (now_() - strangers_since_ >= std::chrono::hours(24)) {
+    strangers_since_ = now_();
+    strangers_ = 0;
+  }
+  return strangers_++ < kRecordedStrangersADay;
 }
 
 void AdminAccounts::refuse_after_record(const Attempt& attempt, LoginTried tried,
                                         net::HttpResponse response) {
+  if (!worth_a_record(tried)) {
+    trail_.count(Abuse::login_denied, attempt.context.client.address, now_());
+    return attempt.respond(std::move(response));
+  }
   recorder_.record(
       trail_.commit(AdminAction{std::move(tried)}, audit_source(attempt.context)),
       [respond = attempt.respond, response = std::move(response)](store::CommitStatus status) {

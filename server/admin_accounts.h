@@ -46,11 +46,15 @@ class AdminAccounts {
   struct Attempt;  // what an attempt needs until its answer
   struct Checked;  // what a worker found out
   enum class Invited : std::uint8_t { unreadable, no, yes };
+  // Failed logins a day that name nobody of ours and get a record each. The throttle slows sources
+  // and names, of which a stranger may have as many as they like; what is more is only counted.
+  static constexpr unsigned kRecordedStrangersADay = 500;
 
   void accept_invitation(SetUpRequest request, Attempt attempt);
   void make_account(const Attempt& attempt, SetUpRequest request);
   bool admit(const Attempt& attempt);
   bool take_check();
+  bool worth_a_record(const LoginTried& tried);
   void refuse_locked(const Attempt& attempt, std::chrono::seconds wait);
   void refuse_after_record(const Attempt& attempt, LoginTried tried, net::HttpResponse response);
   void checked(const Attempt& attempt, const Checked& found);
@@ -69,6 +73,8 @@ class AdminAccounts {
   std::optional<SetUpCode> code_;
   bool has_account_;
   std::size_t checks_ = 0;  // password checks under way
+  std::chrono::milliseconds strangers_since_{};
+  unsigned strangers_ = 0;  // recorded since then
 };
 
 }  // namespace bedside::server

@@ -93,6 +93,8 @@ std::string_view type_of(Abuse kind) {
       return type::kCsrfRejected;
     case Abuse::login_throttled:
       return type::kLoginThrottled;
+    case Abuse::login_denied:
+      return type::kLoginDenied;
     case Abuse::turn_auth:
       return type::kTurnAuth;
     case Abuse::turn_quota:
@@ -119,6 +121,7 @@ std::string_view detail_of(Abuse kind) {
     case Abuse::origin_rejected:
     case Abuse::csrf_rejected:
     case Abuse::login_throttled:
+    case Abuse::login_denied:
     case Abuse::turn_auth:
     case Abuse::turn_quota:
     case Abuse::peer_denied:

@@ -148,6 +148,30 @@ TEST_F(AdminLoginTest, guessing_is_slowed_down_the_first_refusal_recorded_and_ot
   EXPECT_EQ(log_in().status, 200);
 }
 
+// Whoever has many addresses and many names could fill the log with them otherwise.
+TEST_F(AdminLoginTest, of_strangers_only_so_many_are_recorded_a_day_and_more_are_counted) {
+  const auto guess_from = [&](int place) {
+    context_.client.address = *stun::IpAddress::parse("2001:db8:" + std::to_string(place) + "::1");
+    return post("setup",
+                {{"code", "0000-0000-0000-0000-0000"}, {"name", "eve"}, {"password", kPassword}});
+  };
+  int place = 0;
+  for (; place < 500; ++place) {
+    now_ += 61s;  // what all of them guess is slowed down, too
+    ASSERT_EQ(guess_from(place).status, 401) << place;
+  }
+  EXPECT_FALSE(trail_.take_all_counted());
+  EXPECT_EQ(records("auth.login").size(), 500U);
+  now_ += 61s;
+  EXPECT_EQ(guess_from(place).status, 401);
+  const auto counted = trail_.take_all_counted();
+  ASSERT_TRUE(counted);
+  EXPECT_EQ(counted->records[0].type, "abuse.login_denied");
+  now_ += 24h;
+  EXPECT_EQ(guess_from(place + 1).status, 401);
+  EXPECT_FALSE(trail_.take_all_counted()) << "another day";
+}
+
 TEST_F(AdminLoginTest, a_login_ends_the_session_the_browser_had) {
   set_up();
   const std::string before = cookie_;
