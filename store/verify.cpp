@@ -64,7 +64,7 @@ class LogCheck {
   bool purged() const { return !declared_.empty() && edge_.size() == 0; }
   std::uint64_t purged_through() const { return declared_.back().through; }
   bool retention(const CanonicalObject& body, std::string_view text);
-  bool stayed(const std::string& text, const CanonicalObject& body);
+  bool stayed(const std::string& text, const CanonicalObject& body, const Hash& leaf);
   bool young_for_purge(const CanonicalObject& body);
   bool ages();
   bool begin_after_purge();
@@ -108,7 +108,7 @@ bool LogCheck::record(Statement& row) {
   ++report_.records;
   const Hash leaf = leaf_hash(text);
   if (!columns(row, *body, leaf)) return false;
-  if (stays) return time(*body) && stayed(text, *body) && retention(*body, text);
+  if (stays) return time(*body) && stayed(text, *body, leaf) && retention(*body, text);
   const Hash before = body->text("type") == kEpochRecord ? edge_.root() : Hash();
   edge_.append(leaf, completed_);
   return time(*body) && epoch(text, before) && subtrees(seq) && checkpoints() &&
@@ -147,10 +147,10 @@ bool LogCheck::ages() {
 }
 
 // A record of a purged block that was kept: the hashes beside its path lead to the block's root.
-bool LogCheck::stayed(const std::string& text, const CanonicalObject& body) {
+bool LogCheck::stayed(const std::string& text, const CanonicalObject& body, const Hash& leaf) {
   ++stayed_;
   stayed_digest_.add(std::to_string(seq_) + "\n");
-  Hash hash = leaf_hash(text);
+  Hash hash = leaf;
   std::uint64_t index = seq_ - 1;
   for (int level = 0; level < kStoredLevels; ++level, index /= 2) {
     Stored* sibling = stored(level, index ^ 1);
