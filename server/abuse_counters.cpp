@@ -10,12 +10,8 @@ bool AbuseCounters::count(Abuse kind, const std::string& network, const std::str
     ++known->second.count;
     return false;
   }
-  if (now - day_start_ >= std::chrono::hours(24)) {
-    day_start_ = now;
-    rows_of_day_ = 0;
-  }
-  if (rows_.size() < kMaxRows && rows_of_day_ < kMaxRowsADay) {
-    ++rows_of_day_;
+  if (rows_of_day_.left(now) && rows_.size() < kMaxRows) {
+    rows_of_day_.spend();
     rows_.emplace(std::pair(kind, network), Row{kind, network, ip_class, 1});
     return true;
   }

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/daily_budget.h"
+
 namespace bedside::server {
 
 enum class Abuse : std::uint8_t {
@@ -66,8 +68,7 @@ class AbuseCounters {
  private:
   std::map<std::pair<Abuse, std::string>, Row> rows_;
   Time window_start_{};
-  Time day_start_{};
-  std::size_t rows_of_day_ = 0;  // "many" not counted
+  DailyBudget rows_of_day_{kMaxRowsADay};  // "many" not counted
 };
 
 }  // namespace bedside::server

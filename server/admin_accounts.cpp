@@ -280,11 +280,9 @@ void AdminAccounts::refuse_locked(const Attempt& attempt, std::chrono::seconds w
 // Somebody who tries the names we have is slowed down by each, so those always are.
 bool AdminAccounts::worth_a_record(const LoginTried& tried) {
   if (tried.account_known) return true;
-  if (now_() - strangers_since_ >= std::chrono::hours(24)) {
-    strangers_since_ = now_();
-    strangers_ = 0;
-  }
-  return strangers_++ < kRecordedStrangersADay;
+  if (!strangers_.left(now_())) return false;
+  strangers_.spend();
+  return true;
 }
 
 void AdminAccounts::refuse_after_record(const Attempt& attempt, LoginTried tried,

@@ -13,6 +13,7 @@
 #include "server/admin_api.h"
 #include "server/admin_json.h"
 #include "server/audit_trail.h"
+#include "server/daily_budget.h"
 #include "server/recorder.h"
 #include "server/set_up_code.h"
 #include "server/worker_pool.h"
@@ -48,7 +49,7 @@ class AdminAccounts {
   enum class Invited : std::uint8_t { unreadable, no, yes };
   // Failed logins a day that name nobody of ours and get a record each. The throttle slows sources
   // and names, of which a stranger may have as many as they like; what is more is only counted.
-  static constexpr unsigned kRecordedStrangersADay = 500;
+  static constexpr std::size_t kRecordedStrangersADay = 500;
 
   void accept_invitation(SetUpRequest request, Attempt attempt);
   void make_account(const Attempt& attempt, SetUpRequest request);
@@ -73,8 +74,7 @@ class AdminAccounts {
   std::optional<SetUpCode> code_;
   bool has_account_;
   std::size_t checks_ = 0;  // password checks under way
-  std::chrono::milliseconds strangers_since_{};
-  unsigned strangers_ = 0;  // recorded since then
+  DailyBudget strangers_{kRecordedStrangersADay};
 };
 
 }  // namespace bedside::server
