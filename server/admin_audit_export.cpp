@@ -58,7 +58,6 @@ std::optional<AuditExportWish> wish_from(const net::HttpRequest& request,
   }
   wish.filter.from = question.query.from;
   wish.filter.to = question.query.to;
-  wish.filter.room = question.query.room;
   wish.format = *format;
   return wish;
 }
@@ -91,7 +90,7 @@ void AdminAuditExport::download(const net::HttpRequest& request, const AuditStaf
   if (staff.role != kAdminRole) {
     return respond(admin_refusal(403, "not-allowed", "Only administrators export the log."));
   }
-  AuditQuestion question = parse_audit_question(request, trail_);
+  AuditQuestion question = parse_audit_question(request);
   auto wish = wish_from(request, question);
   if (!wish) return respond(admin_refusal(400, "bad-filter", "This export cannot be made."));
   const auto busy = [] {

@@ -80,7 +80,7 @@ Page read_page(const std::string& database, const AuditTrail& trail,
 
 }  // namespace
 
-AuditQuestion parse_audit_question(const net::HttpRequest& request, const AuditTrail& trail) {
+AuditQuestion parse_audit_question(const net::HttpRequest& request) {
   AuditQuestion question;
   store::AuditQuery& query = question.query;
   query.limit = kDefaultAuditPage;
@@ -95,7 +95,6 @@ AuditQuestion parse_audit_question(const net::HttpRequest& request, const AuditT
   });
   check("room", [&](const std::string& text) {
     question.room = text;
-    query.room = trail.room_pseudonym(text);
     return text.size() <= kMaxRoomChars;
   });
   check("outcome", [&](const std::string& text) {
@@ -123,7 +122,7 @@ AdminAuditList::AdminAuditList(std::string database, AuditTrail& trail, Recorder
 void AdminAuditList::show(const net::HttpRequest& request, const AuditStaff& staff,
                           const SessionView& session, const RequestContext& context,
                           const Respond& respond) {
-  const AuditQuestion question = parse_audit_question(request, trail_);
+  const AuditQuestion question = parse_audit_question(request);
   if (!question.complaint.empty()) {
     return respond(
         admin_refusal(400, "bad-filter", "This filter cannot be used: " + question.complaint));

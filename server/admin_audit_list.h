@@ -18,14 +18,14 @@ namespace bedside::server {
 
 struct AuditQuestion {
   store::AuditQuery query;
-  std::string room;  // as it was typed; `query` takes it for a name until room_filter() is asked
+  std::string room;       // as it was typed: room_filter() says which one of `query` it is
   std::string complaint;  // not empty: which parameter is wrong
 };
 
 // ?from&to (Unix milliseconds, from ≤ t < to) &type (a type, or a group such as "room.") &room (a
 // room's name or its pseudonym) &outcome &before (key of the last row shown) &limit (at most
 // kMaxAuditPage).
-AuditQuestion parse_audit_question(const net::HttpRequest& request, const AuditTrail& trail);
+AuditQuestion parse_audit_question(const net::HttpRequest& request);
 
 class AdminAuditList {
  public:
