@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -146,6 +147,23 @@ class AdminApiRig : public testing::Test {
   }
   AdminAnswer log_in(const std::string& name = "anna", const std::string& password = kPassword) {
     return post("login", {{"name", name}, {"password", password}});
+  }
+
+  // Records about a room, as others would write them.
+  void write(const std::string& type, store::Outcome outcome, const std::string& room,
+             int count = 1) {
+    store::Commit commit;
+    for (int i = 0; i < count; ++i) {
+      store::AuditRecord record;
+      record.type = type;
+      record.outcome = outcome;
+      record.room = room.empty() ? "" : trail_.room_pseudonym(room);
+      commit.records.push_back(std::move(record));
+    }
+    std::atomic<bool> done = false;
+    ASSERT_TRUE(store_->submit(std::move(commit),
+                               [&](const store::CommitResult& result) { done = result.ok(); }));
+    while (!done) loop_.run_once(std::chrono::milliseconds(1));
   }
 
   std::vector<store::AuditRow> records(const std::string& type = {}) const {

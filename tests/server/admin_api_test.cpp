@@ -15,22 +15,6 @@ using testing::Not;
 class AdminApiTest : public AdminApiRig {
  protected:
   AdminApiTest() { EXPECT_EQ(set_up().status, 200); }
-
-  void write(const std::string& type, store::Outcome outcome, const std::string& room,
-             int count = 1) {
-    store::Commit commit;
-    for (int i = 0; i < count; ++i) {
-      store::AuditRecord record;
-      record.type = type;
-      record.outcome = outcome;
-      record.room = room.empty() ? "" : trail_.room_pseudonym(room);
-      commit.records.push_back(std::move(record));
-    }
-    std::atomic<bool> done = false;
-    ASSERT_TRUE(store_->submit(std::move(commit),
-                               [&](const store::CommitResult& result) { done = result.ok(); }));
-    while (!done) loop_.run_once(std::chrono::milliseconds(1));
-  }
 };
 
 TEST_F(AdminApiTest, everything_but_the_doors_needs_a_session) {

@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
-#include <future>
 
 #include "admin_api_rig.h"
 #include "server/backup_box.h"
@@ -232,12 +231,7 @@ TEST_F(AdminRetentionTest, holds_say_what_and_why_and_take_no_free_text) {
   EXPECT_TRUE(records("audit.hold").empty());
   EXPECT_EQ(as(anna_, "retention/hold", {{"room", "a-room"}, {"reason", "other"}}).status, 400)
       << "no record is about it";
-  store::Commit made;
-  made.records.emplace_back().type = "room.created";
-  made.records.back().room = trail_.room_pseudonym("a-room");
-  std::promise<void> recorded;
-  ASSERT_TRUE(store_->submit(std::move(made), [&](const auto&) { recorded.set_value(); }));
-  recorded.get_future().wait();
+  write("room.created", store::Outcome::ok, "a-room");
   const auto held = as(anna_, "retention/hold",
                        {{"room", "a-room"}, {"from", 0}, {"to", 1}, {"reason", "other"}});
   EXPECT_EQ(held.status, 200);
@@ -246,12 +240,7 @@ TEST_F(AdminRetentionTest, holds_say_what_and_why_and_take_no_free_text) {
 
 TEST_F(AdminRetentionTest, a_room_whose_name_looks_like_a_pseudonym_is_held_by_its_pseudonym) {
   const std::string name = "fedcba9876543210fedcba9876543210";
-  store::Commit made;
-  made.records.emplace_back().type = "room.created";
-  made.records.back().room = trail_.room_pseudonym(name);
-  std::promise<void> recorded;
-  ASSERT_TRUE(store_->submit(std::move(made), [&](const auto&) { recorded.set_value(); }));
-  recorded.get_future().wait();
+  write("room.created", store::Outcome::ok, name);
   EXPECT_EQ(as(anna_, "retention/hold", {{"room", name}, {"reason", "other"}}).status, 200);
   EXPECT_EQ(retention()["holds"][0]["room"], trail_.room_pseudonym(name));
   EXPECT_THAT(records("audit.hold_set").back().body, Not(HasSubstr(name)));
