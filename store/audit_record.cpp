@@ -5,18 +5,27 @@ namespace {
 
 constexpr int kBodyVersion = 1;
 
-JsonObject actor_object(const Actor& actor) {
-  JsonObject object;
-  object.set_if("auth", actor.auth).set_if("id", actor.id);
-  object.set_if("kind", actor.kind).set_if("role", actor.role);
-  return object;
+void write_actor(OrderedJson& body, const Actor& actor) {
+  if (actor.auth.empty() && actor.id.empty() && actor.kind.empty() && actor.role.empty()) return;
+  OrderedJson object(body.begin("actor"));
+  object.text("auth", actor.auth);
+  object.text("id", actor.id);
+  object.text("kind", actor.kind);
+  object.text("role", actor.role);
+  object.end();
 }
 
-JsonObject where_object(const Where& where) {
-  JsonObject object;
-  object.set_if("ip", where.ip_commitment).set_if("ip_class", where.ip_class);
-  object.set_if("ip_prefix", where.ip_prefix).set_if("listener", where.listener);
-  return object;
+void write_where(OrderedJson& body, const Where& where) {
+  if (where.ip_commitment.empty() && where.ip_class.empty() && where.ip_prefix.empty() &&
+      where.listener.empty()) {
+    return;
+  }
+  OrderedJson object(body.begin("where"));
+  object.text("ip", where.ip_commitment);
+  object.text("ip_class", where.ip_class);
+  object.text("ip_prefix", where.ip_prefix);
+  object.text("listener", where.listener);
+  object.end();
 }
 
 }  // namespace
@@ -36,19 +45,30 @@ std::string_view to_string(Outcome outcome) {
 }
 
 std::string audit_body(const AuditRecord& record, const Stamp& stamp) {
-  JsonObject body;  // in the order of the keys, which spares moving fields
-  if (const JsonObject actor = actor_object(record.actor); !actor.empty()) body.set("actor", actor);
-  body.set_if("boot_id", stamp.boot_id).set_if("build", stamp.build);
-  if (!record.detail.empty()) body.set("detail", record.detail);
-  if (stamp.late) body.set("late", 1);
-  body.set_if("object", record.object).set("outcome", to_string(record.outcome));
-  body.set_if("purpose", record.purpose).set_if("reason", record.reason);
-  if (record.request_id != 0) body.set("request_id", record.request_id);
-  body.set_if("room", record.room).set("seq", stamp.seq).set_if("session", record.session);
-  body.set("t_boot_us", stamp.boot.count()).set("t_wall_us", stamp.wall.count());
-  body.set("type", record.type).set("v", kBodyVersion);
-  if (const JsonObject where = where_object(record.where); !where.empty()) body.set("where", where);
-  return body.text();
+  constexpr std::size_t kUsualBody = 640;  // bytes
+  std::string out;
+  out.reserve(kUsualBody);
+  OrderedJson body(out);
+  write_actor(body, record.actor);
+  body.text("boot_id", stamp.boot_id);
+  body.text("build", stamp.build);
+  if (!record.detail.empty()) body.object("detail", record.detail);
+  if (stamp.late) body.number("late", 1);
+  body.text("object", record.object);
+  body.text("outcome", to_string(record.outcome));
+  body.text("purpose", record.purpose);
+  body.text("reason", record.reason);
+  if (record.request_id != 0) body.number("request_id", record.request_id);
+  body.text("room", record.room);
+  body.number("seq", stamp.seq);
+  body.text("session", record.session);
+  body.number("t_boot_us", stamp.boot.count());
+  body.number("t_wall_us", stamp.wall.count());
+  body.text("type", record.type);
+  body.number("v", kBodyVersion);
+  write_where(body, record.where);
+  body.end();
+  return out;
 }
 
 }  // namespace bedside::store

@@ -55,6 +55,8 @@ std::size_t plain_length(std::string_view text) {
   return static_cast<std::size_t>(std::find_if(text.begin(), text.end(), special) - text.begin());
 }
 
+}  // namespace
+
 void append_quoted(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
@@ -74,8 +76,6 @@ void append_quoted(std::string& out, std::string_view text) {
   }
   out += '"';
 }
-
-}  // namespace
 
 std::string quoted_json(std::string_view text) {
   std::string out;
@@ -115,6 +115,16 @@ std::string JsonObject::text() const {
   }
   out += '}';
   return out;
+}
+
+std::string& OrderedJson::begin(std::string_view key) {
+  if (out_.size() > begin_ + 1) out_ += ',';
+  append_quoted(out_, key);
+  return out_ += ':';
+}
+
+void OrderedJson::text(std::string_view key, std::string_view value) {
+  if (!value.empty()) append_quoted(begin(key), value);
 }
 
 }  // namespace bedside::store

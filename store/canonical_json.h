@@ -63,5 +63,32 @@ class JsonObject {
 
 // A string with its quotes in the one spelling that this subset has.
 std::string quoted_json(std::string_view text);
+void append_quoted(std::string& out, std::string_view text);
+
+// The same spelling for who knows the order of the keys: each field goes straight to the end of
+// `out`, which is borrowed. The caller gives them in ascending order, each once, and then end().
+class OrderedJson {
+ public:
+  explicit OrderedJson(std::string& out) : out_(out), begin_(out.size()) { out_ += '{'; }
+
+  // Left out when it is empty: absent is shorter than "".
+  void text(std::string_view key, std::string_view value);
+  template <std::integral T>
+  void number(std::string_view key, T value) {  // too large a one as text, like JsonObject::set
+    if (std::in_range<std::int64_t>(value)) {
+      begin(key) += std::to_string(value);
+    } else {
+      text(key, std::to_string(value));
+    }
+  }
+  void object(std::string_view key, const JsonObject& value) { begin(key) += value.text(); }
+  // The field's name; its value is what the caller appends to the result, `out`.
+  std::string& begin(std::string_view key);
+  void end() { out_ += '}'; }
+
+ private:
+  std::string& out_;
+  std::size_t begin_;
+};
 
 }  // namespace bedside::store

@@ -50,5 +50,24 @@ TEST(CanonicalJson, LeavesOutWhatIsEmptyOnlyWhenAsked) {
   EXPECT_EQ(JsonObject().text(), "{}");
 }
 
+TEST(OrderedJson, WritesWhatAJsonObjectWrites) {
+  const JsonObject inner = JsonObject().set("x", 1);
+  JsonObject model;
+  model.set("a", "1\"\n").set("c", inner).set("d", JsonObject().set("k", "v")).set("e", -7);
+  model.set("f", std::numeric_limits<std::uint64_t>::max());
+  std::string out = "before ";
+  OrderedJson json(out);
+  json.text("a", "1\"\n");
+  json.text("b", "");
+  json.object("c", inner);
+  OrderedJson nested(json.begin("d"));
+  nested.text("k", "v");
+  nested.end();
+  json.number("e", -7);
+  json.number("f", std::numeric_limits<std::uint64_t>::max());
+  json.end();
+  EXPECT_EQ(out, "before " + model.text());
+}
+
 }  // namespace
 }  // namespace bedside::store
