@@ -54,7 +54,7 @@ tl::expected<AuditWriter, SqlError> AuditWriter::prepare(const Database& databas
   auto last = database.integer("SELECT max(seq) FROM audit");
   if (!last) return tl::unexpected(std::move(last.error()));
   writer.next_seq_ = static_cast<std::uint64_t>(*last) + 1;
-  auto insert = database.prepare("INSERT INTO audit VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+  auto insert = database.prepare("INSERT INTO audit VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
   if (!insert) return tl::unexpected(std::move(insert.error()));
   writer.insert_ = std::move(*insert);
   auto insert_private = database.prepare("INSERT INTO audit_private VALUES(?1, ?2, ?3)");
@@ -78,17 +78,17 @@ tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record, Stam
   }
   const std::string actor =
       record.actor.kind.empty() ? "" : record.actor.kind + ":" + record.actor.id;
-  insert_.bind(1, next_seq_);
-  insert_.bind(2, std::int64_t{stamp.wall.count()});
-  insert_.bind(3, std::string_view(record.type));
-  insert_.bind(4, to_string(record.outcome));
-  bind_or_null(insert_, 5, record.reason);
-  bind_or_null(insert_, 6, actor);
-  bind_or_null(insert_, 7, record.room);
-  insert_.bind_blob(8, body);
+  insert_.bind(1, std::int64_t{stamp.wall.count()});
+  insert_.bind(2, std::string_view(record.type));
+  insert_.bind(3, to_string(record.outcome));
+  bind_or_null(insert_, 4, record.reason);
+  bind_or_null(insert_, 5, actor);
+  bind_or_null(insert_, 6, record.room);
+  insert_.bind_blob(7, body);
   const Hash leaf = leaf_hash(body);
-  insert_.bind(9, std::span<const std::uint8_t>(leaf));
+  insert_.bind(8, std::span<const std::uint8_t>(leaf));
   if (auto done = insert_.run(); !done) return refuse(done.error());
+  if (auto next = expect_next(); !next) return next;
   if (!record.where.ip_enc.empty()) {
     if (auto done = append_private("ip", record.where.ip_enc); !done) return refuse(done.error());
   }
@@ -100,6 +100,16 @@ tl::expected<void, SqlError> AuditWriter::append(const AuditRecord& record, Stam
   if (seal_) seal_->append(leaf);
   ++next_seq_;
   return {};
+}
+
+// SQLite numbers a row one more than the largest, so that nothing here can leave a gap.
+tl::expected<void, SqlError> AuditWriter::expect_next() const {
+  const auto given = static_cast<std::uint64_t>(insert_.inserted_rowid());
+  if (given == next_seq_) return {};
+  return tl::unexpected(SqlError{SqlError::Kind::other,
+                                 "the next audit record should be " + std::to_string(next_seq_) +
+                                     ", but the table is at " + std::to_string(given) +
+                                     ": another program has written into it"});
 }
 
 AuditWriter::Mark AuditWriter::mark() const {

@@ -50,6 +50,7 @@ class AuditWriter {
   const std::string& build() const { return build_; }
 
  private:
+  tl::expected<void, SqlError> expect_next() const;
   tl::expected<void, SqlError> append_private(std::string_view field,
                                               std::span<const std::uint8_t> ciphertext);
 

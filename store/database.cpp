@@ -130,6 +130,10 @@ void Statement::reset() {
   sqlite3_clear_bindings(handle_.get());
 }
 
+std::int64_t Statement::inserted_rowid() const {
+  return sqlite3_last_insert_rowid(sqlite3_db_handle(handle_.get()));
+}
+
 std::int64_t Statement::integer(int column) const {
   return sqlite3_column_int64(handle_.get(), column);
 }
@@ -195,6 +199,10 @@ tl::expected<void, SqlError> Database::set_up(Mode mode) {
                  ? "PRAGMA query_only=ON;"
                  // Deleted names are overwritten, not only unlinked from the tree.
                  : "PRAGMA secure_delete=ON;");
+}
+
+void Database::allow_schema_edits(bool allowed) {
+  sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_DEFENSIVE, allowed ? 0 : 1, nullptr);
 }
 
 void Database::stop_when(std::function<bool()> stop) {

@@ -51,6 +51,7 @@ class Statement {
   // Steps to the end, ignoring rows, and resets.
   tl::expected<void, SqlError> run();
   void reset();
+  std::int64_t inserted_rowid() const;  // of the last row that this connection inserted
 
   // Columns count from 0; valid after step() gave a row, until the next step() or reset().
   std::int64_t integer(int column) const;
@@ -87,6 +88,9 @@ class Database {
   // From now on statements end with an error once `stop` says so; asked often, by the thread that
   // runs them.
   void stop_when(std::function<bool()> stop);
+
+  // For a migration that rewrites the text of a table in sqlite_schema.
+  void allow_schema_edits(bool allowed);
 
   bool in_transaction() const;
   std::int64_t changed_rows() const;  // by the last statement

@@ -12,10 +12,11 @@ namespace bedside::store {
 struct Migration {
   int version;  // 1, 2, 3 …
   const char* sql;
+  bool edits_schema = false;  // the text of a table, where that does not change what is stored
 };
 
 std::span<const Migration> migrations();
-inline constexpr int kSchemaVersion = 8;
+inline constexpr int kSchemaVersion = 9;
 inline constexpr int kApplicationId = 0x42454453;  // "BEDS" in the file's header
 
 // Brings the file to `steps.back().version`. The caller has made sure that it is not newer.

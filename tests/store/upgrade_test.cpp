@@ -158,5 +158,31 @@ INSERT INTO audit VALUES(1, 1000000, 'room.created', 'ok', NULL, NULL, 'a', CAST
   EXPECT_NE(raw.run("UPDATE audit SET leaf = x'00' WHERE seq = 3"), "");
 }
 
+// The last schema whose checks made every insert fill a table of its own.
+TEST(UpgradeFromSchema8, ChecksOutcomesAsBeforeInAnotherWay) {
+  const TemporaryFolder folder;
+  write_version(folder.database(), 8, "");
+  auto database = Database::open(folder.database(), Database::Mode::read_write, {});
+  ASSERT_TRUE(database) << database.error().text;
+  ASSERT_TRUE(migrate(*database, migrations()));
+  const auto insert = [&](const std::string& outcome) {
+    return database->run(
+        ("INSERT INTO audit VALUES(NULL, 0, 't', '" + outcome + "', NULL, NULL, NULL, x'00', NULL)")
+            .c_str());
+  };
+  for (const char* outcome : {"ok", "denied", "failed", "aborted"}) EXPECT_TRUE(insert(outcome));
+  for (const char* outcome : {"", "OK", "fine", "ok "}) {
+    const auto refused = insert(outcome);
+    ASSERT_FALSE(refused) << outcome;
+    EXPECT_THAT(refused.error().text, testing::HasSubstr("CHECK"));
+  }
+  EXPECT_EQ(*database->text("PRAGMA integrity_check"), "ok");
+  const auto edit = database->run("PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = ''");
+  ASSERT_FALSE(edit) << "only the migration may";
+  RawDatabase other(folder.database());
+  EXPECT_THAT(other.value("SELECT sql FROM sqlite_schema WHERE name = 'audit'"),
+              testing::Not(testing::HasSubstr(" IN (")));
+}
+
 }  // namespace
 }  // namespace bedside::store

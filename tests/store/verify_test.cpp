@@ -68,7 +68,7 @@ class Attacked {
  public:
   Attacked() : file_(folder_.path() + "/copy.db") {
     std::filesystem::copy_file(SealedLog::get().file(), file_);
-    for (const char* trigger : {"audit_is_gapless", "audit_is_not_changed", "audit_is_not_deleted",
+    for (const char* trigger : {"audit_is_not_changed", "audit_is_not_deleted",
                                 "audit_subtree_is_not_changed", "audit_subtree_is_not_deleted",
                                 "audit_checkpoint_is_not_changed", "audit_checkpoint_is_kept"}) {
       run(std::string("DROP TRIGGER ") + trigger);
