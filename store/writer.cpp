@@ -240,25 +240,40 @@ tl::expected<void, SqlError> Writer::write_or_skip(Item& item) {
   return keep_item_.run();
 }
 
+tl::expected<void, SqlError> Writer::write_all(std::span<Item> batch, bool singly) {
+  if (auto begun = database_->run("BEGIN IMMEDIATE"); !begun) return begun;
+  for (Item& item : batch) {
+    if (auto done = singly ? write_or_skip(item) : write_item(item, true); !done) return done;
+  }
+  if (auto sealed = audit_.sign(batch.back().at.wall); !sealed) return sealed;
+  return database_->run("COMMIT");
+}
+
+// Hardly ever is something wrong with an item. So the batch is written without a savepoint for
+// each, which costs a copy of every page that the item touches, and once more with them when it is.
 Writer::Ending Writer::write(std::span<Item> batch) {
   const AuditWriter::Mark first = audit_.mark();
-  const auto give_up = [&](const SqlError& error) {
+  const auto take_back = [&] {
     audit_.rewind(first);
     for (Item& item : batch) {  // nothing of it happened
       item.result = {};
       item.body.clear();
     }
-    return fail(error);
   };
   for (const Item& item : batch) {
     remnants_ = remnants_ || !item.commit->changes.empty() || item.commit->purge;
   }
-  if (auto begun = database_->run("BEGIN IMMEDIATE"); !begun) return give_up(begun.error());
-  for (Item& item : batch) {
-    if (auto done = write_or_skip(item); !done) return give_up(done.error());
+  auto written = write_all(batch, false);
+  const bool an_items_fault = !written && (written.error().kind == SqlError::Kind::constraint ||
+                                           written.error().kind == SqlError::Kind::too_big);
+  if (an_items_fault && database_->in_transaction()) {
+    take_back();
+    written = database_->run("ROLLBACK").and_then([&] { return write_all(batch, true); });
   }
-  if (auto sealed = audit_.sign(batch.back().at.wall); !sealed) return give_up(sealed.error());
-  if (auto committed = database_->run("COMMIT"); !committed) return give_up(committed.error());
+  if (!written) {
+    take_back();
+    return fail(written.error());
+  }
   audit_.committed();
   give_receipts(batch);
   return Ending::done;

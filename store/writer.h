@@ -76,6 +76,9 @@ class Writer {
   tl::expected<void, SqlError> prepare_statements();
   tl::expected<void, SqlError> write_item(Item& item, bool with_changes);
   tl::expected<void, SqlError> write_or_skip(Item& item);
+  // The batch as one transaction; `singly`: an item whose fault it is gets that as its result, and
+  // the others stay.
+  tl::expected<void, SqlError> write_all(std::span<Item> batch, bool singly);
   void give_receipts(std::span<Item> batch);
   Ending fail(const SqlError& error);
   Ending checkpoint(Database::Checkpoint how);

@@ -123,6 +123,36 @@ TEST(Commit, ThatContradictsTheStateLeavesNothingAndNoGap) {
   EXPECT_EQ(store->stats().failed, 3U);
 }
 
+TEST(Commit, ThatIsAtFaultTakesNothingFromOthersOfItsTransaction) {
+  const TemporaryFolder folder;
+  const auto store = open_or_die(folder.database());
+  Gate gate;
+  ASSERT_TRUE(store->submit(commit_of("gate"), [&](const CommitResult&) { gate.wait(); }));
+  gate.wait_until_reached();
+  std::vector<CommitResult> results;  // store thread, then us after close()
+  const auto submit = [&](Commit commit, Change change) {
+    commit.changes = {std::move(change)};
+    ASSERT_TRUE(store->submit(std::move(commit),
+                              [&](const CommitResult& result) { results.push_back(result); }));
+  };
+  submit(commit_of("first"), room_created("a"));
+  submit(commit_of("again"), room_created("a"));
+  submit(commit_of("large", std::string(kMaxAuditBody, 'x')), SettingSet{"k", "v"});
+  submit(commit_of("last"), room_created("b"));
+  gate.open();
+  store->close();
+  EXPECT_EQ(store->stats().batches, 2U);
+  ASSERT_EQ(results.size(), 4U);
+  EXPECT_EQ(results[0].first_seq, 2U);
+  EXPECT_EQ(results[1].status, CommitStatus::conflict);
+  EXPECT_EQ(results[2].status, CommitStatus::invalid);
+  EXPECT_EQ(results[3].first_seq, 3U);
+  EXPECT_THAT(RawDatabase(folder.database()).types(), ElementsAre("gate", "first", "last"));
+  EXPECT_EQ(RawDatabase(folder.database()).value("SELECT count(*) FROM rooms"), "2");
+  EXPECT_FALSE(reader_or_die(folder.database()).setting("k").value().has_value());
+  expect_gapless(folder.database());
+}
+
 TEST(Commit, WithAnOversizeRecordIsInvalidAndTouchesNothing) {
   const TemporaryFolder folder;
   const auto store = open_or_die(folder.database());
