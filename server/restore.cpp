@@ -18,7 +18,7 @@
 #include "server/version.h"
 #include "store/checkpoint.h"
 #include "store/data_file.h"
-#include "store/reader.h"
+#include "store/database.h"
 #include "store/store.h"
 
 namespace bedside::server {
@@ -26,6 +26,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kNewestCheckpoint =
+    "SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1";
 constexpr std::size_t kMaxAnchors = std::size_t{16} * 1024 * 1024;
 
 using Failure = tl::unexpected<std::string>;
@@ -53,10 +55,11 @@ class LossCheck {
     for (const std::string& each : notes_in(*text)) note(each);
     return {};
   }
+  // Of any version: an upgraded program may restore before it has ever served.
   void database(const fs::path& path) {
-    const auto reader = store::Reader::open(path.string());
-    const auto newest = reader ? reader->newest_checkpoint() : tl::unexpected(reader.error());
-    if (newest && *newest) note(**newest);
+    const auto old = store::Database::open(path.string(), store::Database::Mode::read_only, {});
+    if (!old) return;
+    if (const auto newest = old->text(kNewestCheckpoint)) note(*newest);
   }
   std::optional<std::uint64_t> newest() const { return newest_; }
 

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "server/backup_key.h"
+#include "store/database.h"
 #include "store/reader.h"
 #include "tests/server/bedside_process.h"
 #include "tests/server/small_disk.h"
@@ -139,6 +140,23 @@ TEST_F(BackupTest, DeclaresTheLossThatAnAnchorFileShows) {
   server_.start();  // with a new anchor file
   EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
   EXPECT_EQ(command({"audit", "verify", "--restored-key", new_key(restored.output)}).exit_code, 0);
+}
+
+// The program was upgraded, and what it is to replace was never served by it.
+TEST_F(BackupTest, DeclaresTheLossThatTheOldDatabaseShowsWhateverItsVersion) {
+  server_.start();
+  ASSERT_EQ(command({"backup", "make"}).exit_code, 0);
+  ASSERT_EQ(create_room("after"), 200);
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+  {
+    auto old = store::Database::open((server_.data_dir() / "bedside.db").string(),
+                                     store::Database::Mode::read_write, {});
+    ASSERT_TRUE(old) << old.error().text;
+    ASSERT_TRUE(old->run("PRAGMA user_version=2"));
+  }
+  const Ended restored = restore({"--replace"});
+  ASSERT_EQ(restored.exit_code, 0) << restored.errors;
+  EXPECT_THAT(restored.output, HasSubstr("as was kept elsewhere"));
 }
 
 TEST_F(BackupTest, PersonalValuesComeBackWithTheirWrappingKeyOnly) {
