@@ -99,6 +99,42 @@ TEST_F(ReceiptTest, ProvesItsRecordWhereverItIsInTheTree) {
   EXPECT_EQ(of_export.unproven_receipts, 0U);
 }
 
+// The transaction is written twice, across the end of a block of the tree, and promises one thing.
+TEST_F(ReceiptTest, HoldsBesideCommitsThatAreRefused) {
+  Commit before;
+  before.records.assign(252, record_of("room.created"));
+  ASSERT_TRUE(commit_and_wait(store_.store(), std::move(before)).ok());
+  Gate gate;
+  ASSERT_TRUE(store_.store().submit(commit_of("gate"), [&](const CommitResult&) { gate.wait(); }));
+  gate.wait_until_reached();
+  std::vector<CommitResult> results;  // store thread, then us after close()
+  const auto submit = [&](Commit commit) {
+    ASSERT_TRUE(store_.store().submit(
+        std::move(commit), [&](const CommitResult& result) { results.push_back(result); }));
+  };
+  Commit contradicts = asking("room.ended");
+  contradicts.changes = {AccountPasswordSet{"nobody", "x"}};
+  submit(asking("room.join", 2));
+  submit(contradicts);
+  submit(asking("room.join", 5));
+  submit(asking(std::string(kMaxAuditBody, 'x')));
+  submit(asking("room.join"));
+  gate.open();
+  store_.store().close();
+  ASSERT_EQ(results.size(), 5U);
+  EXPECT_EQ(results[1].status, CommitStatus::conflict);
+  EXPECT_EQ(results[3].status, CommitStatus::invalid);
+  std::vector<std::string> receipts;
+  for (const std::size_t i : {0U, 2U, 4U}) {
+    receipts.push_back(results[i].receipt);
+    const auto promise = check_receipt(receipts.back());
+    ASSERT_TRUE(promise) << promise.error();
+    EXPECT_EQ(Receipt::parse(receipts.back())->index + 1, results[i].first_seq);
+  }
+  EXPECT_EQ(results[4].last_seq, 262U);
+  EXPECT_EQ(verdict(store_.database(), receipts).problem, "");
+}
+
 TEST_F(ReceiptTest, OfARecordThatIsNotInAnExportIsNotProvenByIt) {
   const std::string text = receipt_of("room.created");
   store_.commit("room.ended");
