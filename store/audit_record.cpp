@@ -64,7 +64,7 @@ std::string audit_body(const AuditRecord& record, const Stamp& stamp) {
   body.text("session", record.session);
   body.number("t_boot_us", stamp.boot.count());
   body.number("t_wall_us", stamp.wall.count());
-  body.text("type", record.type);
+  append_quoted(body.begin("type"), record.type);  // always there: a column has it too
   body.number("v", kBodyVersion);
   write_where(body, record.where);
   body.end();

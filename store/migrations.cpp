@@ -204,8 +204,8 @@ ALTER TABLE audit ADD COLUMN leaf BLOB CHECK (length(leaf) = 32);
 
 // What made the insert of a record expensive, said in another way. IN with more than two values
 // fills a table of its own for every row. A trigger makes each insert keep a journal of what it
-// changes, and look for values of a record that does not exist yet. Numbers are given by SQLite
-// now: one more than the largest (AuditWriter::append).
+// changes, and look for values of a record that does not exist yet. SQLite gives our records their
+// numbers now, one more than the largest, and AuditWriter compares them with its own.
 constexpr const char* kCheapInsert = R"sql(
 PRAGMA writable_schema=ON;
 UPDATE sqlite_schema SET sql = replace(sql,

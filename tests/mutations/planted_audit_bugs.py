@@ -35,6 +35,8 @@ def audit_bugs(bug):
             "return write_all(batch, true);", "return write_all(batch, false);", "store:Commit*"),
         bug("a record of somebody else is built upon", "store/audit_writer.cpp",
             "if (given == next_seq_) return {};", "if (given >= next_seq_) return {};", "store:*ForeignRecord*"),
+        bug("a record is replaced past the trigger", "store/database.cpp",
+            '"PRAGMA recursive_triggers=ON;"', '""', "store:AuditLog*"),
         bug("the schema may be edited for ever", "store/migrations.cpp",
             "database.allow_schema_edits(false);", "database.allow_schema_edits(true);", "store:Upgrade*"),
         bug("any outcome is taken", "store/migrations.cpp",
