@@ -19,8 +19,8 @@ void bind_or_null(Statement& statement, int index, std::string_view text) {
   }
 }
 
-// A record that contradicts the table is no mistake of the commit: somebody else writes this file, or
-// we have a bug. Either way this connection must stop, not skip the record.
+// A record that contradicts the table is no mistake of the commit: somebody else writes this file,
+// or we have a bug. Either way this connection must stop, not skip the record.
 tl::unexpected<SqlError> refuse(SqlError error) {
   if (error.kind == SqlError::Kind::constraint) error.kind = SqlError::Kind::other;
   return tl::unexpected(std::move(error));
