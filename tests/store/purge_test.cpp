@@ -187,6 +187,8 @@ class PurgeTest : public testing::Test {
     EXPECT_EQ(raw.run("UPDATE audit SET outcome = 'denied' WHERE seq = " + seq +
                       " AND CAST(body AS TEXT) LIKE '%\"denied\"%'"),
               "");
+    const Hash leaf = leaf_hash(raw.value("SELECT body FROM audit WHERE seq = " + seq));
+    EXPECT_EQ(raw.run("UPDATE audit SET leaf = x'" + to_hex(leaf) + "' WHERE seq = " + seq), "");
     MerkleEdge tree;
     std::vector<Subtree> ignored;
     const auto blocks = raw.column("SELECT hex(root) FROM audit_subtree WHERE level = 8");
