@@ -1,4 +1,6 @@
 // What is left of deleted rows: nothing, neither in the file nor in the WAL, within a minute.
+#include "store/erasure.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -257,6 +259,26 @@ TEST_P(FaultyErasure, ChangesNothingThatWasCommitted) {
     if (testing::Test::HasFailure()) return;
   }
   EXPECT_GT(nth, 3U);
+}
+
+// Its connection goes on writing when only space was missing.
+TEST(ErasureWithoutSpace, LeavesItsConnectionAsItWas) {
+  const TemporaryFolder folder;
+  FaultyVfs vfs;
+  open_or_die(folder.database())->close();
+  auto database = Database::open(folder.database(), Database::Mode::read_write, vfs.name());
+  ASSERT_TRUE(database) << database.error().text;
+  std::uint64_t nth = 1;
+  for (bool struck = true; struck; ++nth) {
+    vfs.fail(FaultyVfs::Fault::full, nth, false);
+    const auto done = erase_remnants(*database);
+    struck = !vfs.armed();
+    vfs.heal();
+    EXPECT_EQ(done.has_value(), !struck);
+    EXPECT_FALSE(database->in_transaction());
+    EXPECT_EQ(*database->integer("PRAGMA foreign_keys"), 1);
+  }
+  EXPECT_GT(nth, 2U);
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryCall, FaultyErasure,
