@@ -5,29 +5,6 @@ namespace {
 
 constexpr int kBodyVersion = 1;
 
-void write_actor(OrderedJson& body, const Actor& actor) {
-  if (actor.auth.empty() && actor.id.empty() && actor.kind.empty() && actor.role.empty()) return;
-  OrderedJson object(body.begin("actor"));
-  object.text("auth", actor.auth);
-  object.text("id", actor.id);
-  object.text("kind", actor.kind);
-  object.text("role", actor.role);
-  object.end();
-}
-
-void write_where(OrderedJson& body, const Where& where) {
-  if (where.ip_commitment.empty() && where.ip_class.empty() && where.ip_prefix.empty() &&
-      where.listener.empty()) {
-    return;
-  }
-  OrderedJson object(body.begin("where"));
-  object.text("ip", where.ip_commitment);
-  object.text("ip_class", where.ip_class);
-  object.text("ip_prefix", where.ip_prefix);
-  object.text("listener", where.listener);
-  object.end();
-}
-
 }  // namespace
 
 std::string_view to_string(Outcome outcome) {
@@ -49,7 +26,9 @@ std::string audit_body(const AuditRecord& record, const Stamp& stamp) {
   std::string out;
   out.reserve(kUsualBody);
   OrderedJson body(out);
-  write_actor(body, record.actor);
+  const Actor& actor = record.actor;
+  body.texts("actor",
+             {{"auth", actor.auth}, {"id", actor.id}, {"kind", actor.kind}, {"role", actor.role}});
   body.text("boot_id", stamp.boot_id);
   body.text("build", stamp.build);
   if (!record.detail.empty()) body.object("detail", record.detail);
@@ -66,7 +45,11 @@ std::string audit_body(const AuditRecord& record, const Stamp& stamp) {
   body.number("t_wall_us", stamp.wall.count());
   append_quoted(body.begin("type"), record.type);  // always there: a column has it too
   body.number("v", kBodyVersion);
-  write_where(body, record.where);
+  const Where& where = record.where;
+  body.texts("where", {{"ip", where.ip_commitment},
+                       {"ip_class", where.ip_class},
+                       {"ip_prefix", where.ip_prefix},
+                       {"listener", where.listener}});
   body.end();
   return out;
 }

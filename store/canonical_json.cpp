@@ -106,14 +106,9 @@ std::string JsonObject::text() const {
   for (const auto& [key, value] : fields_) size += key.size() + value.size() + kPunctuation;
   std::string out;
   out.reserve(size);
-  out += '{';
-  for (const auto& [key, value] : fields_) {
-    if (out.size() > 1) out += ',';
-    append_quoted(out, key);
-    out += ':';
-    out += value;
-  }
-  out += '}';
+  OrderedJson json(out);
+  for (const auto& [key, value] : fields_) json.begin(key) += value;
+  json.end();
   return out;
 }
 
@@ -125,6 +120,14 @@ std::string& OrderedJson::begin(std::string_view key) {
 
 void OrderedJson::text(std::string_view key, std::string_view value) {
   if (!value.empty()) append_quoted(begin(key), value);
+}
+
+void OrderedJson::texts(std::string_view key, std::initializer_list<Text> fields) {
+  const auto empty = [](const Text& field) { return field.value.empty(); };
+  if (std::all_of(fields.begin(), fields.end(), empty)) return;
+  OrderedJson inner(begin(key));
+  for (const auto& field : fields) inner.text(field.key, field.value);
+  inner.end();
 }
 
 }  // namespace bedside::store

@@ -5,12 +5,24 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace bedside::store {
+
+// A string with its quotes in the one spelling that this subset has.
+std::string quoted_json(std::string_view text);
+void append_quoted(std::string& out, std::string_view text);
+
+// Above 2^63-1 no reader agrees on a number any more; such a value is kept as a string.
+template <std::integral T>
+std::string number_json(T value) {
+  const std::string digits = std::to_string(value);
+  return std::in_range<std::int64_t>(value) ? digits : quoted_json(digits);
+}
 
 // Builds the canonical JSON subset of audit bodies: one object with sorted ASCII keys, values that
 // are integers, strings or such objects, no white space. The same content always gives the same
@@ -22,9 +34,7 @@ class JsonObject {
   template <std::integral T>
   requires(!std::same_as<T, bool> && !std::same_as<T, char>) JsonObject& set(std::string_view key,
                                                                              T value) {
-    // Above 2^63-1 no reader agrees on a number any more; such a value is kept as a string.
-    if (std::in_range<std::int64_t>(value)) return set_raw(key, std::to_string(value));
-    return set(key, std::string_view(std::to_string(value)));
+    return set_raw(key, number_json(value));
   }
   JsonObject& set(std::string_view key, std::string_view value);
   JsonObject& set(std::string_view key, const char* value) {
@@ -61,10 +71,6 @@ class JsonObject {
   std::vector<Field> fields_;  // by key: a sealed record is worth no tree of twenty nodes
 };
 
-// A string with its quotes in the one spelling that this subset has.
-std::string quoted_json(std::string_view text);
-void append_quoted(std::string& out, std::string_view text);
-
 // The same spelling for who knows the order of the keys: each field goes straight to the end of
 // `out`, which is borrowed. The caller gives them in ascending order, each once, and then end().
 class OrderedJson {
@@ -74,14 +80,16 @@ class OrderedJson {
   // Left out when it is empty: absent is shorter than "".
   void text(std::string_view key, std::string_view value);
   template <std::integral T>
-  void number(std::string_view key, T value) {  // too large a one as text, like JsonObject::set
-    if (std::in_range<std::int64_t>(value)) {
-      begin(key) += std::to_string(value);
-    } else {
-      text(key, std::to_string(value));
-    }
+  void number(std::string_view key, T value) {
+    begin(key) += number_json(value);
   }
   void object(std::string_view key, const JsonObject& value) { begin(key) += value.text(); }
+  // An object of texts, in the order of their keys; left out when all of them are empty.
+  struct Text {
+    std::string_view key;
+    std::string_view value;
+  };
+  void texts(std::string_view key, std::initializer_list<Text> fields);
   // The field's name; its value is what the caller appends to the result, `out`.
   std::string& begin(std::string_view key);
   void end() { out_ += '}'; }
