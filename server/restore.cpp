@@ -19,6 +19,7 @@
 #include "store/checkpoint.h"
 #include "store/data_file.h"
 #include "store/database.h"
+#include "store/log_tree.h"
 #include "store/store.h"
 
 namespace bedside::server {
@@ -26,8 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kNewestCheckpoint =
-    "SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1";
 constexpr std::size_t kMaxAnchors = std::size_t{16} * 1024 * 1024;
 
 using Failure = tl::unexpected<std::string>;
@@ -59,7 +58,7 @@ class LossCheck {
   void database(const fs::path& path) {
     const auto old = store::Database::open(path.string(), store::Database::Mode::read_only, {});
     if (!old) return;
-    if (const auto newest = old->text(kNewestCheckpoint)) note(*newest);
+    if (const auto newest = store::newest_note(*old)) note(*newest);
   }
   std::optional<std::uint64_t> newest() const { return newest_; }
 

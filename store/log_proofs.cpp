@@ -32,7 +32,7 @@ tl::expected<LogProofs, std::string> LogProofs::open(const Database& database) {
 }
 
 tl::expected<void, std::string> LogProofs::load(const Database& database) {
-  auto newest = database.text("SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1");
+  auto newest = newest_note(database);
   if (!newest) return tl::unexpected(newest.error().text);
   note_ = std::move(*newest);
   const auto note = parse_note(note_);

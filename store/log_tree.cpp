@@ -74,4 +74,8 @@ std::optional<std::vector<Hash>> LogTree::consistency(std::uint64_t old_size, st
       old_size, size, [this](int level, std::uint64_t index) { return subtree(level, index); });
 }
 
+tl::expected<std::string, SqlError> newest_note(const Database& database) {
+  return database.text("SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1");
+}
+
 }  // namespace bedside::store

@@ -39,4 +39,8 @@ class LogTree {
   Statement body_;
 };
 
+// The newest checkpoint as a signed note, "" when the log was never sealed. In a database of any
+// version that has checkpoints.
+tl::expected<std::string, SqlError> newest_note(const Database& database);
+
 }  // namespace bedside::store

@@ -108,10 +108,6 @@ tl::expected<std::vector<AuditRow>, SqlError> newest_by_prefix(const Database& d
   return rows;
 }
 
-tl::expected<std::string, SqlError> newest_note(const Database& database) {
-  return database.text("SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1");
-}
-
 tl::expected<LogGrowth, SqlError> growth(const Database& database, std::uint64_t old_size) {
   const auto missing = [](const char* what) {
     return tl::unexpected(SqlError{SqlError::Kind::other, what});
