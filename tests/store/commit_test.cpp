@@ -99,8 +99,7 @@ TEST(Commit, ThatIsAtFaultTakesNothingFromOthersOfItsTransaction) {
   const TemporaryFolder folder;
   const auto store = open_or_die(folder.database());
   Gate gate;
-  ASSERT_TRUE(store->submit(commit_of("gate"), [&](const CommitResult&) { gate.wait(); }));
-  gate.wait_until_reached();
+  ASSERT_NO_FATAL_FAILURE(hold(*store, gate));
   std::vector<CommitResult> results;  // store thread, then us after close()
   const auto submit = [&](Commit commit, Change change) {
     commit.changes = {std::move(change)};
@@ -232,8 +231,7 @@ TEST(Commit, GroupsWhatWaitsIntoFewTransactionsAndKeepsTheOrder) {
   const TemporaryFolder folder;
   const auto store = open_or_die(folder.database());
   Gate gate;
-  ASSERT_TRUE(store->submit(commit_of("gate"), [&](const CommitResult&) { gate.wait(); }));
-  gate.wait_until_reached();
+  ASSERT_NO_FATAL_FAILURE(hold(*store, gate));
   std::vector<std::uint64_t> order;  // store thread, then us after close()
   for (int i = 0; i < 600; ++i) {
     ASSERT_TRUE(store->submit(commit_of("n", std::to_string(i)), [&](const CommitResult& result) {
@@ -257,8 +255,7 @@ TEST(Commit, IsRefusedByAFullQueueUnlessItMustBeKept) {
   options.max_queued_keep = 4;
   const auto store = open_or_die(std::move(options));
   Gate gate;
-  ASSERT_TRUE(store->submit(commit_of("gate"), [&](const CommitResult&) { gate.wait(); }));
-  gate.wait_until_reached();
+  ASSERT_NO_FATAL_FAILURE(hold(*store, gate));
   Commit leave = commit_of("leave");
   leave.keep = true;
   EXPECT_TRUE(store->submit(commit_of("1"), {}));

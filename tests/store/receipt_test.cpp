@@ -105,8 +105,7 @@ TEST_F(ReceiptTest, HoldsBesideCommitsThatAreRefused) {
   before.records.assign(252, record_of("room.created"));
   ASSERT_TRUE(commit_and_wait(store_.store(), std::move(before)).ok());
   Gate gate;
-  ASSERT_TRUE(store_.store().submit(commit_of("gate"), [&](const CommitResult&) { gate.wait(); }));
-  gate.wait_until_reached();
+  ASSERT_NO_FATAL_FAILURE(hold(store_.store(), gate));
   std::vector<CommitResult> results;  // store thread, then us after close()
   const auto submit = [&](Commit commit) {
     ASSERT_TRUE(store_.store().submit(

@@ -115,6 +115,12 @@ inline Commit commit_of(std::string type, std::string object = {}) {
   return commit;
 }
 
+// Returns when the store's thread waits at the gate: what is submitted from then on piles up.
+inline void hold(Store& store, Gate& gate) {
+  ASSERT_TRUE(store.submit(commit_of("gate"), [&](const CommitResult&) { gate.wait(); }));
+  gate.wait_until_reached();
+}
+
 inline Commit kept(const std::string& type, const std::string& object = {}) {
   Commit commit = commit_of(type, object);
   commit.keep = true;
