@@ -94,7 +94,8 @@ struct Options {
   std::size_t max_queued = kMaxQueuedCommits;
   std::size_t max_queued_keep = kMaxQueuedKeepCommits;
   std::size_t max_deferred = kMaxDeferredCommits;
-  std::function<Clock()> clock;  // empty: the system's clocks
+  std::function<Clock()> clock;  // empty: the system's clocks; asked by the store's thread and by
+                                 // whoever submits
   std::string vfs;               // empty: the platform's; tests name one that fails on purpose
 };
 

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <future>
 #include <string>
 #include <utility>
@@ -16,12 +18,16 @@ namespace bedside::server {
 // Twelve years ago, 600 records of two rooms and two people; then that server stopped. `options`
 // are those of a store that is not there yet.
 inline void write_old_log(store::Options options) {
-  // No machine runs for so short a time when a test begins: the new records' time goes on.
-  auto boot = std::chrono::microseconds(1);
+  // No machine runs for so short a time when a test begins: the new records' time goes on. Who
+  // submits asks for the time, and so does the store's thread.
+  std::atomic<std::int64_t> boot = 1;
   const auto then = std::chrono::duration_cast<std::chrono::microseconds>(
                         std::chrono::system_clock::now().time_since_epoch()) -
                     std::chrono::hours(12 * 8'766);
-  options.clock = [&boot, then] { return store::Clock{then + ++boot, boot}; };
+  options.clock = [&boot, then] {
+    const std::chrono::microseconds now(++boot);
+    return store::Clock{then + now, now};
+  };
   auto opened = store::Store::open(std::move(options));
   ASSERT_TRUE(opened) << opened.error().text;
   for (int i = 0; i < 600; i += 50) {
