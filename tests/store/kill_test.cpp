@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
 #include <future>
 #include <iostream>
 #include <memory>
@@ -19,16 +18,11 @@
 #include <utility>
 #include <vector>
 
-#include "store/verify.h"
 #include "store_fixture.h"
 #include "tests/support/sanitized.h"
 
 namespace bedside::store {
 namespace {
-
-std::string keys_beside(const std::string& database) {
-  return (std::filesystem::path(database).parent_path() / "keys").string();
-}
 
 // What the child says of each acknowledged commit.
 struct Ack {
@@ -41,11 +35,8 @@ constexpr std::uint64_t kNumbersOfALife = 1'000'000;
 
 // 64 clients, each of whom waits for its answer before it asks again and tells each
 // acknowledgement, until all are killed.
-[[noreturn]] void run_child(const std::string& path, int acks, std::uint64_t first_number) {
-  Options options;
-  options.path = path;
-  options.keys = keys_beside(path);
-  auto opened = Store::open(std::move(options));
+[[noreturn]] void run_child(const TemporaryFolder& folder, int acks, std::uint64_t first_number) {
+  auto opened = Store::open(sealed_options(folder));
   if (!opened) _exit(3);
   Store& store = **opened;
   const auto submit_for_ever = [&](std::uint64_t number) {
@@ -71,13 +62,13 @@ constexpr std::uint64_t kNumbersOfALife = 1'000'000;
 
 class Child {
  public:
-  Child(const std::string& path, std::uint64_t first_number) {
+  Child(const TemporaryFolder& folder, std::uint64_t first_number) {
     std::array<int, 2> ends{};
     if (pipe(ends.data()) != 0) std::abort();
     pid_ = fork();
     if (pid_ == 0) {
       close(ends[0]);
-      run_child(path, ends[1], first_number);
+      run_child(folder, ends[1], first_number);
     }
     close(ends[1]);
     acks_ = ends[0];
@@ -105,27 +96,13 @@ struct Log {
   std::uint64_t next_number = 0;
   std::set<std::uint64_t> seqs;  // acknowledged
 
-  Log() {
-    std::filesystem::create_directories(keys_beside(folder.database()));
-    std::filesystem::permissions(std::filesystem::path(folder.database()).parent_path(),
-                                 std::filesystem::perms::owner_all);
-  }
   // From opening what the kill left to the first answer.
   std::chrono::microseconds ready_again() {
     const auto begin = std::chrono::steady_clock::now();
-    Options options;
-    options.path = folder.database();
-    options.keys = keys_beside(folder.database());
-    const auto store = open_or_die(std::move(options));
+    const auto store = open_or_die(sealed_options(folder));
     EXPECT_TRUE(commit_and_wait(*store, commit_of("ready")).ok());
     const auto end = std::chrono::steady_clock::now();
     return std::chrono::duration_cast<std::chrono::microseconds>(end - begin);
-  }
-  void expect_whole() const {
-    expect_gapless(folder.database());
-    VerifyOptions check;
-    check.path = folder.database();
-    EXPECT_EQ(verify_log(check).value().problem, "");
   }
 };
 
@@ -153,7 +130,7 @@ TEST(Kill, LosesNoAcknowledgedCommit) {
   for (int cycle = 0; cycle < scale.cycles; ++cycle) {
     if (cycle % kLivesOfALog == kLivesOfALog - 1) log = std::make_unique<Log>();
     SCOPED_TRACE("cycle " + std::to_string(cycle) + ", seed " + std::to_string(seed));
-    Child child(log->folder.database(), log->next_number);
+    Child child(log->folder, log->next_number);
     log->next_number += kNumbersOfALife;
     std::vector<Ack> acks;
     Ack ack;
@@ -174,7 +151,7 @@ TEST(Kill, LosesNoAcknowledgedCommit) {
                 std::string::npos);
       ASSERT_TRUE(reader.setting("n" + std::to_string(one.number)).value().has_value());
     }
-    log->expect_whole();
+    expect_whole(log->folder.database());
     // State and record are one transaction, also for what was not acknowledged any more.
     RawDatabase raw(log->folder.database());
     EXPECT_EQ(raw.value("SELECT count(*) FROM audit WHERE type = 'killed'"),

@@ -19,7 +19,7 @@ namespace bedside::store {
 // A sealed store whose clock stands still until told.
 class SealedStore {
  public:
-  SealedStore() { std::filesystem::create_directories(keys()); }
+  SealedStore() { folder_.make_keys_folder(); }
 
   void open() { store_ = open_or_die(options()); }
   void close() { store_.reset(); }
@@ -31,7 +31,7 @@ class SealedStore {
   Store& store() { return *store_; }
 
   std::string database() const { return folder_.database(); }
-  std::string keys() const { return folder_.path() + "/data/keys"; }
+  std::string keys() const { return folder_.keys(); }
   RawDatabase raw() const { return RawDatabase(database()); }
   std::vector<std::string> key_files() const {
     std::vector<std::string> names;

@@ -18,6 +18,7 @@
 
 #include "store/reader.h"
 #include "store/store.h"
+#include "store/verify.h"
 
 namespace bedside::store {
 
@@ -62,6 +63,13 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   const std::string& path() const { return path_; }
   std::string database() const { return path_ + "/data/bedside.db"; }
+  std::string keys() const { return path_ + "/data/keys"; }
+  void make_keys_folder() const {
+    std::filesystem::create_directories(keys());
+    for (const std::string& folder : {path_ + "/data", keys()}) {
+      std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+    }
+  }
 
  private:
   std::string path_;
@@ -81,6 +89,16 @@ inline std::unique_ptr<Store> open_or_die(const std::string& path) {
   options.path = path;
   options.build = "test 1";
   return open_or_die(std::move(options));
+}
+
+// Of a store in `folder` whose records are sealed.
+inline Options sealed_options(const TemporaryFolder& folder) {
+  folder.make_keys_folder();
+  Options options;
+  options.path = folder.database();
+  options.keys = folder.keys();
+  options.build = "test 1";
+  return options;
 }
 
 inline Reader reader_or_die(const std::string& path) {
@@ -184,6 +202,16 @@ inline void expect_gapless(const std::string& path) {
   EXPECT_EQ(raw.value("SELECT count(*) FROM audit"),
             raw.value("SELECT coalesce(max(seq), 0) FROM audit"));
   EXPECT_EQ(raw.value("PRAGMA integrity_check"), "ok");
+}
+
+// The same of a sealed log, and its verifier finds nothing.
+inline void expect_whole(const std::string& path) {
+  expect_gapless(path);
+  VerifyOptions options;
+  options.path = path;
+  const auto report = verify_log(options);
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_EQ(report->problem, "");
 }
 
 }  // namespace bedside::store
