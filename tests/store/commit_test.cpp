@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include "faulty_vfs.h"
 #include "store/canonical_reader.h"
 #include "store_fixture.h"
 
@@ -326,6 +327,31 @@ TEST(Commit, MovesTheWalIntoTheFileSoThatItStaysSmall) {
   // 2000 × (8 kB and index pages) went through it.
   EXPECT_LT(std::filesystem::file_size(folder.database() + "-wal"), 24U * 1024 * 1024);
   EXPECT_GT(std::filesystem::file_size(folder.database()), 8U * 1024 * 1024);
+}
+
+// No commit waits for ever, whether or not it was to be kept.
+TEST(Commit, IsAnsweredWhenItWaitsBehindAFatalError) {
+  const TemporaryFolder folder;
+  FaultyVfs vfs;
+  Options options;
+  options.path = folder.database();
+  options.vfs = vfs.name();
+  const auto store = open_or_die(std::move(options));
+  Gate gate;
+  hold(*store, gate);
+  vfs.fail(FaultyVfs::Fault::sync_error, 1, false);
+  std::atomic<int> failed = 0;
+  for (int i = 0; i < 500; ++i) {
+    Commit commit = commit_of("x");
+    commit.keep = i % 2 == 0;
+    ASSERT_TRUE(store->submit(std::move(commit), [&](const CommitResult& result) {
+      failed += result.status == CommitStatus::failed;
+    }));
+  }
+  gate.open();
+  store->close();
+  EXPECT_EQ(failed, 500);
+  EXPECT_TRUE(store->stats().fatal);
 }
 
 }  // namespace

@@ -28,9 +28,9 @@ using ::testing::IsEmpty;
 // still written somewhere.
 class Visits {
  public:
-  explicit Visits(const std::string& path, const std::string& vfs = {}) : path_(path) {
-    Options options;
-    options.path = path;
+  explicit Visits(const TemporaryFolder& folder, const std::string& vfs = {})
+      : path_(folder.database()) {
+    Options options = sealed_options(folder);
     options.vfs = vfs;
     options.clock = [this] { return Clock{now_.load(), now_.load()}; };
     options.on_fatal = [this](const std::string&) { ++fatal_; };
@@ -160,7 +160,7 @@ class Erasure : public testing::Test {
  protected:
   SeededRandom random_{std::random_device{}()};
   const TemporaryFolder folder_;
-  Visits visits_{folder_.database()};
+  Visits visits_{folder_};
 };
 
 TEST_F(Erasure, AfterACleanStopTheFileHasOnlyTheNamesOfWhoIsThere) {
@@ -170,7 +170,7 @@ TEST_F(Erasure, AfterACleanStopTheFileHasOnlyTheNamesOfWhoIsThere) {
   visits_.store().close();
   EXPECT_EQ(visits_.written(), visits_.present());
   // And is the same state as it was.
-  const auto store = open_or_die(folder_.database());
+  const auto store = open_or_die(sealed_options(folder_));
   const LoadedState after = store->load().value();
   ASSERT_EQ(after.rooms.size(), 40U);
   ASSERT_EQ(after.participants.size(), before.participants.size());
@@ -238,7 +238,7 @@ TEST_P(FaultyErasure, ChangesNothingThatWasCommitted) {
     SCOPED_TRACE("call " + std::to_string(nth));
     const TemporaryFolder folder;
     FaultyVfs vfs;
-    Visits visits(folder.database(), vfs.name());
+    Visits visits(folder, vfs.name());
     visits.open_rooms(5);
     visits.come_and_go(random, 12);
     visits.settle();
@@ -247,7 +247,8 @@ TEST_P(FaultyErasure, ChangesNothingThatWasCommitted) {
     struck = !vfs.armed();
     vfs.heal();
     EXPECT_EQ(visits.fatal(), struck && !passes ? 1 : 0);
-    const auto store = open_or_die(folder.database());
+    expect_whole(folder.database());
+    const auto store = open_or_die(sealed_options(folder));
     std::set<std::string> names;
     const LoadedState state = store->load().value();
     for (const ParticipantRow& each : state.participants) {
@@ -256,6 +257,7 @@ TEST_P(FaultyErasure, ChangesNothingThatWasCommitted) {
     EXPECT_EQ(names, visits.present());
     store->close();
     EXPECT_EQ(visits.written(), visits.present());
+    expect_whole(folder.database());
     if (testing::Test::HasFailure()) return;
   }
   EXPECT_GT(nth, 3U);
