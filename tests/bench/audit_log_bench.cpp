@@ -1,7 +1,9 @@
 // How long it takes to check a long audit log and to export it: builds one of N records in a
 // folder, then measures the time on a core.
 //
-//   audit_log_bench FOLDER [N]
+//   audit_log_bench FOLDER [N [SECONDS]]
+//
+// Exits with 1 when the log takes longer to verify than SECONDS.
 
 #include <algorithm>
 #include <cstdio>
@@ -65,9 +67,10 @@ int complain(const std::string& what) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) return complain("audit_log_bench FOLDER [RECORDS]");
+  if (argc < 2) return complain("audit_log_bench FOLDER [RECORDS [SECONDS]]");
   const std::string folder = argv[1];
   const std::uint64_t records = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1'000'000;
+  const double most = argc > 3 ? std::strtod(argv[3], nullptr) : 0;
   bedside::store::Options options;
   options.path = folder + "/data/bedside.db";
   options.keys = folder + "/keys";
@@ -114,5 +117,8 @@ int main(int argc, char** argv) {
   const double bundle = seconds_of([&] { report = verify_bundle(check).value(); });
   if (!report.ok()) return complain(report.problem);
   std::printf("and its check %.2f s\n", bundle);
+  if (most > 0 && verifying > most) {
+    return complain("it took longer to verify than " + std::string(argv[3]) + " s");
+  }
   return 0;
 }

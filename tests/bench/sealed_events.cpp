@@ -3,9 +3,11 @@
 // size and the same durability, without a seal: once with the columns and indexes of the audit
 // table, once with nothing but a number and the bytes.
 //
-//   sealed_events FOLDER [SECONDS [SYNC-MS]]     (`./run sealed-events` runs it in memory and on
-//   disk)
+//   sealed_events FOLDER [SECONDS [SYNC-MS [EVENTS [TIMES]]]]
 //
+// `./run sealed-events` runs it in memory and on disk.
+// EVENTS, TIMES: exits with 1 when fewer are sealed a second, or when they cost more than so many
+// times what the same columns cost.
 // SYNC-MS: no sync of either takes less, as on the disks that servers rent: a virtual machine's own
 // disk often answers before anything is durable.
 
@@ -281,13 +283,14 @@ Rate plain(const std::filesystem::path& folder, std::chrono::seconds time, Colum
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "sealed_events FOLDER [SECONDS [SYNC-MS]]\n");
+    std::fprintf(stderr, "sealed_events FOLDER [SECONDS [SYNC-MS [EVENTS [TIMES]]]]\n");
     return 2;
   }
   const std::filesystem::path folder = argv[1];
   const std::chrono::seconds time(argc > 2 ? std::atoi(argv[2]) : 5);
   std::optional<SlowSync> slow;
-  if (argc > 3) slow.emplace(std::chrono::milliseconds(std::atoi(argv[3])));
+  const int sync_ms = argc > 3 ? std::atoi(argv[3]) : 0;
+  if (sync_ms > 0) slow.emplace(std::chrono::milliseconds(sync_ms));
   const Rate ours = sealed(folder, time);
   const Rate same = plain(folder, time, Columns::same);
   const Rate bare = plain(folder, time, Columns::bare);
@@ -298,5 +301,13 @@ int main(int argc, char** argv) {
   std::printf("%-32s %9.0f events/s, %.1f a commit\n", "sealed", ours.events, ours.per_sync);
   print("plain, same columns and indexes", same);
   print("plain, a number and the bytes", bare);
+  if (argc > 4 && ours.events < std::atof(argv[4])) {
+    std::fprintf(stderr, "sealed_events: fewer than %s events a second\n", argv[4]);
+    return 1;
+  }
+  if (argc > 5 && same.events > std::atof(argv[5]) * ours.events) {
+    std::fprintf(stderr, "sealed_events: sealed costs more than %s times as much\n", argv[5]);
+    return 1;
+  }
   return 0;
 }

@@ -112,10 +112,11 @@ struct Scale {
   int cycles = testing_support::kSanitized ? 12 : 200;
   std::size_t least = 1;
   std::size_t spread = 400;
+  bool timed = false;  // whoever runs the long version has the machine for it
 };
 Scale scale() {
   const char* text = std::getenv("BEDSIDE_KILLS");
-  return text == nullptr ? Scale{} : Scale{std::atoi(text), 500, 200};
+  return text == nullptr ? Scale{} : Scale{std::atoi(text), 500, 200, true};
 }
 
 TEST(Kill, LosesNoAcknowledgedCommit) {
@@ -159,9 +160,13 @@ TEST(Kill, LosesNoAcknowledgedCommit) {
     if (testing::Test::HasFailure()) return;
   }
   std::sort(ready.begin(), ready.end());
+  const auto most = ready[ready.size() * 99 / 100];
+  if (scale.timed) {
+    EXPECT_LE(most, std::chrono::seconds(1));
+  }
   std::cout << acknowledged << " acknowledged commits of 64 clients survived " << scale.cycles
-            << " kills; ready again within " << ready[ready.size() * 99 / 100].count() / 1000
-            << " ms (99 of 100), " << ready.back().count() / 1000 << " ms (all)\n";
+            << " kills; ready again within " << most.count() / 1000 << " ms (99 of 100), "
+            << ready.back().count() / 1000 << " ms (all)\n";
 }
 
 }  // namespace
