@@ -269,9 +269,10 @@ void AdminRetention::make_archive(Approval approval, std::uint64_t seq) {
 
 void AdminRetention::purge(const Approval& approval) {
   if (!approval.code.empty()) return refuse(approval.asked, 409, approval.code, approval.problem);
-  const LogPurged purged{{approval.asked.staff.account, approval.plan.through,
-                          approval.archive.digest, approval.proposed_at},
-                         approval.archive.name};
+  const ArchiveMade& archive = approval.archive;
+  const LogPurged purged{{approval.asked.staff.account, approval.plan.through, archive.digest,
+                          archive.records, archive.root, approval.proposed_at},
+                         archive.name};
   const RetentionChange change{approval.asked.staff, purged};
   store::Commit commit = trail_.commit(AdminAction{change}, approval.asked.source);
   commit.receipt = true;

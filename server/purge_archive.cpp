@@ -25,12 +25,12 @@ tl::expected<void, std::string> write_tar(const fs::path& tar, const store::Expo
   return (*sink)->finish();
 }
 
-tl::expected<void, std::string> check_tar(const fs::path& tar, const store::ExportSurvey& survey) {
+tl::expected<store::VerifyReport, std::string> check_tar(const fs::path& tar,
+                                                         const store::ExportSurvey& survey) {
   store::VerifyOptions check;
   check.path = tar.string();
   const auto report = store::verify_bundle(check);
-  if (!report) return ArchiveFailure(report.error());
-  if (report->ok() && report->records == survey.records) return {};
+  if (!report || (report->ok() && report->records == survey.records)) return report;
   return ArchiveFailure("the archive does not pass, at record " +
                         std::to_string(report->first_bad_seq) + ": " + report->problem);
 }
@@ -114,13 +114,15 @@ tl::expected<ArchiveMade, std::string> make_archive(const BackupConfig& backup,
   if (auto done = decrypt(draft.path(), *content, again); !done) {
     return ArchiveFailure(done.error());
   }
-  if (auto done = check_tar(again, survey); !done) return ArchiveFailure(done.error());
+  const auto verified = check_tar(again, survey);
+  if (!verified) return ArchiveFailure(verified.error());
   auto digest = digest_of_file(draft.path());
   if (!digest) return ArchiveFailure(digest.error());
   if (auto kept = draft.keep_as(name); !kept) return ArchiveFailure(kept.error());
   made.digest = std::move(*digest);
   made.bytes = fs::file_size(name, error);
-  made.records = survey.records;
+  made.records = verified->records;
+  made.root = store::to_hex(verified->root);
   return made;
 }
 

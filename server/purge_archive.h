@@ -19,7 +19,8 @@ struct ArchiveMade {
   std::string name;  // of the file in backup.folder
   std::string digest;
   std::uint64_t bytes = 0;
-  std::uint64_t records = 0;
+  std::uint64_t records = 0;  // that the verifier of exports found in what was written, all whole
+  std::string root;           // of the log they are proven to be in, hexadecimal
 };
 
 // Why no archive could be made with this configuration; nothing: one could.

@@ -113,6 +113,8 @@ struct PurgeOrder {
   std::string approved_by;                  // an account; not the one that proposed it
   std::uint64_t archived_through = 0;       // the purge goes no further
   std::string archive_digest;               // SHA-256 of the archive as it is kept, hexadecimal
+  std::uint64_t archive_records = 0;        // that its verifier found there, all of them whole
+  std::string archive_root;                 // of the log they are proven to be in, hexadecimal
   std::chrono::microseconds proposed_at{};  // of the proposal that was seen; another one is refused
 };
 

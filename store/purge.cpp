@@ -447,6 +447,10 @@ tl::expected<JsonObject, SqlError> purge_log(Database& database, const PurgeOrde
   if (order.proposed_at != proposed_at) return contradiction("it was proposed anew meanwhile");
   Hash archive{};
   if (!from_hex(order.archive_digest, archive)) return contradiction("there is no archive");
+  Hash root{};
+  if (order.archive_records == 0 || !from_hex(order.archive_root, root)) {
+    return contradiction("the archive was not verified");
+  }
   auto holds = holds_of(database);
   if (!holds) return tl::unexpected(holds.error());
   const auto as_sealed = holds_are_as_sealed(database, *holds);
@@ -466,6 +470,7 @@ tl::expected<JsonObject, SqlError> purge_log(Database& database, const PurgeOrde
   auto detail = run.detail();
   if (!detail) return detail;
   detail->set("keep_years", keep_years).set("archive_sha256", order.archive_digest);
+  detail->set("archive_records", order.archive_records).set("archive_root", order.archive_root);
   detail->set("proposed_by", proposed_by).set("approved_by", order.approved_by);
   if (*end / kPurgeBlock == wanted / kPurgeBlock) {
     if (auto done = database.run("DELETE FROM audit_purge_proposal"); !done) {

@@ -84,8 +84,8 @@ tl::expected<std::optional<PurgeProposalRow>, SqlError> purge_proposal(const Dat
 
 // Carries out the proposal that is stored, or a part of it, inside the open transaction. Returns
 // what the record of it says in detail.purge. A SqlError of kind constraint: there is no proposal,
-// it is of the same person or too old, nothing of it is old enough, or there is no archive. Store's
-// thread.
+// it is of the same person or too old, nothing of it is old enough, or there is no archive that was
+// verified. Store's thread.
 tl::expected<JsonObject, SqlError> purge_log(Database& database, const PurgeOrder& order,
                                              std::chrono::microseconds now);
 

@@ -183,6 +183,9 @@ TEST_F(AdminRetentionTest, a_purge_takes_two_persons_and_an_archive_that_opens) 
   const auto archived = store::verify_bundle(options);
   ASSERT_TRUE(archived);
   EXPECT_EQ(archived->problem, "");
+  // What the verifier said of it is in the record of the purge.
+  EXPECT_THAT(receipt->body, HasSubstr("\"archive_records\":" + std::to_string(archived->records)));
+  EXPECT_THAT(receipt->body, HasSubstr("\"archive_root\":\"" + store::to_hex(archived->root)));
   EXPECT_EQ(archived->records, 512U) << "whatever there was up to there";
   EXPECT_FALSE(std::filesystem::exists(folder_.path() / "scratch")) << "no plain copy is left";
 }

@@ -93,7 +93,8 @@ class PurgeTest : public testing::Test {
                        std::optional<std::chrono::microseconds> seen = {}) {
     Commit commit = commit_of(std::string(kPurgeRecord));
     commit.records.front().actor = {"staff", by, "admin", "session"};
-    commit.purge = PurgeOrder{by, archived, digest, seen.value_or(proposed_at())};
+    commit.purge = PurgeOrder{
+        by, archived, digest, verified_, std::string(64, 'b'), seen.value_or(proposed_at())};
     return commit_and_wait(store_.store(), std::move(commit)).status;
   }
   // Of the proposal that is there.
@@ -231,6 +232,7 @@ class PurgeTest : public testing::Test {
     return folder_.path() + "/export.tar";
   }
 
+  std::uint64_t verified_ = kOld;  // records of the archive
   SealedStore store_;
   TemporaryFolder folder_;
   std::string said_;
@@ -345,6 +347,9 @@ TEST_F(PurgeTest, NeedsTwoPersonsAProposalAndOldRecords) {
   EXPECT_EQ(approve(), CommitStatus::conflict);
   ASSERT_EQ(propose(kOld), CommitStatus::committed);
   EXPECT_EQ(approve("berta", kOld, ""), CommitStatus::conflict) << "no archive";
+  verified_ = 0;
+  EXPECT_EQ(approve(), CommitStatus::conflict) << "an archive that nobody verified";
+  verified_ = kOld;
   EXPECT_EQ(approve("berta", 255), CommitStatus::conflict) << "the archive has less";
   store_.pass(kProposalLasts + std::chrono::seconds(1));
   EXPECT_EQ(approve(), CommitStatus::conflict) << "too late";

@@ -202,7 +202,11 @@ class RetentionRun {
     Commit one = commit_of(std::string(kPurgeRecord));
     one.records.front().actor = {"staff", by, "admin", "session"};
     one.purge =
-        PurgeOrder{by, archived, std::string(64, 'a'),
+        PurgeOrder{by,
+                   archived,
+                   std::string(64, 'a'),
+                   archived,
+                   std::string(64, 'b'),
                    model_.proposal ? model_.proposal->proposed_at : std::chrono::microseconds()};
     const bool possible = model_.purge(by, archived, store_->now());
     ASSERT_EQ(commit(std::move(one)) == CommitStatus::committed, possible);
