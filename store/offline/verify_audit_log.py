@@ -341,6 +341,12 @@ def number_of(detail, name):
     return value if isinstance(value, int) else 0
 
 
+def place_of(proof):
+    """Of which record it says to be: the first one, when it says nothing of that kind."""
+    index = proof.get("index")
+    return index + 1 if type(index) is int and 0 <= index < 2**63 else 1
+
+
 def digest_of_holds(holds):
     order = sorted(holds, key=lambda text: text.encode(errors="surrogateescape"))
     lines = "".join(spell(holds[each]) + "\n" for each in order)
@@ -932,8 +938,8 @@ class Export:
         for proof in self.objects("proofs.ndjson"):
             body = next(bodies, None)
             if body is None:
-                raise Wrong(int(proof.get("index", -1)) + 1, "it is missing")
-            value = read_body(int(proof.get("index", -1)) + 1, body)
+                raise Wrong(place_of(proof), "it is missing")
+            value = read_body(place_of(proof), body)
             seq = value.get("seq", 0)
             if not self.included(proof, body, seq):
                 raise Wrong(seq, "it is not in the log as it was sealed")
