@@ -93,6 +93,31 @@ TEST(DiskFull, KeepsABoundedNumberAndCountsWhatItLost) {
               HasSubstr(R"("lost":1)"));
 }
 
+// It has happened and was answered: the record is written, only the change is not made.
+TEST(DiskFull, KeepsTheRecordOfALateCommitWhoseChangeContradictsTheState) {
+  const TemporaryFolder folder;
+  FaultyVfs vfs;
+  const auto store = open_or_die(on(folder, vfs));
+  vfs.set_capacity(kNoSpace);
+  const auto commit_late = [&](const char* name, Change change) {
+    Commit commit = kept(name);
+    commit.changes = {std::move(change)};
+    EXPECT_EQ(commit_and_wait(*store, std::move(commit)).status, CommitStatus::deferred);
+  };
+  commit_late("first", room_created("room"));
+  commit_late("second", joined("no such room", "p"));
+  commit_late("third", joined("room", "p"));
+  vfs.set_capacity(0);
+  EXPECT_TRUE(commit_and_wait(*store, commit_of("after")).ok());
+  EXPECT_EQ(store->load()->participants.size(), 1U);
+  expect_whole(folder.database());
+  RawDatabase raw(folder.database());
+  EXPECT_THAT(raw.types(),
+              ElementsAre(kEpochRecord, "first", "second", "third", "storage.recovered", "after"));
+  EXPECT_THAT(raw.value("SELECT CAST(body AS TEXT) FROM audit WHERE type = 'storage.recovered'"),
+              HasSubstr(R"("late":3,"lost":0)"));
+}
+
 TEST(DiskFull, SaysAtCloseHowMuchItCouldNotWrite) {
   const TemporaryFolder folder;
   FaultyVfs vfs;
