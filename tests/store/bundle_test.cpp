@@ -108,16 +108,7 @@ class BundleTest : public testing::Test {
       return {};
     }
     static PythonVerifier python;
-    const std::string said = python.judge(question);
-    const bool compared = report->unproven_anchors == 0;
-    EXPECT_EQ(said.front(), !report->ok() ? '1'
-                            : compared    ? '0'
-                                          : '3')
-        << said << "against: " << report->problem;
-    if (report->first_bad_seq != 0) {
-      EXPECT_THAT(said, HasSubstr("record " + std::to_string(report->first_bad_seq) + ":"))
-          << report->problem;
-    }
+    expect_agreement(report, python.judge(question));
     return *report;
   }
 

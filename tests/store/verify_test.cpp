@@ -149,11 +149,7 @@ class Attacked {
       return {};
     }
     static PythonVerifier python;
-    const std::string said = python.judge(question);
-    EXPECT_EQ(said.front(), report->ok() ? '0' : '1') << said << "against: " << report->problem;
-    if (!report->ok() && report->first_bad_seq != 0) {
-      EXPECT_THAT(said, HasSubstr("record " + std::to_string(report->first_bad_seq) + ":"));
-    }
+    expect_agreement(report, python.judge(question));
     return *report;
   }
   // With every change in it.
