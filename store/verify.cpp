@@ -21,6 +21,7 @@ namespace bedside::store {
 namespace {
 
 constexpr std::uint64_t kProgressEvery = 20'000;
+constexpr std::int64_t kMostLevels = 63;  // of a tree whose records have numbers of 64 bits
 
 // What the tables say beside the bodies. Checked record by record, so that the first wrong one is
 // named.
@@ -394,17 +395,23 @@ bool load_notes(const Database& database, const VerifyOptions& options, LogCheck
                      [&](const std::string& anchor) { return add(anchor, std::nullopt, true); });
 }
 
-tl::expected<void, std::string> load_subtrees(const Database& database, LogCheck& check) {
+// A root of another length is a finding too: cut or padded, it could become the right one.
+tl::expected<void, std::string> load_subtrees(const Database& database, LogCheck& check,
+                                              VerifyReport& report) {
   auto rows = database.prepare("SELECT level, idx, root FROM audit_subtree ORDER BY level, idx");
   if (!rows) return tl::unexpected(rows.error().text);
   while (true) {
     auto more = rows->step();
     if (!more) return tl::unexpected(more.error().text);
     if (!*more) return {};
-    Subtree subtree{
-        static_cast<int>(rows->integer(0)), static_cast<std::uint64_t>(rows->integer(1)), {}};
+    const std::int64_t level = rows->integer(0);
+    Subtree subtree{static_cast<int>(level), static_cast<std::uint64_t>(rows->integer(1)), {}};
     const auto root = rows->blob(2);
-    std::copy_n(root.begin(), std::min(root.size(), subtree.root.size()), subtree.root.begin());
+    if (level < 0 || level > kMostLevels || root.size() != subtree.root.size()) {
+      report.problem = "a stored root is not readable";
+      return {};
+    }
+    std::copy(root.begin(), root.end(), subtree.root.begin());
     check.expect_subtree(subtree);
   }
 }
@@ -441,7 +448,9 @@ tl::expected<VerifyReport, std::string> verify_log(const VerifyOptions& options)
     if (!error.empty()) return tl::unexpected(error);
     return report;
   }
-  if (auto loaded = load_subtrees(database, check); !loaded) return tl::unexpected(loaded.error());
+  auto loaded = load_subtrees(database, check, report);
+  if (!loaded) return tl::unexpected(loaded.error());
+  if (!report.ok()) return report;
   const auto all = database.integer("SELECT max(seq) FROM audit");
   if (!all) return tl::unexpected(all.error().text);
   const auto leaves = has_leaves(database);

@@ -419,6 +419,13 @@ def read_holds(database):
             for row in rows}
 
 
+def read_subtrees(database):
+    rows = database.execute("SELECT level, idx, root FROM audit_subtree").fetchall()
+    if any(not 0 <= level < 64 or len(bytes(root)) != 32 for level, _, root in rows):
+        raise Wrong(0, "a stored root is not readable")
+    return {(level, index): bytes(root) for level, index, root in rows}
+
+
 class Log:
     def __init__(self, database, genesis, anchors, restored=()):
         self.keys = Keys(genesis, restored)
@@ -430,8 +437,7 @@ class Log:
         self.checked = {False: 0, True: 0}  # checkpoints: of the table, kept elsewhere
         self.records = 0
         self.lost = 0  # kept elsewhere, of records that a restore declares as lost
-        self.subtrees = {(level, index): bytes(root) for level, index, root in
-                         database.execute("SELECT level, idx, root FROM audit_subtree")}
+        self.subtrees = read_subtrees(database)
         self.stored = dict(self.subtrees)
         self.retention, self.holds = Retention(), read_holds(database)
         rows = database.execute("SELECT body FROM audit WHERE type = 'audit.purged' ORDER BY seq")

@@ -101,6 +101,8 @@ def audit_bugs(bug):
             "if (read->root != edge_.root()) {", "if (read->root == Hash{}) {", "sealed_log:Verify*"),
         bug("the verifier does not compare stored roots", "store/verify.cpp",
             "if (there == nullptr || there->subtree.root != subtree.root) {", "if (there == nullptr) {", "sealed_log:Verify*"),
+        bug("the verifier cuts a stored root to its size", "store/verify.cpp",
+            "root.size() != subtree.root.size()) {", "root.size() < subtree.root.size()) {", "sealed_log:Verify.ARoot*"),
         bug("the verifier accepts roots of records that are not there", "store/verify.cpp",
             "[](const Stored& each) { return each.matched; })) {", "[](const Stored& each) { return each.matched || true; })) {", "sealed_log:Verify.Blanked*"),
         bug("the verifier accepts records after the last checkpoint", "store/verify.cpp",

@@ -314,6 +314,17 @@ TEST(Verify, BlankedSealsAreNoticed) {
   }
 }
 
+// Cut or padded to 32 bytes, or with its level cut to 32 bits, it would be the right one.
+TEST(Verify, ARootOfAnotherSizeOrLevelIsNone) {
+  for (const char* change : {"root = CAST(root || x'00' AS BLOB)", "root = substr(root, 1, 31)",
+                             "root = x''", "level = level + 4294967296", "level = -1"}) {
+    Attacked log;
+    log.run("PRAGMA ignore_check_constraints = ON");
+    log.run(std::string("UPDATE audit_subtree SET ") + change + " WHERE idx = 0");
+    EXPECT_EQ(log.verdict().problem, "a stored root is not readable") << change;
+  }
+}
+
 TEST(Verify, ASwappedEpochKeyIsNotVouchedFor) {
   Attacked log;
   const auto key = SigningKey::from_seed(std::vector<std::uint8_t>(32, 7)).value();
