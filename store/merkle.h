@@ -36,6 +36,8 @@ struct Subtree {
   friend bool operator==(const Subtree&, const Subtree&) = default;
 };
 
+inline constexpr std::int64_t kHighestLevel = 63;  // what a number of 64 bits can count
+
 // Levels whose subtrees are stored: 8, 16, 24 …
 inline constexpr int kStoredLevels = 8;
 [[nodiscard]] constexpr bool is_stored_level(int level) noexcept {

@@ -118,10 +118,17 @@ tl::expected<void, SqlError> Seal::restore_edge(const Database& database) {
     auto more = subtrees->step();
     if (!more) return tl::unexpected(std::move(more.error()));
     if (!*more) break;
-    const int level = static_cast<int>(subtrees->integer(0));
+    const std::int64_t level = subtrees->integer(0);
     const auto index = static_cast<std::uint64_t>(subtrees->integer(1));
+    const std::vector<std::uint8_t> root = subtrees->blob(2);
+    if (level > kHighestLevel || root.size() != Hash{}.size()) {
+      return tl::unexpected(
+          SqlError{SqlError::Kind::other,
+                   "a root that was stored with the records is not readable: somebody has changed "
+                   "the database. Run `bedside audit verify`"});
+    }
     if (edge_.size() == index << level) {
-      edge_.append_subtree({level, index, to_hash(subtrees->blob(2))});
+      edge_.append_subtree({static_cast<int>(level), index, to_hash(root)});
     }
   }
   auto bodies = database.prepare("SELECT body FROM audit WHERE seq > ?1 ORDER BY seq");

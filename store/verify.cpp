@@ -21,7 +21,6 @@ namespace bedside::store {
 namespace {
 
 constexpr std::uint64_t kProgressEvery = 20'000;
-constexpr std::int64_t kMostLevels = 63;  // of a tree whose records have numbers of 64 bits
 
 // What the tables say beside the bodies. Checked record by record, so that the first wrong one is
 // named.
@@ -407,7 +406,7 @@ tl::expected<void, std::string> load_subtrees(const Database& database, LogCheck
     const std::int64_t level = rows->integer(0);
     Subtree subtree{static_cast<int>(level), static_cast<std::uint64_t>(rows->integer(1)), {}};
     const auto root = rows->blob(2);
-    if (level < 0 || level > kMostLevels || root.size() != subtree.root.size()) {
+    if (level < 0 || level > kHighestLevel || root.size() != subtree.root.size()) {
       report.problem = "a stored root is not readable";
       return {};
     }

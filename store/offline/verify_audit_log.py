@@ -1165,7 +1165,10 @@ def main():
         return verify_many()
     if asked.file is None:
         parser.error("which file?")
-    said, code = verify(asked.file, asked.genesis, asked.anchor, asked.restored_key, asked.receipt)
+    try:
+        said, code = verify(asked.file, asked.genesis, asked.anchor, asked.restored_key, asked.receipt)
+    except Exception as error:  # whatever it is: nobody writes such a file but by changing it
+        said, code = f"FAIL: it is damaged ({type(error).__name__}: {error})", 1
     print(said, file=sys.stderr if code == 2 else sys.stdout)
     return code
 

@@ -268,7 +268,7 @@ class CleanLog {
     const auto report = verify_log(options_);
     const std::string said = python.answer();
     expect_agreement(report, said);
-    EXPECT_TRUE(report && report->ok()) << report->problem;
+    EXPECT_TRUE(report && report->ok()) << (report ? report->problem : report.error());
     return report && report->ok() && said.starts_with("0 PASS");
   }
 

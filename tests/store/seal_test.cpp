@@ -182,6 +182,26 @@ TEST(Seal, ALostOrForeignKeyIsAnErrorThatNamesTheFile) {
   EXPECT_THAT(sealed.refusal(), HasSubstr("others may read it"));
 }
 
+TEST(Seal, ALogWithAStoredRootThatIsNoneIsNotContinued) {
+  for (const char* change : {"root = CAST(root || x'00' AS BLOB)", "root = x''", "level = 8000"}) {
+    SealedStore sealed;
+    sealed.open();
+    Commit commit;
+    for (int i = 0; i < 300; ++i) commit.records.push_back(record_of("room.leave"));
+    ASSERT_TRUE(commit_and_wait(sealed.store(), std::move(commit)).ok());
+    sealed.close();
+    {
+      auto raw = sealed.raw();
+      ASSERT_EQ(raw.run(std::string("PRAGMA ignore_check_constraints = ON;"
+                                    "DROP TRIGGER audit_subtree_is_not_changed;"
+                                    "UPDATE audit_subtree SET ") +
+                        change),
+                "");
+    }
+    EXPECT_THAT(sealed.refusal(), HasSubstr("is not readable")) << change;
+  }
+}
+
 TEST(Seal, ALogWhoseNewestThousandsWereChangedIsNotContinued) {
   SealedStore sealed;
   sealed.open();
