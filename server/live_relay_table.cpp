@@ -43,11 +43,16 @@ LiveRelayTable::LiveRelayTable(const RelayAddresses& addresses)
   }
 }
 
+bool LiveRelayTable::can_advertise(const RelayAddresses& addresses) const noexcept {
+  const std::size_t latest = latest_.load(std::memory_order_acquire);
+  return latest < kMaxChanges || told_anew(addresses_[latest], addresses) == addresses_[latest];
+}
+
 bool LiveRelayTable::advertise(const RelayAddresses& addresses) {
+  if (!can_advertise(addresses)) return false;
   const std::size_t latest = latest_.load(std::memory_order_acquire);
   const RelayAddresses next = told_anew(addresses_[latest], addresses);
   if (next == addresses_[latest]) return true;
-  if (latest == kMaxChanges) return false;
   addresses_[latest + 1] = next;
   latest_.store(latest + 1, std::memory_order_release);
   return true;

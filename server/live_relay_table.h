@@ -47,6 +47,9 @@ class LiveRelayTable final : public turn::LiveRelayAddresses {
   // theirs. Any one thread. False after kMaxChanges: nothing was changed.
   static constexpr std::size_t kMaxChanges = 64;
   [[nodiscard]] bool advertise(const RelayAddresses& addresses);
+  // Whether advertise() would do it. From the same thread: for who may only do what is recorded
+  // already, and must not record what then fails.
+  [[nodiscard]] bool can_advertise(const RelayAddresses& addresses) const noexcept;
 
   // The ones of now. From any thread; the reference stays good.
   const RelayAddresses& addresses() const noexcept {

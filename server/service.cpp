@@ -478,7 +478,7 @@ bool Service::apply(const Config& wanted, const std::vector<ChangedKey>& changed
     log::error("nothing was changed", {{"why", log::Configured(setup.error())}});
     return false;
   }
-  if (!live_relays_->advertise(setup->addresses)) {
+  if (!live_relays_->can_advertise(setup->addresses)) {
     log::error("nothing was changed: turn.external_ip has changed too often, restart to go on");
     return false;
   }
@@ -495,6 +495,7 @@ bool Service::apply(const Config& wanted, const std::vector<ChangedKey>& changed
   config_ = wanted;
   retired_ = std::move(retired);
   set_log_level(options_, config_);
+  (void)live_relays_->advertise(setup->addresses);
   use(*setup);
   for (const std::string& user : gone) lanes_->revoke_user(user);
   return true;

@@ -117,8 +117,24 @@ TEST(LiveRelayTable, Knows_ports_by_the_address_of_their_time_after_a_change) {
     changed.by_family[0]->advertised = stun::IpAddress::v4(203, 0, 113, i % 2 == 0 ? 6 : 7);
     EXPECT_TRUE(table.advertise(changed));
   }
+  EXPECT_TRUE(table.can_advertise(changed)) << "it is advertised already";
   changed.by_family[0]->advertised = before;
+  EXPECT_FALSE(table.can_advertise(changed));
   EXPECT_FALSE(table.advertise(changed)) << "full, and said so";
+  EXPECT_EQ(table.addresses().of(Family::ipv4)->advertised, stun::IpAddress::v4(203, 0, 113, 7));
+}
+
+TEST(LiveRelayTable, Asking_whether_an_address_can_be_advertised_changes_nothing) {
+  LiveRelayTable table(mapped());
+  RelayAddresses changed = mapped();
+  changed.by_family[0]->advertised = stun::IpAddress::v4(203, 0, 113, 6);
+  for (std::size_t i = 0; i <= LiveRelayTable::kMaxChanges; ++i) {
+    EXPECT_TRUE(table.can_advertise(changed));
+  }
+  EXPECT_EQ(table.addresses(), mapped());
+  ASSERT_TRUE(table.take(Family::ipv4, 50000, kOwner, kStart));
+  EXPECT_FALSE(table.locate({changed.of(Family::ipv4)->advertised, 50000}));
+  EXPECT_TRUE(table.advertise(changed)) << "nor does it use up a change";
 }
 
 TEST(RelayAddresses, Relay_ports_live_on_the_listening_address_and_show_the_external_one) {
