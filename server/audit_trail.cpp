@@ -67,6 +67,9 @@ struct HubMapping {
     made.object = privacy.pseudonym("appointment", change.appointment);
     seal_into(made, privacy, "patient_ref", change.appointment);
   }
+  // No record of its own: nobody asks for it. Whoever moves an expiry has the record beside it
+  // (room.join, room.attach, link.issued with the new expiry), and those who are still inside when
+  // it comes have theirs of coming, without a room.leave.
   void operator()(const signaling::RoomKept& change) {
     commit.changes.emplace_back(store::RoomKept{change.room, change.expires_wall});
   }
