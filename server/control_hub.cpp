@@ -279,7 +279,7 @@ void Control::Impl::watch_store() {
     log::info("the database has space again; everything is granted as before");
   } else if (store.locked) {
     log::error("another program locks the database; rooms, joins and relay allocations wait");
-  } else {
+  } else if (store.full) {  // one that failed for good has told its reason, and the server stops
     log::error("the database has no space; rooms, joins and new relay allocations are refused");
     record(seams_.trail.commit(AdminAction{StorageFull{}}, AuditSource{}));
   }
