@@ -66,6 +66,8 @@ const stun::IpAddress& client_address() {
   return address;
 }
 
+void add_nothing(stun::MessageWriter&, const stun::Endpoint&) {}
+
 void add_channel(stun::MessageWriter& writer, const stun::Endpoint& peer) {
   writer.add_u32(stun::Attribute::channel_number, std::uint32_t{TurnSession::kChannel} << 16)
       .add_xor_address(stun::Attribute::xor_peer_address, peer);
@@ -176,9 +178,7 @@ void TurnSession::transact(stun::Method method, Fill fill, const stun::Endpoint&
   throw std::runtime_error("the server does not accept the credentials");
 }
 
-void TurnSession::probe() {
-  transact(stun::Method::binding, [](stun::MessageWriter&, const stun::Endpoint&) {}, {});
-}
+void TurnSession::probe() { transact(stun::Method::binding, add_nothing, {}); }
 
 void TurnSession::allocate() {
   transact(stun::Method::allocate,
@@ -201,9 +201,10 @@ void TurnSession::bind_channel(const stun::Endpoint& peer) {
   transact(stun::Method::channel_bind, add_channel, peer);
 }
 
+void TurnSession::refresh() { transact(stun::Method::refresh, add_nothing, {}); }
+
 void TurnSession::keep_alive(const stun::Endpoint& peer) {
-  const auto nothing = [](stun::MessageWriter&, const stun::Endpoint&) {};
-  for (const auto& bytes : {request(stun::Method::refresh, nothing, {}),
+  for (const auto& bytes : {request(stun::Method::refresh, add_nothing, {}),
                             request(stun::Method::channel_bind, add_channel, peer)}) {
     if (send(socket_.fd(), bytes.data(), bytes.size(), 0) < 0) fail("send");
   }

@@ -55,6 +55,7 @@ class TurnSession {
   // Each throws std::runtime_error with the server's error when it does not succeed in 2 s.
   void allocate();
   void bind_channel(const stun::Endpoint& peer);
+  void refresh();
   // Sends what keeps allocation, permission and channel alive, without waiting for the answers:
   // they come among the packets.
   void keep_alive(const stun::Endpoint& peer);

@@ -21,6 +21,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "store/reader.h"
 #include "tests/bench/turn_session.h"
@@ -32,6 +33,9 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::steady_clock;
+
+constexpr const char* kDeskUser = "[[turn.user]]\nname = \"desk\"\npassword = \"desk-password\"\n";
+const bench::Login kDeskLogin{"desk", "desk-password"};
 
 class FullDisk : public testing::Test {
  protected:
@@ -45,31 +49,40 @@ class FullDisk : public testing::Test {
     return answer ? json::parse(answer->body, nullptr, false) : json();
   }
 
-  // 0 for success, else the code the relay refused with.
-  std::string allocate(const json& joined) {
+  bench::TurnSession session(bench::Login login) const {
+    return {{stun::IpAddress::v4(127, 0, 0, 1), server_.turn()}, std::move(login)};
+  }
+  bench::TurnSession session(const json& joined) const {
     const json& turn = joined["iceServers"][1];
-    bench::TurnSession session({stun::IpAddress::v4(127, 0, 0, 1), server_.turn()},
-                               {turn["username"], turn["credential"]});
+    return session(bench::Login{turn["username"], turn["credential"]});
+  }
+  // "granted", else what the relay refused with.
+  template <typename Ask>
+  static std::string verdict(Ask ask) {
     try {
-      session.allocate();
+      ask();
       return "granted";
     } catch (const std::runtime_error& refused) {
       return refused.what();
     }
   }
+  std::string allocate(const json& joined) const {
+    return verdict([&] { session(joined).allocate(); });
+  }
 
-  // A write that found no space has a record of its own, if there was one.
-  std::size_t records_of_ballast() const {
+  std::size_t records(const std::string& type, const std::string& part = {}) const {
     const auto reader = store::Reader::open((server_.data_dir() / "bedside.db").string());
     store::AuditQuery query;
-    query.type_prefix = "storage.full";
+    query.type_prefix = type;
     if (!reader) return 0;
     const auto rows = reader->audit(query);
     if (!rows) return 0;
-    return static_cast<std::size_t>(std::ranges::count_if(*rows, [](const store::AuditRow& row) {
-      return row.body.find("ballast_mb") != std::string::npos;
+    return static_cast<std::size_t>(std::ranges::count_if(*rows, [&](const store::AuditRow& row) {
+      return row.body.find(part) != std::string::npos;
     }));
   }
+  // A write that found no space has a record of its own, if there was one.
+  std::size_t records_of_ballast() const { return records("storage.full", "ballast_mb"); }
 
   bool until(const std::function<bool()>& holds) {
     const auto deadline = steady_clock::now() + std::chrono::seconds(10);
@@ -79,8 +92,17 @@ class FullDisk : public testing::Test {
     return false;
   }
 
+  // Those that are not there yet: a room that is needs no record.
+  bool until_new_rooms_get(int status) {
+    return until([&] {
+      post({{"action", "create-room"}, {"appointmentId", ++made_}}, 0);
+      return status_ == status;
+    });
+  }
+
   TestServer server_;
   int status_ = 0;
+  int made_ = 1;
 };
 
 TEST_F(FullDisk, GrantsAreRefusedUntilThereIsSpaceAgain) {
@@ -93,18 +115,17 @@ TEST_F(FullDisk, GrantsAreRefusedUntilThereIsSpaceAgain) {
   post({{"action", "create-room"}, {"appointmentId", 1}}, 200);
   const json join{{"action", "join-room"}, {"roomId", "appointment-1"}, {"participantName", "A"}};
   const json joined = post(join, 200);
-  EXPECT_EQ(allocate(joined), "granted");
+  bench::TurnSession call = session(joined);
+  EXPECT_EQ(verdict([&] { call.allocate(); }), "granted");
 
   disk.fill();
-  int made = 1;
-  EXPECT_TRUE(until([&] {
-    post({{"action", "create-room"}, {"appointmentId", ++made}}, 0);
-    return status_ == 503;
-  }));
+  EXPECT_TRUE(until_new_rooms_get(503));
   const json refused = post(join, 503);
   EXPECT_EQ(refused["success"], false);
   EXPECT_THAT(refused["error"].get<std::string>(), testing::Not(testing::IsEmpty()));
   EXPECT_TRUE(until([&] { return allocate(joined) == "the server refused with 508"; }));
+  EXPECT_EQ(verdict([&] { call.refresh(); }), "granted") << "what flows goes on";
+  EXPECT_EQ(verdict([&] { session(joined).probe(); }), "granted") << "of a Binding nothing is kept";
   const auto health = httplib::Client("127.0.0.1", server_.operator_port()).Get("/healthz");
   ASSERT_TRUE(health);
   EXPECT_EQ(health->status, 503);
@@ -117,6 +138,46 @@ TEST_F(FullDisk, GrantsAreRefusedUntilThereIsSpaceAgain) {
     return status_ == 200;
   }));
   EXPECT_TRUE(until([&] { return allocate(later) == "granted"; }));
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+}
+
+TEST_F(FullDisk, AReloadChangesNothingUntilThereIsSpaceAgain) {
+  const SmallDisk disk(server_.data_dir());
+  if (!disk.mounted()) {
+    GTEST_SKIP() << "NOT TESTED: a reload on a full disk; mounting a tmpfs needs root: "
+                 << std::strerror(errno);
+  }
+  server_.configure("", kDeskUser);
+  server_.start();
+  disk.fill();
+  ASSERT_TRUE(until_new_rooms_get(503));
+  server_.configure("", std::string("external_ip = [\"9.8.7.6\"]\n"
+                                    "[turn.quotas]\nallocations_per_user = 2\n") +
+                            kDeskUser);
+  server_.process().signal(SIGHUP);
+  ASSERT_TRUE(server_.process().wait_for_next_errors(
+      "nothing was changed: the change cannot be recorded, free space on the disk"));
+
+  disk.make_space();
+  ASSERT_TRUE(until_new_rooms_get(200));
+  bench::TurnSession first = session(kDeskLogin);
+  EXPECT_TRUE(until([&] { return verdict([&] { first.allocate(); }) == "granted"; }));
+  EXPECT_EQ(first.relayed()->address.to_string(), "127.0.0.1");
+  bench::TurnSession second = session(kDeskLogin);
+  EXPECT_EQ(verdict([&] { second.allocate(); }), "granted");
+  EXPECT_EQ(second.relayed()->address.to_string(), "127.0.0.1");
+  EXPECT_EQ(verdict([&] { session(kDeskLogin).allocate(); }), "granted")
+      << "the quota is the old one";
+  EXPECT_EQ(records("config.changed"), 0U);
+
+  server_.process().signal(SIGHUP);
+  ASSERT_TRUE(server_.process().wait_for_next_errors("configuration read again"));
+  first.release();
+  EXPECT_THAT(verdict([&] { first.allocate(); }), testing::HasSubstr("486"));
+  second.release();
+  EXPECT_EQ(verdict([&] { first.allocate(); }), "granted");
+  EXPECT_EQ(first.relayed()->address.to_string(), "9.8.7.6");
+  EXPECT_EQ(records("config.changed"), 1U);
   EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
 }
 
@@ -174,7 +235,7 @@ TEST_F(FullDisk, BallastCarriesWhatGoesOnAndAStart) {
 class Call {
  public:
   explicit Call(std::uint16_t turn)
-      : session_({stun::IpAddress::v4(127, 0, 0, 1), turn}, {"desk", "desk-password"}) {
+      : session_({stun::IpAddress::v4(127, 0, 0, 1), turn}, kDeskLogin) {
     session_.allocate();
     session_.bind_channel(peer_.local());
     thread_ = std::thread([this] { talk(); });
@@ -230,25 +291,16 @@ TEST_F(FullDisk, TimeAndAgainCostsNoPacketOfACall) {
     GTEST_SKIP() << "NOT TESTED: a disk that is full time and again; mounting a tmpfs needs root: "
                  << std::strerror(errno);
   }
-  server_.configure("",
-                    "allow_loopback_peers = true\n[[turn.user]]\nname = \"desk\"\n"
-                    "password = \"desk-password\"\n");
+  server_.configure("", std::string("allow_loopback_peers = true\n") + kDeskUser);
   server_.start();
   Call call(server_.turn());
-  int made = 0;
-  const auto answers = [&](int wanted) {
-    return until([&] {
-      post({{"action", "create-room"}, {"appointmentId", ++made}}, 0);
-      return status_ == wanted;
-    });
-  };
   std::chrono::milliseconds slowest{0};
   for (int i = 0; i < disk_full_cycles(); ++i) {
     disk.fill();
-    ASSERT_TRUE(answers(503)) << i;
+    ASSERT_TRUE(until_new_rooms_get(503)) << i;
     disk.make_space();
     const auto freed = steady_clock::now();
-    ASSERT_TRUE(answers(200)) << i;
+    ASSERT_TRUE(until_new_rooms_get(200)) << i;
     slowest = std::max(slowest, std::chrono::duration_cast<std::chrono::milliseconds>(
                                     steady_clock::now() - freed));
   }
