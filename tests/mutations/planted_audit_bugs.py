@@ -26,6 +26,8 @@ def audit_bugs(bug):
         bug("an I/O error passes for a full disk", "store/writer.cpp",
             "error.kind == SqlError::Kind::full || error.kind == SqlError::Kind::busy;",
             "error.kind != SqlError::Kind::constraint;", "disk_faults:*FatalFault*:FailingDisk*"),
+        bug("a server whose database failed goes on", "server/service.cpp",
+            "    signals_.fail();\n", "", "process:FailedDatabase*"),
         bug("a batch that failed leaves its records in the tree", "store/writer.cpp",
             "    audit_.rewind(first);\n", "", "store:DiskFull*:Seal*"),
         bug("a refused commit leaves its records in the tree", "store/writer.cpp",
