@@ -97,6 +97,15 @@ inline constexpr double kMediaFactsBurst = 20.0;
 inline constexpr double kRenewalsPerSecond = 0.1;
 inline constexpr double kRenewalBurst = 10.0;
 
+// How often one participant comes anew (not: resumes its session), and a visit is locked or
+// unlocked; each is a record or two. Once in ten seconds, bursts of 30. Above: error
+// `rate-limited`, of a coming with close 4008, or 429.
+inline constexpr double kComingsPerSecond = 0.1;
+inline constexpr double kComingBurst = 30.0;
+inline constexpr double kLocksPerSecond = 0.1;
+inline constexpr double kLockBurst = 30.0;
+inline constexpr std::chrono::seconds kRepeatAgain{10};  // said with 429
+
 // How long an emergency that a host declared is one.
 inline constexpr std::chrono::milliseconds kEmergency{std::chrono::hours{4}};
 

@@ -81,6 +81,16 @@ bool Room::within_rate(const Command& command, const Now& now) {
   return false;
 }
 
+bool Room::may_repeat(Rate& rate, const Command& command, const Now& now) {
+  if (rate.take(now)) return true;
+  services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::rate_limited, command.caller});
+  if (command.request != 0) {
+    services_.outputs.outputs.emplace_back(
+        Answer{command.request, 429, failure_body("Too many requests"), kRepeatAgain});
+  }
+  return false;
+}
+
 bool Room::socket_within_rate(Participant& participant, const Command& command,
                               const SocketSaid& said, const Now& now) {
   const auto* join = said.message ? std::get_if<Join>(&said.message->body) : nullptr;

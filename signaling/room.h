@@ -83,6 +83,7 @@ struct Participant {
   Rate facts{kMediaFactsPerSecond, kMediaFactsBurst};
   std::optional<std::chrono::milliseconds> ice_renew;  // mono
   Rate renewals{kRenewalsPerSecond, kRenewalBurst};
+  Rate comings{kComingsPerSecond, kComingBurst};
 
   // Has a session with us, in the visit or in the waiting room.
   bool attached() const { return presence == Presence::here || presence == Presence::away; }
@@ -228,6 +229,8 @@ class Room {
   void on(const Command& command, const Signal& signal, const Now& now);
   void on(const Command& command, const SocketSaid& said, const Now& now);
   void on(const Command& command, const SocketGone& gone, const Now& now);
+  // Of what is a record each time. False: it was too often; whoever asked over HTTP was told.
+  bool may_repeat(Rate& rate, const Command& command, const Now& now);
   void socket_join(const Command& command, const Join& join, const Now& now);
   bool overtaken(const Participant& participant, std::uint64_t after) const;
   void refuse_join(const Command& command, std::uint16_t close_code, Problem problem);
@@ -255,7 +258,7 @@ class Room {
   void admit(const Command& command, const ClientMessage& message, const Now& now);
   void decline(const Command& command, const ClientMessage& message);
   void kick(const Command& command, const ClientMessage& message, const Now& now);
-  void lock(const Command& command, const ClientMessage& message);
+  void lock(const Command& command, const ClientMessage& message, const Now& now);
   void declare_emergency(const Command& command, const ClientMessage& message, const Now& now);
   void done_by_host(const Command& command, const ClientMessage& message,
                     const std::optional<Problem>& problem);
@@ -293,6 +296,7 @@ class Room {
   std::chrono::milliseconds forget_wall_{0};
   std::chrono::milliseconds expires_wall_{0};  // while active
   bool locked_ = false;
+  Rate locks_{kLocksPerSecond, kLockBurst};
   std::chrono::milliseconds emergency_until_{std::chrono::milliseconds::min()};  // mono
   bool emergency_ = false;                                  // what is committed now is of one
   std::vector<LinkRecord> links_;                           // oldest first

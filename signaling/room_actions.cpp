@@ -300,12 +300,7 @@ void Room::on(const Command& command, const RenewIce& renew, const Now& now) {
     }
     return refuse(command.request, 403, "This participant is not in the room");
   }
-  if (!participant->renewals.take(now)) {
-    services_.outputs.outputs.emplace_back(Misuse{Misuse::Kind::rate_limited, command.caller});
-    services_.outputs.outputs.emplace_back(
-        Answer{command.request, 429, failure_body("Too many requests"), std::chrono::seconds{10}});
-    return;
-  }
+  if (!may_repeat(participant->renewals, command, now)) return;
   const IceGrant ice = services_.issuer.ice_grant(id_, participant->id, now);
   commit({CredentialIssued{id_, participant->id, ice.expires_wall}}, false, command.caller,
          participant->id,

@@ -24,7 +24,7 @@ void Room::act_as_host(Participant& host, const Command& command, const ClientMe
     case HostAction::Kind::kick:
       return kick(command, message, now);
     case HostAction::Kind::lock:
-      return lock(command, message);
+      return lock(command, message, now);
     case HostAction::Kind::emergency:
       return declare_emergency(command, message, now);
     case HostAction::Kind::end:
@@ -166,9 +166,14 @@ void Room::relay_again(const std::string& participant) {
   if (spared != nullptr && spared->counts()) publish_live(*spared);
 }
 
-void Room::lock(const Command& command, const ClientMessage& message) {
+void Room::lock(const Command& command, const ClientMessage& message, const Now& now) {
   const bool locked = std::get<HostAction>(message.body).locked;
   if (locked == locked_) return done_by_host(command, message, std::nullopt);
+  if (!may_repeat(locks_, command, now)) {
+    if (command.request != 0) return;
+    return done_by_host(command, message,
+                        Problem{"rate-limited", "Too many requests", message.request_id});
+  }
   commit({RoomLocked{id_, locked}}, false, command.caller, {},
          [this, command, message, locked](bool ok, const Now&) {
            if (!ok) {

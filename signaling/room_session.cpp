@@ -61,6 +61,10 @@ void Room::socket_join(const Command& command, const Join& join, const Now& now)
   if (!has_place_for(*participant)) {
     return refuse_join(command, close_codes::kRoomFull, {"room-full", "This visit is full", {}});
   }
+  if (!may_repeat(participant->comings, command, now)) {
+    return refuse_join(command, close_codes::kRateLimited,
+                       {"rate-limited", "Too many requests", {}});
+  }
   enter(
       *participant, Transport::socket, command, join.name,
       [this, command, resumable](bool ok, const Now&) {
@@ -218,6 +222,7 @@ void Room::on(const Command& command, const Poll& poll, const Now& now) {
     return serve_poll(*participant, command.request, poll.wait, now);
   }
   if (!has_place_for(*participant)) return refuse(command.request, 409, "This visit is full");
+  if (!may_repeat(participant->comings, command, now)) return;
   enter(
       *participant, Transport::poll, command, {},
       [this, command, wait = poll.wait](bool ok, const Now& then) {
@@ -260,6 +265,7 @@ void Room::on(const Command& command, const Signal& signal, const Now& now) {
   }
   if (join != nullptr && !participant->attached()) {
     if (!has_place_for(*participant)) return refuse(command.request, 409, "This visit is full");
+    if (!may_repeat(participant->comings, command, now)) return;
     return enter(
         *participant, Transport::poll, command, join->name,
         [this, command, seq = message.client_seq](bool ok, const Now& then) {

@@ -379,10 +379,9 @@ TEST_F(Session, TooManyMessagesNameTheOneThatWasTooMany) {
 }
 
 TEST_F(Session, JoinsCostAsMessagesDo) {
-  const std::size_t before = t.commits.size();
-  for (int i = 0; i < 120; ++i) EXPECT_FALSE(t.closed(t.attach(ann)).has_value()) << i;
+  EXPECT_FALSE(t.closed(t.attach(ann)).has_value());
+  for (int i = 1; i < 120; ++i) EXPECT_FALSE(t.closed(t.attach(ann, 1)).has_value()) << i;
   const std::size_t commits = t.commits.size();
-  EXPECT_EQ(commits - before, 120U);
   t.heard(b);
   for (int i = 0; i < 10; ++i) {
     const SocketId refused =
