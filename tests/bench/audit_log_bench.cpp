@@ -37,6 +37,11 @@ AuditRecord join(std::uint64_t i) {
   record.where.ip_class = "public";
   record.where.ip_prefix = "203.0.113.0/24";
   record.where.ip_commitment = std::string(64, 'a');
+  record.where.ip_enc.assign(58, 1);
+  if (i % 3 == 0) {
+    record.detail.set("display", std::string(64, 'b'));
+    record.private_fields.push_back({"display", std::vector<std::uint8_t>(60, 2)});
+  }
   record.room = "0123456789abcdef0123456789abcdef";
   record.object = "participant-" + std::to_string(i);
   record.request_id = i + 1;

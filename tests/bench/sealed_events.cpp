@@ -1,7 +1,7 @@
 // How many sealed records a second 64 clients get acknowledged, each of whom waits for its answer
 // before it asks again; beside plain SQLite with group commit for as many clients, rows of the same
 // size and the same durability, without a seal: once with the columns and indexes of the audit
-// table, once with nothing but a number and the bytes.
+// table and the encrypted fields beside it, once with nothing but a number and the bytes.
 //
 //   sealed_events FOLDER [SECONDS [SYNC-MS [EVENTS [TIMES]]]]
 //
@@ -42,7 +42,7 @@ using bedside::store::Store;
 using std::chrono::steady_clock;
 
 constexpr int kClients = 64;
-constexpr std::size_t kBodyBytes = 420;  // about what the record below takes
+constexpr std::size_t kBodyBytes = 540;  // about what the record below takes
 
 // SQLite's usual access to files, whose syncs take a while.
 class SlowSync {
@@ -104,6 +104,10 @@ struct Rate {
   double per_sync = 0;  // events in one transaction
 };
 
+// Of an address and of a name, with salt, nonce and tag.
+constexpr int kAddressBytes = 58;
+constexpr int kNameBytes = 60;
+
 AuditRecord join(std::uint64_t i) {
   AuditRecord record;
   record.type = "room.join";
@@ -112,6 +116,9 @@ AuditRecord join(std::uint64_t i) {
   record.where.ip_class = "public";
   record.where.ip_prefix = "203.0.113.0/24";
   record.where.ip_commitment = std::string(64, 'a');
+  record.where.ip_enc.assign(kAddressBytes, 1);
+  record.detail.set("display", std::string(64, 'b'));
+  record.private_fields.push_back({"display", std::vector<std::uint8_t>(kNameBytes, 2)});
   record.room = "0123456789abcdef0123456789abcdef";
   record.request_id = i + 1;
   return record;
@@ -178,7 +185,11 @@ constexpr const char* kSameTable =
     "reason TEXT, actor TEXT, room TEXT, body BLOB) STRICT;"
     "CREATE INDEX log_by_time ON log(t_wall_us);"
     "CREATE INDEX log_by_type ON log(type);"
-    "CREATE INDEX log_by_room ON log(room)";
+    "CREATE INDEX log_by_room ON log(room);"
+    "CREATE TABLE log_private(seq INTEGER, field TEXT, ciphertext BLOB, PRIMARY KEY(seq, field)) "
+    "STRICT, WITHOUT ROWID";
+constexpr const char* kPrivateInsert =
+    "INSERT INTO log_private VALUES(?1, 'ip', zeroblob(?2)), (?1, 'display', zeroblob(?3))";
 constexpr const char* kSameInsert =
     "INSERT INTO log VALUES(NULL, ?2, 'room.join', 'ok', NULL, ?3, "
     "'0123456789abcdef0123456789abcdef', ?1)";
@@ -196,6 +207,9 @@ class PlainLog {
     run(bare ? kBareTable : kSameTable);
     must(sqlite3_prepare_v2(database_, bare ? kBareInsert : kSameInsert, -1, &insert_, nullptr),
          database_);
+    if (!bare) {
+      must(sqlite3_prepare_v2(database_, kPrivateInsert, -1, &insert_private_, nullptr), database_);
+    }
     thread_ = std::thread([this] { serve(); });
   }
   ~PlainLog() {
@@ -206,6 +220,7 @@ class PlainLog {
     arrived_.notify_one();
     thread_.join();
     sqlite3_finalize(insert_);
+    sqlite3_finalize(insert_private_);
     sqlite3_close(database_);
   }
   PlainLog(const PlainLog&) = delete;
@@ -236,6 +251,13 @@ class PlainLog {
                        std::chrono::duration_cast<std::chrono::microseconds>(now).count());
     sqlite3_bind_text(insert_, 3, kActor, -1, SQLITE_STATIC);
   }
+  void insert_fields() {
+    sqlite3_bind_int64(insert_private_, 1, sqlite3_last_insert_rowid(database_));
+    sqlite3_bind_int(insert_private_, 2, kAddressBytes);
+    sqlite3_bind_int(insert_private_, 3, kNameBytes);
+    must(sqlite3_step(insert_private_), database_);
+    must(sqlite3_reset(insert_private_), database_);
+  }
   void serve() {
     while (true) {
       std::vector<Row> rows;
@@ -252,6 +274,7 @@ class PlainLog {
         if (columns_ == Columns::same) bind_columns();
         must(sqlite3_step(insert_), database_);
         must(sqlite3_reset(insert_), database_);
+        if (columns_ == Columns::same) insert_fields();
       }
       run("COMMIT");
       ++groups_;
@@ -262,6 +285,7 @@ class PlainLog {
   Columns columns_;
   sqlite3* database_ = nullptr;
   sqlite3_stmt* insert_ = nullptr;
+  sqlite3_stmt* insert_private_ = nullptr;
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::vector<Row> waiting_;
