@@ -181,6 +181,7 @@ struct AdminMapping {
     made.actor.kind = "operator";
     made.actor.auth = "loopback";
     made.reason = action.draining ? "began" : "ended";
+    if (!action.everywhere) made.outcome = store::Outcome::failed;
     commit.keep = true;
   }
   void operator()(const CertificateRenewed& action) {

@@ -225,6 +225,7 @@ struct DataKeysGivenUp {
 // listener.
 struct RelayDraining {
   bool draining = false;
+  bool everywhere = true;  // false: a relay thread was too busy to be told
 };
 // Rooms made or ended by staff are no variant of this: they come from the hub like all other rooms,
 // with the account in signaling::Caller.

@@ -6,8 +6,8 @@
 
 namespace bedside::server {
 
-void Happened::record(const AdminAction& action) {
-  store::Commit commit = trail_.commit(action, AuditSource{});
+void Happened::record(const AdminAction& action, const AuditSource& source) {
+  store::Commit commit = trail_.commit(action, source);
   commit.keep = true;  // a full disk does not undo it
   const std::lock_guard lock(mutex_);
   if (waiting_.size() == kMaxWaiting) {

@@ -22,7 +22,7 @@ class Happened {
   // Borrowed; they outlive this.
   Happened(const AuditTrail& trail, store::Store& store) : trail_(trail), store_(store) {}
 
-  void record(const AdminAction& action);
+  void record(const AdminAction& action, const AuditSource& source = {});
   // Every few seconds, and before the store is closed.
   void retry();
   std::uint64_t lost() const;

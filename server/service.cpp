@@ -320,9 +320,10 @@ bool Service::restore_and_record() {
 }
 
 bool Service::drain(bool draining) {
-  log::info("new allocations", {{"accepted", !draining}});
-  happened_->record(RelayDraining{draining});
-  return lanes_->set_draining(draining);
+  const bool told = lanes_->set_draining(draining);
+  log::info("new allocations", {{"accepted", !draining}, {"everywhere", told}});
+  happened_->record(RelayDraining{draining, told}, {0, "operator", {}});
+  return told;
 }
 
 bool Service::open_lanes() {
