@@ -40,6 +40,9 @@ std::string csv_line(std::string_view text) {
                             text_of(where, "listener"),
                             text_of(body, "session"),
                             number_of(body->integer("request_id")),
+                            text_of(actor, "auth"),
+                            text_of(body, "purpose"),
+                            number_of(body->integer("late")),
                             std::string(body->spelled("detail"))};
   std::string line;
   for (const std::string& cell : cells) {
@@ -66,7 +69,8 @@ store::Rendering audit_csv() {
   return {
       "records.csv",
       "\"seq\",\"time\",\"type\",\"outcome\",\"reason\",\"actor_kind\",\"actor\",\"role\",\"room\","
-      "\"object\",\"network\",\"listener\",\"session\",\"request\",\"detail\"\r\n",
+      "\"object\",\"network\",\"listener\",\"session\",\"request\",\"auth\",\"purpose\","
+      "\"late\",\"detail\"\r\n",
       csv_line};
 }
 

@@ -23,6 +23,8 @@ constexpr const char* kObjectRole = "http://terminology.hl7.org/CodeSystem/objec
 constexpr const char* kSourceType = "http://terminology.hl7.org/CodeSystem/security-source-type";
 constexpr const char* kParticipation = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
 constexpr const char* kActReason = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+constexpr const char* kBalpEntity =
+    "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType";
 constexpr const char* kOurTypes = "urn:bedside:audit:type";
 
 constexpr std::string_view kActivity = "Application Activity";
@@ -51,6 +53,8 @@ constexpr std::array kCodings = {
                "Remove Legal Hold Record Lifecycle Event", 'U'},
     FhirCoding{"audit.hold", "110101", "Audit Log Used", "hold",
                "Add Legal Hold Record Lifecycle Event", 'U'},
+    FhirCoding{"audit.verified", "110101", "Audit Log Used", "verify",
+               "Verify Record Lifecycle Event", 'R'},
     FhirCoding{"audit.purge_", "110101", "Audit Log Used", "", "", 'E'},
     FhirCoding{"audit.", "110101", "Audit Log Used", "access", "Access/View Record Lifecycle Event",
                'R'},
@@ -146,6 +150,20 @@ Json entities_of(const CanonicalObject& body, std::string_view text) {
                  {"role", coding(kObjectRole, "13", "Security Resource")},
                  {"detail", std::move(detail)}};
   Json entities = Json::array({std::move(record)});
+  // What a look at the log or an export of it asked for, and BALP's transaction.
+  const auto said = body.object("detail");
+  if (const auto filter = said ? said->spelled("filter") : std::string_view(); !filter.empty()) {
+    const std::span<const char> asked(filter);
+    entities.push_back(
+        {{"type", coding(kEntityType, "2", "System Object")},
+         {"role", coding(kObjectRole, "24", "Query")},
+         {"query", store::base64(std::vector<std::uint8_t>(asked.begin(), asked.end()))}});
+  }
+  if (const auto request = body.integer("request_id")) {
+    const std::string number = body.text("boot_id").value_or("") + "-" + std::to_string(*request);
+    entities.push_back({{"what", identifier("request", number)},
+                        {"type", coding(kBalpEntity, "XrequestId", "X-Request-Id")}});
+  }
   for (const char* kind : {"room", "object"}) {
     const auto id = body.text(kind);
     if (!id) continue;

@@ -65,7 +65,7 @@ TEST(AuditCsv, EveryRecordHasAllColumnsAndItsDetail) {
   EXPECT_THAT(line,
               StartsWith("\"7\",\"2023-11-14T22:13:20.000123Z\",\"room.join\",\"ok\",\"asked\","
                          "\"staff\",\"anna\",\"admin\","));
-  EXPECT_THAT(line, HasSubstr("\"{\"\"rows\"\":3}\"\r\n"));
+  EXPECT_THAT(line, HasSubstr("\"session\",\"TREAT\",\"\",\"{\"\"rows\"\":3}\"\r\n"));
 }
 
 TEST(AuditInstant, DaysAndInstantsAreReadInUtc) {
@@ -81,7 +81,9 @@ TEST(AuditInstant, DaysAndInstantsAreReadInUtc) {
 void expect_coding(const json& coding, const std::string& where) {
   ASSERT_TRUE(coding.is_object()) << where;
   const std::string system = coding.at("system");
-  EXPECT_TRUE(system.starts_with("http://") || system.starts_with("urn:")) << where;
+  EXPECT_TRUE(system.starts_with("http://") || system.starts_with("https://profiles.ihe.net/") ||
+              system.starts_with("urn:"))
+      << where;
   EXPECT_TRUE(std::regex_match(coding.at("code").get<std::string>(), std::regex("\\S+"))) << where;
 }
 
@@ -107,9 +109,13 @@ void expect_audit_event(const json& event) {
   EXPECT_TRUE(event.at("source").at("observer").at("identifier").at("value").is_string());
   for (const json& type : event.at("source").at("type")) expect_coding(type, "source.type");
   for (const json& entity : event.at("entity")) {
-    EXPECT_TRUE(entity.at("what").at("identifier").at("value").is_string());
+    EXPECT_NE(entity.contains("what"), entity.contains("query"));
+    if (entity.contains("what")) {
+      EXPECT_TRUE(entity.at("what").at("identifier").at("value").is_string());
+    }
     expect_coding(entity.at("type"), "entity.type");
-    expect_coding(entity.at("role"), "entity.role");
+    const bool is_request = entity.at("type").at("code") == "XrequestId";
+    if (!is_request) expect_coding(entity.at("role"), "entity.role");
     EXPECT_FALSE(entity.contains("name") && entity.contains("query"));
     for (const json& detail : entity.value("detail", json::array())) {
       EXPECT_TRUE(detail.at("type").is_string());
@@ -163,6 +169,21 @@ TEST(AuditFhir, ANetworkIsNoAddressAndAServiceNoRequestor) {
   EXPECT_FALSE(event.at("agent").at(0).contains("network"));
   EXPECT_EQ(event.at("agent").at(0).at("requestor"), false);
   EXPECT_EQ(event.at("entity").at(0).at("detail").at(1).at("valueString"), "203.0.113.0/24");
+}
+
+TEST(AuditFhir, SaysWhichRequestItWasAndWhatWasAskedFor) {
+  store::AuditRecord record = record_of(audit_type::kAuditExported);
+  record.request_id = 12;
+  record.detail.set("filter", store::JsonObject().set("room", "r"));
+  const json event = json::parse(audit_fhir("log").line(body_of(record)));
+  expect_audit_event(event);
+  const json& entities = event.at("entity");
+  ASSERT_EQ(entities.size(), 5U);
+  const auto query = store::from_base64(entities.at(1).at("query").get<std::string>());
+  EXPECT_EQ(std::string(query->begin(), query->end()), R"({"room":"r"})");
+  EXPECT_EQ(entities.at(1).at("role").at("code"), "24");
+  EXPECT_THAT(entities.at(2).at("what").at("identifier").at("value").get<std::string>(),
+              testing::EndsWith("-12"));
 }
 
 TEST(AuditFhir, OutcomesAndTheSealedBodyAreThere) {
