@@ -197,6 +197,8 @@ def audit_bugs(bug):
         bug("links are issued without a record", "server/audit_trail.cpp",
             "    AuditRecord& made = add(type::kLinkIssued, change.room);\n",
             "    AuditRecord made = record(type::kLinkIssued);\n", "contract:InviteServer*"),
+        bug("a link is made void without a record", "server/audit_trail.cpp",
+            "    add(type::kLinkDropped, change.room).object = link_id(change.secret_hash);\n", "", SERVER),
         bug("visits are entered without a record", "server/audit_trail.cpp",
             "    AuditRecord& joined = add(type::kRoomJoin, change.room, change.participant);\n",
             "    AuditRecord joined = record(type::kRoomJoin);\n", SERVER),

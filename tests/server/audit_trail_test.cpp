@@ -7,6 +7,9 @@
 #include <array>
 #include <set>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 namespace bedside::server {
 namespace {
@@ -48,42 +51,77 @@ class AuditTrailTest : public testing::Test {
   AuditTrail trail{kPseudonymKey, kFieldKey};
 };
 
-// One of each kind, with values that must not be found in a log.
+constexpr signaling::TokenHash kToken{0xab, 0xcd};
+constexpr signaling::TokenHash kNewLink{1, 2, 3, 4, 5, 6, 7, 8, 9};
+constexpr signaling::TokenHash kOldLink{0xf1, 2, 3, 4, 5, 6, 7, 8, 9};
+constexpr const char* kAppointment = "\"appointment-4711\"";
+
+// One of each kind in the order of the variant, with values that must not be found in a log.
 std::vector<signaling::Change> one_of_each() {
+  using signaling::LeaveReason;
   const std::string room = "visit-ada";
-  return {
-      signaling::RoomCreated{room, "\"appointment-4711\"", milliseconds(1), milliseconds(2)},
-      signaling::ParticipantJoined{room, "p1", "Ada Lovelace", signaling::Role::host,
-                                   signaling::TokenHash{0xab, 0xcd}, milliseconds(2),
-                                   milliseconds(3)},
-      signaling::ParticipantAttached{room, "p1", signaling::Transport::poll, milliseconds(4)},
-      signaling::CredentialIssued{room, "p1", milliseconds(600'000)},
-      signaling::ParticipantDetached{room, "p1", signaling::LeaveReason::disconnected,
-                                     milliseconds(5), seconds(6)},
-      signaling::ParticipantLeft{room, "p1", signaling::LeaveReason::left, milliseconds(7),
-                                 seconds(8)},
-      signaling::RoomEnded{room, signaling::EndReason::admin, milliseconds(9), milliseconds(10)},
-      signaling::RoomForgotten{room}};
+  const auto ms = [](int count) { return milliseconds(count); };
+  std::vector<signaling::Change> all{
+      signaling::RoomCreated{room, kAppointment, ms(1), ms(2)},
+      signaling::RoomKept{room, ms(11)},
+      signaling::RoomLocked{room, true},
+      signaling::LinkIssued{room, signaling::Role::guest, kNewLink, ms(12)},
+      signaling::LinkDropped{room, kOldLink},
+      signaling::RoomEnded{room, signaling::EndReason::admin, ms(9), ms(10)},
+      signaling::RoomForgotten{room},
+      signaling::ParticipantJoined{room, "p1", "Ada Lovelace", signaling::Role::host, kToken, ms(2),
+                                   ms(3), true, kNewLink},
+      signaling::ParticipantAttached{room, "p1", signaling::Transport::poll, ms(4)},
+      signaling::ParticipantAdmitted{room, "p2"},
+      signaling::ParticipantDeclined{room, "p3"},
+      signaling::ParticipantKicked{room, "p4", seconds(5)},
+      signaling::ParticipantDetached{room, "p1", LeaveReason::disconnected, ms(5), seconds(6)},
+      signaling::ParticipantLeft{room, "p1", LeaveReason::left, ms(7), seconds(8)},
+      signaling::CredentialIssued{room, "p1", ms(600'000)},
+      signaling::EmergencyOpened{room, "p1", ms(13)},
+      signaling::MediaDeclared{room, "p1", signaling::MediaDeclared::What::relay, true}};
+  for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i].index(), i);
+  EXPECT_EQ(all.size(), std::variant_size_v<signaling::Change>);
+  return all;
 }
 
 TEST_F(AuditTrailTest, RecordsEveryChangeOfARoomOnce) {
+  static_assert(std::variant_size_v<signaling::Change> == 17, "a new one has its line below, too");
   signaling::CommitNeeded needed{1, "visit-ada", one_of_each(), caller()};
   needed.keep = true;
   const store::Commit commit = trail.commit(needed);
   EXPECT_TRUE(commit.keep);
-  std::vector<std::string> types;
+  std::vector<std::pair<std::string, std::string>> told;
   for (const AuditRecord& record : commit.records) {
-    types.push_back(record.type);
+    told.emplace_back(record.type, record.object);
     EXPECT_EQ(record.room, trail.room_pseudonym("visit-ada"));
     EXPECT_EQ(record.request_id, 9U);
     EXPECT_EQ(record.where.listener, "https");
     EXPECT_EQ(record.where.ip_prefix, "203.0.113.0/24");
     EXPECT_EQ(trail.reveal_ip(record.where.ip_enc), "203.0.113.77");
   }
-  EXPECT_THAT(types,
-              testing::ElementsAre("room.created", "room.join", "room.attach", "cred.issued",
-                                   "room.leave", "room.leave", "room.ended", "room.expired"));
-  EXPECT_EQ(commit.changes.size(), 7U);  // an issued credential is no state
+  // A room that is kept for longer has none: whoever moved its expiry has one beside it.
+  const std::vector<std::pair<std::string, std::string>> expected{
+      {"room.created", trail.config_digest("appointment", kAppointment)},
+      {"room.locked", ""},
+      {"link.issued", "0102030405060708"},
+      {"link.dropped", "f102030405060708"},
+      {"room.ended", ""},
+      {"room.expired", ""},
+      {"link.opened", "0102030405060708"},
+      {"room.join", "p1"},
+      {"room.attach", "p1"},
+      {"room.admit", "p2"},
+      {"room.deny", "p3"},
+      {"room.kick", "p4"},
+      {"room.leave", "p1"},
+      {"room.leave", "p1"},
+      {"cred.issued", "p1"},
+      {"room.emergency_opened", "p1"},
+      {"media.path", "p1"}};
+  EXPECT_EQ(told, expected);
+  // A credential, an emergency and what a client says of its media are no state.
+  EXPECT_EQ(commit.changes.size(), 14U);
 }
 
 TEST_F(AuditTrailTest, TellsHowLongARoomWasOpen) {
@@ -133,7 +171,7 @@ TEST_F(AuditTrailTest, PutsNothingPersonalInClearIntoARecord) {
       trail.commit(turn::AllocationOpened{{5}, party("", "203.0.113.77:4000"), {}, seconds(600)},
                    "visit-ada", milliseconds(0));
   records.insert(records.end(), opened->records.begin(), opened->records.end());
-  ASSERT_EQ(records.size(), 9U);
+  ASSERT_EQ(records.size(), 18U);
   for (const AuditRecord& record : records) {
     for (const char* secret :
          {"Ada", "Lovelace", "visit-ada", "appointment-4711", "203.0.113.77", "abcd0000"}) {
@@ -153,7 +191,7 @@ TEST_F(AuditTrailTest, CommitsToNamesAndAppointmentsAndKeepsThemEncrypted) {
     const auto records = trail.commit({1, "visit-ada", one_of_each(), caller()}).records;
     const std::pair<const AuditRecord*, std::pair<std::string, std::string>> wanted[] = {
         {&records.at(0), {"patient_ref", "\"appointment-4711\""}},
-        {&records.at(1), {"display", "Ada Lovelace"}}};
+        {&records.at(7), {"display", "Ada Lovelace"}}};
     for (const auto& [record, value] : wanted) {
       ASSERT_EQ(record->private_fields.size(), 1U);
       const store::PrivateField& kept = record->private_fields[0];
@@ -163,25 +201,37 @@ TEST_F(AuditTrailTest, CommitsToNamesAndAppointmentsAndKeepsThemEncrypted) {
                   Not(HasSubstr(value.second)));
       EXPECT_THAT(body(*record), HasSubstr("\"detail\":{\"" + value.first + "\":\""));
     }
-    EXPECT_EQ(trail.reveal_ip(records.at(1).where.ip_enc), "203.0.113.77");
+    EXPECT_EQ(trail.reveal_ip(records.at(7).where.ip_enc), "203.0.113.77");
   }
 }
 
 TEST_F(AuditTrailTest, KeepsTheStateThatARestartNeeds) {
   const store::Commit commit = trail.commit({1, "visit-ada", one_of_each(), caller()});
-  const auto& created = std::get<store::RoomCreated>(commit.changes[0]).room;
-  EXPECT_EQ(created.appointment_json, "\"appointment-4711\"");
-  const auto& joined = std::get<store::ParticipantJoined>(commit.changes[1]).participant;
+  const auto bytes = [](const signaling::TokenHash& hash) {
+    return std::vector<std::uint8_t>(hash.begin(), hash.end());
+  };
+  const auto& created = std::get<store::RoomCreated>(commit.changes.at(0)).room;
+  EXPECT_EQ(created.appointment_json, kAppointment);
+  EXPECT_EQ(std::get<store::RoomKept>(commit.changes.at(1)).expires_at, milliseconds(11));
+  EXPECT_TRUE(std::get<store::RoomLocked>(commit.changes.at(2)).locked);
+  const auto& link = std::get<store::LinkIssued>(commit.changes.at(3)).link;
+  EXPECT_EQ(link.role, "guest");
+  EXPECT_EQ(link.secret_hash, bytes(kNewLink));
+  EXPECT_EQ(std::get<store::LinkDropped>(commit.changes.at(4)).secret_hash, bytes(kOldLink));
+  EXPECT_EQ(std::get<store::RoomEnded>(commit.changes.at(5)).expires_at, milliseconds(10));
+  EXPECT_EQ(std::get<store::RoomForgotten>(commit.changes.at(6)).room_id, "visit-ada");
+  const auto& joined = std::get<store::ParticipantJoined>(commit.changes.at(7)).participant;
   EXPECT_EQ(joined.display_name, "Ada Lovelace");
   EXPECT_EQ(joined.role, "host");
-  EXPECT_EQ(joined.token_hash.size(), 32U);
-  EXPECT_EQ(joined.token_hash[1], 0xcd);
+  EXPECT_EQ(joined.token_hash, bytes(kToken));
   EXPECT_EQ(joined.lease_until, milliseconds(3));
-  EXPECT_EQ(std::get<store::ParticipantAttached>(commit.changes[2]).attached_at, milliseconds(4));
-  EXPECT_EQ(std::get<store::ParticipantDetached>(commit.changes[3]).participant_id, "p1");
-  EXPECT_EQ(std::get<store::ParticipantLeft>(commit.changes[4]).participant_id, "p1");
-  EXPECT_EQ(std::get<store::RoomEnded>(commit.changes[5]).expires_at, milliseconds(10));
-  EXPECT_EQ(std::get<store::RoomForgotten>(commit.changes[6]).room_id, "visit-ada");
+  const auto& attached = std::get<store::ParticipantAttached>(commit.changes.at(8));
+  EXPECT_EQ(attached.attached_at, milliseconds(4));
+  EXPECT_EQ(std::get<store::ParticipantAdmitted>(commit.changes.at(9)).participant_id, "p2");
+  EXPECT_EQ(std::get<store::ParticipantLeft>(commit.changes.at(10)).participant_id, "p3");
+  EXPECT_EQ(std::get<store::ParticipantLeft>(commit.changes.at(11)).participant_id, "p4");
+  EXPECT_EQ(std::get<store::ParticipantDetached>(commit.changes.at(12)).participant_id, "p1");
+  EXPECT_EQ(std::get<store::ParticipantLeft>(commit.changes.at(13)).participant_id, "p1");
 }
 
 TEST_F(AuditTrailTest, NamesWhoActed) {
