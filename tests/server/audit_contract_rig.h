@@ -129,7 +129,9 @@ class AuditContractVisit : public AuditContractRig {
       const std::string& secret = request.bearer == "the token" ? token_ : request.bearer;
       headers.emplace("Authorization", "Bearer " + secret);
     }
-    if (request.body["action"] == "get-room") return http().Get(api_ + "?roomId=visit", headers);
+    const std::string visit = api_ + "?roomId=visit";
+    if (request.body["action"] == "get-room") return http().Get(visit, headers);
+    if (request.body["action"] == "DELETE") return http().Delete(visit, headers);
     return http().Post(api_, headers, request.body.dump(), "application/json");
   }
   Json asked(const Request& request) const {

@@ -43,6 +43,7 @@ class AuditContract : public AuditContractVisit, public testing::TestWithParam<W
         {"create-room", as_program({{"action", "create-room"}, {"roomName", "other"}})},
         {"get-room", as_program({{"action", "get-room"}})},
         {"end-room", as_program({{"action", "end-room"}, {"roomId", "visit"}})},
+        {"DELETE", as_program({{"action", "DELETE"}})},
         {"join-room",
          {{{"action", "join-room"},
            {"roomId", "visit"},
@@ -79,6 +80,7 @@ class AuditContract : public AuditContractVisit, public testing::TestWithParam<W
   }
   static AuditLine line_for(const Request& request) {
     if (request.body["action"] == "get-room") return LineOfAction{}(signaling::GetRoom{});
+    if (request.body["action"] == "DELETE") return LineOfAction{}(signaling::EndRoom{});
     const auto action = signaling::parse_action(request.body.dump());
     EXPECT_TRUE(action) << request.body;
     return action ? std::visit(LineOfAction{}, *action) : AuditLine{};
@@ -115,11 +117,13 @@ TEST_P(AuditContract, HoldsWhenTheDiskIsFull) {
   expect_when_there_is_space_again(line);
 }
 
-const char* const kEverything[] = {
-    "create-room",  "get-room",        "end-room",           "join-room",      "poll",
-    "leave-room",   "ice-servers",     "signal join",        "signal offer",   "signal leave",
-    "signal admit", "signal kick",     "signal media-state", "signal decline", "signal lock",
-    "signal ping",  "signal end-room", "signal emergency"};
+const char* const kEverything[] = {"create-room",     "get-room",           "end-room",
+                                   "DELETE",          "join-room",          "poll",
+                                   "leave-room",      "ice-servers",        "signal join",
+                                   "signal offer",    "signal leave",       "signal admit",
+                                   "signal kick",     "signal media-state", "signal decline",
+                                   "signal lock",     "signal ping",        "signal end-room",
+                                   "signal emergency"};
 
 INSTANTIATE_TEST_SUITE_P(All, AuditContract,
                          testing::ValuesIn(ways_to({Target::signaling}, kEverything)), name_of_way);
@@ -127,9 +131,9 @@ INSTANTIATE_TEST_SUITE_P(All, AuditContract,
 // Nothing that a client can send is missing above: every alternative of the protocol's variants.
 TEST(AuditContractItself, KnowsEveryActionAndMessage) {
   EXPECT_EQ(std::variant_size_v<signaling::Action>, 8U);
-  // With the six host actions instead of one.
+  // With the six host actions instead of one, and two ways to end a room.
   EXPECT_EQ(std::variant_size_v<decltype(signaling::ClientMessage::body)>, 6U);
-  EXPECT_EQ(std::size(kEverything), (8U - 1) + (6U - 1) + 6U);
+  EXPECT_EQ(std::size(kEverything), (8U - 1) + 1 + (6U - 1) + 6U);
 }
 
 // What the contracts of this server drive, by the first word of each test's parameter.
