@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/control_impl.h"
+#include "server/local_user.h"
 
 namespace bedside::server {
 
@@ -23,7 +24,7 @@ signaling::Caller caller_of(const AdminActor& by, const RequestContext& context,
                             std::uint64_t request) {
   signaling::Caller caller;
   caller.request_id = request;
-  caller.listener = context.listener;
+  caller.listener = by.local ? kLocalListener : context.listener;
   if (!context.listener.empty()) caller.address = context.client.address.to_string();
   name_actor(by, caller);
   return caller;

@@ -122,6 +122,8 @@ class Control::Impl final : private net::HttpHandler {
                                                      const net::HttpRequest& request,
                                                      const RequestContext& context,
                                                      signaling::Caller& caller);
+  // Of one more request at the server's own socket.
+  AuditSource source_of(const LocalUser& user);
   // False: this network creates or joins rooms too often.
   bool may_enter(const signaling::Action& action, const net::HttpRequest& request,
                  const RequestContext& context, const signaling::Caller& caller);

@@ -28,13 +28,15 @@ std::optional<Scope> needed_scope(const signaling::Action& action) {
   return std::nullopt;  // the hub asks for a link's or a participant's secret
 }
 
-AuditSource source_of(const LocalUser& user) {
+}  // namespace
+
+AuditSource Control::Impl::source_of(const LocalUser& user) {
   AuditSource source;
+  source.request_id = ++next_request_;
+  source.listener = kLocalListener;
   source.local = user;
   return source;
 }
-
-}  // namespace
 
 tl::expected<void, net::HttpResponse> Control::Impl::check_rights(const signaling::Action& action,
                                                                   const net::HttpRequest& request,

@@ -19,6 +19,9 @@ struct LocalUser {
 // Of this process. A user without a name is "uid-1004". Any thread.
 LocalUser this_user();
 
+// What the log calls the server's own socket, beside the names of the public listeners.
+inline constexpr const char* kLocalListener = "local";
+
 // As a header field of the local socket: "anna root".
 inline constexpr const char* kLocalUserField = "Bedside-User";
 std::string spelled(const LocalUser& user);

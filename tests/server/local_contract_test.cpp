@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <set>
 #include <sstream>
+#include <thread>
 
 #include "server/local_socket.h"
 #include "server/local_user.h"
@@ -141,6 +143,9 @@ class LocalContract : protected DiskBelow,
     for (const store::AuditRow& row : new_records()) types.push_back(row.type);
     return types;
   }
+  static std::int64_t request_of(const store::AuditRow& row) {
+    return Json::parse(row.body).value("request_id", std::int64_t{0});
+  }
   static std::vector<std::string> declared() {
     std::istringstream words{std::string(GetParam().record)};
     std::vector<std::string> types;
@@ -162,7 +167,19 @@ TEST_P(LocalContract, RecordsWhatWasDoneAndByWhom) {
     EXPECT_THAT(row.body,
                 testing::HasSubstr(
                     R"("actor":{"auth":"local","id":"anna","kind":"operator","role":"root"})"));
+    EXPECT_THAT(row.body, testing::HasSubstr(R"("where":{"listener":"local"})")) << row.type;
+    EXPECT_GT(request_of(row), 0) << row.type;
   }
+}
+
+TEST_P(LocalContract, NumbersItsRequests) {
+  EXPECT_EQ(asked()->status, 200);
+  std::set<std::int64_t> numbers;
+  for (const store::AuditRow& row : new_records()) numbers.insert(request_of(row));
+  EXPECT_EQ(numbers.size(), declared().empty() ? 0U : 1U) << "the records of one request";
+  const auto next = send("POST", "/tokens", R"({"name":"EHR","scopes":["rooms.read"]})");
+  EXPECT_EQ(next->status, 200);
+  EXPECT_THAT(numbers, Not(testing::Contains(request_of(rows().back()))));
 }
 
 TEST_P(LocalContract, AsksWhoItIs) {
@@ -183,6 +200,16 @@ TEST_P(LocalContract, HoldsWhenTheDiskIsFull) {
   const Json said = Json::parse(answer->body);
   EXPECT_EQ(said.value("error", "").empty(), answer->status == 200);
   EXPECT_THAT(new_types(), IsEmpty());
+  const bool late = goes_on && !declared().empty();
+  const std::size_t waiting = declared().empty() ? 0 : late ? 2 : 1;  // and that the disk is full
+  while (store().stats().deferred < waiting) std::this_thread::yield();
+  vfs.set_capacity(0);
+  ASSERT_TRUE(store().submit({}, {}));
+  while (store().stats().deferred > 0) std::this_thread::yield();
+  std::vector<std::string> expected;
+  if (late) expected = declared();
+  if (waiting > 0) expected.insert(expected.end(), {"storage.full", "storage.recovered"});
+  EXPECT_EQ(new_types(), expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LocalContract,
