@@ -343,6 +343,7 @@ void AdminAccounts::enter(const Attempt& attempt, std::string role, store::Commi
   AdminSessions::Secret secret{};
   if (!fill_secret(secret)) return attempt.respond(busy());
   const bool first = !commit.records.empty();
+  commit.receipt = first;  // of the new account: its record is the first of these
   const AuditSource source = audit_source(attempt.context);
   const auto append = [&](const AdminAction& action) {
     for (store::AuditRecord& record : trail_.commit(action, source).records) {
@@ -356,8 +357,9 @@ void AdminAccounts::enter(const Attempt& attempt, std::string role, store::Commi
   }
   append(
       LoginTried{{attempt.name, role, AdminSessions::audit_id_of(secret)}, true, LoginResult::ok});
-  recorder_.record(std::move(commit), [this, first, secret, tls, role = std::move(role),
-                                       attempt](store::CommitStatus status) mutable {
+  auto recorded = [this, first, secret, tls, role = std::move(role),
+                   attempt](const store::CommitResult& result) mutable {
+    const store::CommitStatus status = result.status;
     if (first && status == store::CommitStatus::conflict) {
       has_account_ = has_account_ || !attempt.invited;
       return attempt.respond(set_up_done());
@@ -377,11 +379,12 @@ void AdminAccounts::enter(const Attempt& attempt, std::string role, store::Commi
     const AdminSession& session = sessions_.start(attempt.name, std::move(role), secret, now_());
     const auto left =
         std::chrono::floor<std::chrono::seconds>(sessions_.time_left(session, now_()));
-    net::HttpResponse response = admin_entered({session.account, left});
+    net::HttpResponse response = admin_entered({session.account, left}, result.receipt);
     response.add("Set-Cookie", AdminSessions::set_cookie(secret, tls));
     OPENSSL_cleanse(secret.data(), secret.size());
     attempt.respond(std::move(response));
-  });
+  };
+  recorder_.record_at(std::move(commit), std::move(recorded));
 }
 
 }  // namespace bedside::server

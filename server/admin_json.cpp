@@ -142,9 +142,10 @@ net::HttpResponse admin_state(bool set_up_needed, const std::optional<SessionVie
   return answer(200, body);
 }
 
-net::HttpResponse admin_entered(const SessionView& session) {
+net::HttpResponse admin_entered(const SessionView& session, std::string_view receipt) {
   Json body = success(session);
   body["account"] = session.account;
+  if (!receipt.empty()) body["receipt"] = receipt;
   return answer(200, body);
 }
 

@@ -66,8 +66,8 @@ net::HttpResponse admin_not_recorded(
     std::string_view what =
         "This cannot be recorded in the audit log right now, so it was not done.");
 net::HttpResponse admin_state(bool set_up_needed, const std::optional<SessionView>& session);
-net::HttpResponse admin_entered(const SessionView& session);
 // `receipt`: of the record of what was done (store/receipt.h); may be empty.
+net::HttpResponse admin_entered(const SessionView& session, std::string_view receipt = {});
 net::HttpResponse admin_done(const SessionView& session, std::string_view receipt = {});
 net::HttpResponse admin_left();
 net::HttpResponse admin_rooms(std::span<const AdminRoom> rooms, std::chrono::milliseconds now,

@@ -3,7 +3,9 @@
 
 #include "server/admin_audit_list.h"
 #include "store/merkle.h"
+#include "store/receipt.h"
 #include "store/signed_note.h"
+#include "store/verify.h"
 #include "tests/server/admin_api_rig.h"
 
 namespace bedside::server {
@@ -224,6 +226,22 @@ TEST_F(SealedAdminApiTest, a_browser_gets_the_proof_that_the_log_it_saw_is_the_b
   for (const auto& each : now["proof"]) proof.push_back(hash_of(each));
   EXPECT_TRUE(store::verify_consistency(seen, hash_of(first["root"]), seen + 5,
                                         hash_of(now["root"]), proof));
+}
+
+TEST_F(SealedAdminApiTest, the_first_account_comes_with_a_receipt_of_its_record) {
+  const AdminAnswer made = set_up();
+  ASSERT_EQ(made.status, 200);
+  store::VerifyOptions options;
+  options.path = database();
+  options.receipts = {made.body.value("receipt", "")};
+  EXPECT_TRUE(store::check_receipt(options.receipts[0]));
+  const auto report = store::verify_log(options);
+  EXPECT_EQ(report->problem, "");
+  EXPECT_EQ(report->receipts, 1U);
+  const auto receipt = store::Receipt::parse(options.receipts[0]);
+  ASSERT_TRUE(receipt);
+  EXPECT_EQ(records("user.created").at(0).body, receipt->body);
+  EXPECT_FALSE(log_in().body.contains("receipt")) << "it changes nothing";
 }
 
 TEST_F(SealedAdminApiTest, a_log_that_is_shorter_than_the_browser_knows_has_no_proof) {

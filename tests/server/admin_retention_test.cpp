@@ -86,7 +86,12 @@ TEST_F(AdminRetentionTest, an_invited_person_makes_an_account_once) {
   EXPECT_EQ(records("user.invited").back().actor, "staff:anna");
   EXPECT_EQ(accept(code, "carla").status, 401) << "for another name";
   EXPECT_EQ(accept("0000-0000-0000-0000-0000", "berta").status, 401);
-  EXPECT_EQ(accept(code, "berta").body.value("account", ""), "berta");
+  const AdminAnswer accepted = accept(code, "berta");
+  EXPECT_EQ(accepted.body.value("account", ""), "berta");
+  const auto receipt = store::Receipt::parse(accepted.body.value("receipt", ""));
+  ASSERT_TRUE(receipt);
+  EXPECT_THAT(receipt->body, HasSubstr("\"type\":\"user.created\""));
+  EXPECT_THAT(receipt->body, HasSubstr("\"object\":\"berta\""));
   EXPECT_THAT(records("user.created").back().body, HasSubstr("\"auth\":\"invitation\""));
   EXPECT_EQ(records("user.created").size(), 2U);
   EXPECT_EQ(accept(code, "berta").status, 401) << "it was used";
