@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
+#include <iterator>
+#include <regex>
 #include <set>
 #include <string>
 #include <utility>
@@ -430,6 +433,18 @@ TEST_F(AuditTrailTest, RecordsStartAndStop) {
   const store::Commit stop = trail.commit(ServiceStopped{"signal"}, AuditSource{});
   EXPECT_EQ(stop.records.at(0).type, "service.stop");
   EXPECT_TRUE(stop.keep);
+}
+
+// A type that is not in the list cannot be filtered for.
+TEST(AuditTypes, AreAllInTheList) {
+  std::ifstream file(BEDSIDE_SOURCE_DIR "/server/audit_types.h");
+  const std::string source{std::istreambuf_iterator<char>(file), {}};
+  const std::regex constant("inline constexpr std::string_view k[A-Za-z]+ =\\s*\"([^\"]+)\"");
+  std::set<std::string> declared;
+  for (std::sregex_iterator it(source.begin(), source.end(), constant), end; it != end; ++it) {
+    declared.insert((*it)[1]);
+  }
+  EXPECT_EQ(declared, std::set<std::string>(audit_type::kAll.begin(), audit_type::kAll.end()));
 }
 
 TEST(AuditTypes, AreListedOnceEachInTheShapeOfAType) {
