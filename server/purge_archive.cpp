@@ -29,7 +29,7 @@ tl::expected<store::VerifyReport, std::string> check_tar(const fs::path& tar,
                                                          const store::ExportSurvey& survey) {
   store::VerifyOptions check;
   check.path = tar.string();
-  const auto report = store::verify_bundle(check);
+  auto report = store::verify_bundle(check);
   if (!report || (report->ok() && report->records == survey.records)) return report;
   return ArchiveFailure("the archive does not pass, at record " +
                         std::to_string(report->first_bad_seq) + ": " + report->problem);

@@ -124,5 +124,14 @@ TEST(AuditActions, LeaveOneRecordEach) {
   EXPECT_EQ(seen.size(), std::variant_size_v<AdminAction>);
 }
 
+TEST(AuditActions, ADrainThatSomeRelayThreadMissedHasFailed) {
+  const AuditTrail trail(kKeyOfActions, kKeyOfActions);
+  const auto outcome = [&](bool everywhere) {
+    return trail.commit(RelayDraining{true, everywhere}, {}).records.at(0).outcome;
+  };
+  EXPECT_EQ(outcome(true), store::Outcome::ok);
+  EXPECT_EQ(outcome(false), store::Outcome::failed);
+}
+
 }  // namespace
 }  // namespace bedside::server

@@ -14,7 +14,6 @@
 #include "store/file_sink.h"
 #include "store/holds.h"
 #include "store/receipt.h"
-#include "store/verify.h"
 
 namespace bedside::store {
 namespace {
