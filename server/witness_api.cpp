@@ -6,6 +6,7 @@
 
 #include "server/admin_accounts.h"
 #include "server/audit_trail.h"
+#include "store/signed_note.h"
 
 namespace bedside::server {
 namespace {
@@ -15,6 +16,21 @@ constexpr std::chrono::minutes kRefusalRecorded{10};  // once in that time for e
 
 net::HttpResponse in_words(int status, std::string text) {
   return net::HttpResponse::text(status, std::move(text));
+}
+
+// The checkpoint with the signatures in its log's own name. Anybody may send it, with lines of
+// their own below it, and whatever such a line says would be kept and listed here.
+std::string in_own_name(const store::AddCheckpoint& asked) {
+  std::string note = asked.checkpoint.text + "\n";
+  for (const store::NoteSignature& line : asked.checkpoint.signatures) {
+    if (line.name != asked.head.origin || line.signature.size() != store::Signature().size()) {
+      continue;
+    }
+    std::vector<std::uint8_t> blob(line.key_id.begin(), line.key_id.end());
+    blob.insert(blob.end(), line.signature.begin(), line.signature.end());
+    note.append("— ").append(line.name).append(" ").append(store::base64(blob)).append("\n");
+  }
+  return note;
 }
 
 }  // namespace
@@ -79,7 +95,7 @@ void WitnessApi::cosign(const store::AddCheckpoint& asked, const RequestContext&
   const CheckpointCosigned made{{{asked.head.origin,
                                   asked.head.size,
                                   {asked.head.root.begin(), asked.head.root.end()},
-                                  asked.note + answer.body},
+                                  in_own_name(asked) + answer.body},
                                  asked.old_size}};
   recorder_.record(trail_.commit(AdminAction{made}, audit_source(context)),
                    [this, head = asked.head, answer = std::move(answer),

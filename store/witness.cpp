@@ -44,7 +44,6 @@ std::optional<AddCheckpoint> parse_add_checkpoint(std::string_view body) {
   auto note = parse_note(body);
   auto head = note ? read_tree_head(note->text) : std::nullopt;
   if (!head) return std::nullopt;
-  request.note = body;
   request.checkpoint = std::move(*note);
   request.head = std::move(*head);
   return request;

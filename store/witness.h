@@ -23,7 +23,6 @@ inline constexpr std::size_t kMaxConsistencyProof = 63;  // lines, tlog-witness
 struct AddCheckpoint {
   std::uint64_t old_size = 0;
   std::vector<Hash> proof;
-  std::string note;  // the signed checkpoint, byte for byte
   Note checkpoint;
   TreeHead head;
 };
