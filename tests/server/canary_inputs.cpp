@@ -2,9 +2,7 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
-#include <cctype>
 #include <filesystem>
 #include <stdexcept>
 
@@ -42,10 +40,14 @@ CanaryInputs::CanaryInputs() {
   });
   const std::string hook = std::to_string(hook_.bind_to_any_port("127.0.0.1"));
   hook_thread_ = std::thread([this] { hook_.listen_after_bind(); });
-  server_.configure("log_level = \"debug\"\n", "allow_loopback_peers = false\n",
-                    "[backup]\nfolder = \"backups\"\npublic_key = \"public.pem\"\n"
-                    "[audit]\nanchor_file = \"anchor\"\nemergency_journal = \"journal\"\n"
-                    "anchor_webhook = \"http://127.0.0.1:" +
+  server_.folder().write("turn.secret", std::string(44, 's'), 0600);
+  server_.configure("log_level = \"debug\"\n",
+                    "allow_loopback_peers = false\nshared_secret_file = \"turn.secret\"\n",
+                    "[witness]\nlogs = [\"" + other_log_.key().text() +
+                        "\"]\n"
+                        "[backup]\nfolder = \"backups\"\npublic_key = \"public.pem\"\n"
+                        "[audit]\nanchor_file = \"anchor\"\nemergency_journal = \"journal\"\n"
+                        "anchor_webhook = \"http://127.0.0.1:" +
                         hook + "/anchor\"\n");
   std::string text = server_.folder().read("bedside.toml");
   const std::string open = "access = \"open\"";
@@ -57,8 +59,8 @@ CanaryInputs::CanaryInputs() {
                 .exit_code,
             0);
   server_.start();
-  const Ended made = command(
-      {"token", "create", "--name", "EHR", "--scope", "rooms.create", "--scope", "rooms.end"});
+  const Ended made = command({"token", "create", "--name", planted_.text("program"), "--scope",
+                              "rooms.create", "--scope", "rooms.end"});
   bearer_ = "Bearer " + made.output.substr(0, made.output.size() - 1);
 }
 
@@ -214,80 +216,29 @@ void CanaryInputs::strangers() {
   }
 }
 
+void CanaryInputs::relay(const std::string& user, const std::string& password,
+                         const std::string& peer) const {
+  bench::TurnSession session({stun::IpAddress::v4(127, 0, 0, 1), server_.turn()}, {user, password});
+  try {
+    session.allocate();
+    session.bind_channel({*stun::IpAddress::parse(peer), 9});
+    session.release();
+  } catch (const std::runtime_error&) {  // the peer is refused, or who asks
+  }
+}
+
 void CanaryInputs::relayed(const Json& doctor) {
-  const stun::Endpoint server{stun::IpAddress::v4(127, 0, 0, 1), server_.turn()};
   const Json& ice = doctor["iceServers"].back();
-  const auto attempt = [&](const bench::Login& login, const std::string& peer) {
-    bench::TurnSession session(server, login);
-    try {
-      session.allocate();
-      session.bind_channel({*stun::IpAddress::parse(peer), 9});
-      session.release();
-    } catch (const std::runtime_error&) {  // the peer is refused, or who asks
-    }
-  };
-  attempt({ice["username"], ice["credential"]}, planted_.address("peer-address"));
-  attempt({planted_.text("turn-user"), planted_.text("turn-password")}, "127.0.0.1");
+  relay(ice["username"], ice["credential"], planted_.address("peer-address"));
+  relay(planted_.text("turn-user"), planted_.text("turn-password"), "127.0.0.1");
   std::array<std::uint8_t, 512> buffer{};
   stun::MessageWriter message(buffer, stun::Class::request, stun::Method::binding, {1, 2, 3});
   message.add_text(stun::Attribute::username, planted_.text("stun-user"));
   message.add_text(stun::Attribute::software, planted_.text("software"));
   const stun::Bytes bytes = message.finish();
   const bench::LoopbackSocket socket;
-  socket.connect(server);
+  socket.connect({stun::IpAddress::v4(127, 0, 0, 1), server_.turn()});
   EXPECT_EQ(::send(socket.fd(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
-}
-
-void CanaryInputs::staff() {
-  httplib::Client web("127.0.0.1", server_.http());
-  web.set_read_timeout(30);
-  httplib::Headers headers{{"X-Bedside-Admin", "1"},
-                           {"Origin", "http://127.0.0.1:" + std::to_string(server_.http())}};
-  const auto send = [&](const std::string& name, const Json& body) {
-    auto answer = web.Post("/admin/api/" + name, headers, body.dump(), "application/json");
-    note(answer);
-    return answer;
-  };
-  const auto get = [&](const std::string& name) {
-    return note(web.Get("/admin/api/" + name, headers));
-  };
-  ASSERT_TRUE(server_.process().wait_for_output("#code="));
-  ASSERT_TRUE(server_.process().wait_for_output("(the link makes"));
-  const std::string& said = server_.process().output();
-  const std::size_t code = said.find("#code=") + 6;
-  const auto account =
-      send("setup", {{"code", said.substr(code, said.find_first_of(" \n", code) - code)},
-                     {"name", "anna"},
-                     {"password", "correct horse battery"}});
-  ASSERT_EQ(account->status, 200) << account->body;
-  const std::string cookie = account->get_header_value("Set-Cookie");
-  headers.emplace("Cookie", cookie.substr(0, cookie.find(';')));
-  for (int i = 0; i < 4; ++i) {
-    get("audit?type=" + planted_.text("type-filter"));
-    std::string typed = planted_.text("small-filter");
-    std::transform(typed.begin(), typed.end(), typed.begin(),
-                   [](char c) { return c == '-' ? '.' : static_cast<char>(std::tolower(c)); });
-    get("audit?type=" + typed);
-    get("audit?room=" + planted_.text("room-filter"));
-    get("audit?room=" + planted_.hex("hex-room-filter"));
-    get("audit?outcome=" + planted_.text("outcome-filter"));
-    send("audit/export?person=" + planted_.text("person-filter"), Json::object());
-    send("rooms/end", {{"roomId", planted_.text("room-to-end")}});
-  }
-  for (const std::string& room : open_rooms_) get("audit?room=" + room);
-  for (std::string before; before != "null";) {
-    const Json page = get("audit?limit=400" + before);
-    ASSERT_TRUE(page.contains("rows")) << page.dump().substr(0, 200);
-    shown_ += page.dump();
-    before = page["next"].is_null() ? "null" : "&before=" + page["next"].dump();
-  }
-  shown_ += get("audit/checkpoint").dump();
-  for (int i = 0; i < 3; ++i) {
-    send("login", {{"name", planted_.text("login")}, {"password", planted_.text("password")}});
-    send("setup", {{"code", planted_.text("set-up-code")},
-                   {"name", planted_.text("first-account")},
-                   {"password", planted_.text("first-password")}});
-  }
 }
 
 void CanaryInputs::end_open_rooms() {

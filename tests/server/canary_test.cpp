@@ -20,11 +20,19 @@ namespace {
 using ::testing::IsEmpty;
 
 // State of a visit, which its server has to know while the visit lasts: who is in it (erased with
-// it), what it is called, which appointment it is (erased when the room is forgotten).
-const std::set<std::string> kStateOfVisits{"name", "staff", "room", "appointment", "number"};
+// it), what it is called, which appointment it is (erased when the room is forgotten). A room
+// without a name of its own is named after its appointment. What a token is called is known as long
+// as the token is there ("program"), and erased with it ("label").
+const std::set<std::string> kState{"name",        "staff",   "room",   "appointment",
+                                   "named-after", "program", "number", "label"};
 // A room that is there may have left a piece of itself elsewhere in a page ("unknown": cut off).
-const std::set<std::string> kStateOfEndedRooms{"room", "appointment", "number", "unknown"};
-const std::set<std::string> kOpened{"name", "staff", "appointment", "number", "address"};
+const std::set<std::string> kStateAtTheEnd{"room",    "appointment", "named-after",
+                                           "program", "number",      "unknown"};
+const std::set<std::string> kShownOfVisits{"room", "appointment", "named-after", "number"};
+const std::set<std::string> kInLinks{"room", "named-after"};  // a link names its room
+// The four personal fields.
+const std::set<std::string> kOpened{"name",        "staff",   "appointment", "number",
+                                    "named-after", "address", "reference"};
 
 // How many visits: each plants about 37 values.
 std::size_t visits() {
@@ -78,16 +86,22 @@ TEST_F(CanaryTest, NoneOfAThousandPersonalValuesTurnsUpAgain) {
   }
   strangers();
   staff();
+  command_line();
+  other_practices();
+  read_pages();
+  ASSERT_FALSE(HasFatalFailure());
   EXPECT_GE(planted_.count(), 37 * all);
   httplib::Client operators("127.0.0.1", server_.operator_port());
   expect_nothing_in("metrics", operators.Get("/metrics")->body);
   expect_nothing_in("health", operators.Get("/healthz")->body);
-  expect_nothing_in("write-ahead log", server_.folder().read("data/bedside.db-wal"),
-                    kStateOfVisits);
-  expect_nothing_in("audit list of the admin page", shown_);
+  expect_nothing_in("write-ahead log", server_.folder().read("data/bedside.db-wal"), kState);
+  expect_nothing_in("audit list, people and holds of the admin page", shown_);
+  expect_nothing_in("rooms of the admin page", pages_, kShownOfVisits);
+  expect_nothing_in("what commands say", said_);
+  expect_nothing_in("what commands list", listed_, {"room", "named-after", "program", "label"});
   expect_nothing_in("what is refused", refusals_);
   expect_nothing_in("headers of answers", headers_);
-  expect_nothing_in("URLs", urls_, {"room"});  // a link names its room
+  expect_nothing_in("URLs", urls_, kInLinks);
   for (const char* format : {"ndjson", "csv", "fhir"}) expect_nothing_in(format, export_as(format));
   ASSERT_EQ(command({"backup", "make"}).exit_code, 0);
   for (const auto& file : std::filesystem::directory_iterator(path("backups"))) {
@@ -114,9 +128,14 @@ TEST_F(CanaryTest, NoneOfAThousandPersonalValuesTurnsUpAgain) {
                                           " coalesce(actor, '') || ' ' || coalesce(room, '')"
                                           " FROM audit"));
   expect_nothing_in("audit values", rows("SELECT field || ciphertext FROM audit_private"));
+  expect_nothing_in("holds", rows("SELECT coalesce(room, '') || ' ' || coalesce(person, '')"
+                                  " FROM audit_holds"));
+  expect_nothing_in("accounts", rows("SELECT name FROM accounts UNION ALL"
+                                     " SELECT name || invited_by FROM account_invitations"));
+  expect_nothing_in("other logs' checkpoints", rows("SELECT note FROM witnessed_logs"));
   expect_nothing_in("checkpoints", rows("SELECT note FROM audit_checkpoint"));
-  expect_nothing_in("database", server_.folder().read("data/bedside.db"), kStateOfEndedRooms);
-  EXPECT_GE(places_, 20);
+  expect_nothing_in("database", server_.folder().read("data/bedside.db"), kStateAtTheEnd);
+  EXPECT_GE(places_, 27);
   std::printf("%zu values of %zu kinds, %d places, none found\n", planted_.count(),
               planted_.kinds(), places_);
 }
