@@ -67,6 +67,17 @@ std::string Canaries::address(const std::string& kind) {
                             std::to_string(1 + number % 250) + ".217");
 }
 
+std::string Canaries::kind_of_piece(const std::string& piece) const {
+  // Of all planted values, those beside it in their order have most in common with it.
+  const auto after = planted_.lower_bound(piece);
+  for (const auto& near : {after, after == planted_.begin() ? after : std::prev(after)}) {
+    if (near != planted_.end() && piece.starts_with(std::string(kWord) + near->second + "-")) {
+      return near->second;
+    }
+  }
+  return "unknown";
+}
+
 std::vector<std::string> Canaries::found_in(std::string_view content,
                                             const std::set<std::string>& allowed) const {
   std::vector<std::string> found;
@@ -80,7 +91,7 @@ std::vector<std::string> Canaries::found_in(std::string_view content,
     end = end == std::string::npos || end - at > 64 ? at + kWord.size() : end + 4;
     const std::string value = plain.substr(at, end - at);
     const auto known = planted_.find(value);
-    report(value, known == planted_.end() ? "unknown" : known->second);
+    report(value, known == planted_.end() ? kind_of_piece(plain.substr(at, 64)) : known->second);
   }
   for (const auto& [value, kind] : planted_) {
     if (value.starts_with(kWord)) continue;

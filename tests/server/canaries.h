@@ -28,12 +28,14 @@ class Canaries {
   std::size_t kinds() const { return numbers_.size(); }
 
   // Which planted values are in `content`, one line each: letters in any case, base64, hex digits
-  // or UTF-16 included. Values of the kinds in `allowed` may be there.
+  // or UTF-16 included. Values of the kinds in `allowed` may be there. A piece that was cut off
+  // within the kind has nothing of a value: "unknown".
   std::vector<std::string> found_in(std::string_view content,
                                     const std::set<std::string>& allowed = {}) const;
 
  private:
   std::string remember(const std::string& kind, std::string value);
+  std::string kind_of_piece(const std::string& piece) const;
 
   std::map<std::string, std::string> planted_;  // value in lower case → kind
   std::map<std::string, std::size_t> numbers_;  // of each kind so far

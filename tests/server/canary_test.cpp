@@ -23,9 +23,10 @@ using ::testing::IsEmpty;
 // it), what it is called, which appointment it is (erased when the room is forgotten). A room
 // without a name of its own is named after its appointment. What a token is called is known as long
 // as the token is there ("program"), and erased with it ("label").
-const std::set<std::string> kState{"name",        "staff",   "room",   "appointment",
-                                   "named-after", "program", "number", "label"};
-// A room that is there may have left a piece of itself elsewhere in a page ("unknown": cut off).
+const std::set<std::string> kState{"name",    "staff",  "room",  "appointment", "named-after",
+                                   "program", "number", "label", "unknown"};
+// What is there may have left a piece of itself elsewhere in a page ("unknown": too short to say
+// of what).
 const std::set<std::string> kStateAtTheEnd{"room",    "appointment", "named-after",
                                            "program", "number",      "unknown"};
 const std::set<std::string> kShownOfVisits{"room", "appointment", "named-after", "number"};
