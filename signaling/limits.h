@@ -97,11 +97,12 @@ inline constexpr double kMediaFactsBurst = 20.0;
 inline constexpr double kRenewalsPerSecond = 0.1;
 inline constexpr double kRenewalBurst = 10.0;
 
-// How often one participant comes anew (not: resumes its session), and a visit is locked or
-// unlocked; each is a record or two. Once in ten seconds, bursts of 30. Above: error
-// `rate-limited`, of a coming with close 4008, or 429.
+// How often one participant comes anew (not: resumes its session) and a visit is locked or
+// unlocked; each is a record or two. Once in ten seconds; a client of a bad line that cannot resume
+// comes a thousand times before it meets that. Above: error `rate-limited`, of a coming with close
+// 4008, or 429.
 inline constexpr double kComingsPerSecond = 0.1;
-inline constexpr double kComingBurst = 30.0;
+inline constexpr double kComingBurst = 1'000.0;
 inline constexpr double kLocksPerSecond = 0.1;
 inline constexpr double kLockBurst = 30.0;
 inline constexpr std::chrono::seconds kRepeatAgain{10};  // said with 429
