@@ -99,13 +99,23 @@ class AuditContractRig : protected ContractDisk, public ControlRig {
 class AuditContractVisit : public AuditContractRig {
  protected:
   // `api`: the path at which rooms are made and joined.
-  explicit AuditContractVisit(std::string api = "/api/webrtc-signaling")
-      : AuditContractRig(with_emergencies()), api_(std::move(api)), token_(make_token()) {
+  explicit AuditContractVisit(std::string api = "/api/webrtc-signaling",
+                              ControlOptions options = with_emergencies())
+      : AuditContractRig(std::move(options)),
+        api_(std::move(api)),
+        token_(make_token({"rooms.create", "rooms.read", "rooms.end"})) {
     const Json room = asked(as_program({{"action", "create-room"}, {"roomName", "visit"}}));
     guest_link_ = secret_of(room["link"]);
     host_link_ = secret_of(room["hostLink"]);
     host_ = joined(host_link_);
     guest_ = joined(guest_link_);
+  }
+
+  static ControlOptions with_emergencies() {
+    ControlOptions options;
+    options.access = signaling::Access::invite;
+    options.limits.emergencies = true;
+    return options;
   }
 
   struct Request {
@@ -146,6 +156,8 @@ class AuditContractVisit : public AuditContractRig {
                    {"token", secret}},
                   ""});
   }
+  // Of a program that may do this only.
+  std::string token_with(const char* scope) { return make_token({scope}); }
   static Json join_message(const Json& who) {
     return {{"type", "join"},
             {"roomId", "visit"},
@@ -178,18 +190,12 @@ class AuditContractVisit : public AuditContractRig {
   Json guest_;
 
  private:
-  static ControlOptions with_emergencies() {
-    ControlOptions options;
-    options.access = signaling::Access::invite;
-    options.limits.emergencies = true;
-    return options;
-  }
   static std::string secret_of(const std::string& link) { return link.substr(link.find('#') + 1); }
-  std::string make_token() {
+  std::string make_token(std::vector<std::string> scopes) {
     std::promise<std::string> made;
     on_control([&] {
       control().create_token(
-          {"EHR", {"rooms.create", "rooms.read", "rooms.end"}, 0}, {"anna", "root"},
+          {"EHR", std::move(scopes), 0}, {"anna", "root"},
           [&](const auto& token) { made.set_value(token ? token->secret : std::string()); });
     });
     return made.get_future().get();
