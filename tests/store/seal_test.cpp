@@ -11,6 +11,7 @@
 namespace bedside::store {
 namespace {
 
+using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -198,7 +199,10 @@ TEST(Seal, ALogWithAStoredRootThatIsNoneIsNotContinued) {
                         change),
                 "");
     }
-    EXPECT_THAT(sealed.refusal(), HasSubstr("is not readable")) << change;
+    // SQLite's own check of the file knows how long a root is, and nothing of levels.
+    EXPECT_THAT(sealed.refusal(), AnyOf(HasSubstr("a root that was stored with the records"),
+                                        HasSubstr("CHECK constraint failed in audit_subtree")))
+        << change;
   }
 }
 
