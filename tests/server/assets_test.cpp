@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "server/audit_types.h"
 #include "server/embedded_assets.h"
 #include "tests/server/scratch_folder.h"
 
@@ -47,6 +48,16 @@ TEST(Assets, TheLandingPageAndItsIconExist) {
   ASSERT_TRUE(assets.find("/"));
   EXPECT_EQ(assets.find("/favicon.ico")->content_type, "image/svg+xml");
   EXPECT_EQ(assets.find("/landing/landing.css")->content_type, "text/css; charset=utf-8");
+}
+
+// Otherwise an auditor reads a code where a sentence could be.
+TEST(Assets, TheAdminPageHasWordsForEveryTypeOfRecord) {
+  Assets assets;
+  const auto words = assets.find("/admin/events.js");
+  ASSERT_TRUE(words);
+  for (const std::string_view type : audit_type::kAll) {
+    EXPECT_NE(words->body.find("'" + std::string(type) + "': '"), std::string_view::npos) << type;
+  }
 }
 
 TEST(Assets, UnknownPathsAndClimbingOnesFindNothing) {
