@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include "server/backup_key.h"
@@ -69,6 +71,20 @@ void check_https(const Config& config, Findings& findings) {
   }
 }
 
+// A warning only: visits are worth more than what goes there. `path`: a file, or the folder it is
+// to be made in. (For root everything can be written but what is mounted read-only.)
+void check_writable(const char* key, const std::filesystem::path& path, Findings& findings) {
+  if (::access(path.c_str(), W_OK) == 0) return;
+  const int error = errno;
+  findings.warning(key,
+                   std::string(key) + " cannot be written: " + path.string() + ": " +
+                       std::generic_category().message(error),
+                   error == EROFS
+                       ? "name its folder in ReadWritePaths= (`systemctl edit bedside`, and "
+                         "bedside-backup for backups), unless its disk is mounted read-only"
+                       : "give it to the user that the server runs as");
+}
+
 void check_journal(const Config& config, Findings& findings) {
   const std::filesystem::path& file = config.audit.emergency_journal;
   std::error_code ignored;
@@ -84,6 +100,9 @@ void check_journal(const Config& config, Findings& findings) {
                      "audit.emergency_journal is on the disk of data_dir: when that one is full, "
                      "the journal takes nothing either",
                      "write a path on another disk");
+  } else {
+    check_writable("audit.emergency_journal",
+                   std::filesystem::exists(file, ignored) ? file : file.parent_path(), findings);
   }
 }
 
@@ -99,7 +118,10 @@ void check_anchors(const Config& config, Findings& findings) {
     findings.warning("audit.anchor_file",
                      "audit.anchor_file lies in data_dir: who can change the audit log there can "
                      "change this file too",
-                     "write a path on another disk, or one that only root can write into");
+                     "write a path on another disk");
+  } else {
+    check_writable("audit.anchor_file",
+                   std::filesystem::exists(file, ignored) ? file : file.parent_path(), findings);
   }
   for (std::size_t i = 0; i < config.audit.witnesses.size(); ++i) {
     const WitnessOfUs& witness = config.audit.witnesses[i];
@@ -149,6 +171,8 @@ void check_backup(const BackupConfig& backup, const Config& config, Findings& fi
   } else if (backup.folder == config.data_dir) {
     findings.warning("backup.folder", "backups lie in data_dir: what destroys it destroys them too",
                      "write a folder on another disk or machine");
+  } else {
+    check_writable("backup.folder", backup.folder, findings);
   }
   if (!std::filesystem::is_directory(config.scratch(), ignored) && !backup.scratch_folder.empty()) {
     findings.error("backup.scratch_folder",

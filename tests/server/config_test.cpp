@@ -10,6 +10,7 @@
 #include "server/config_text.h"
 #include "server/demo.h"
 #include "tests/server/scratch_folder.h"
+#include "tests/server/small_disk.h"
 
 namespace bedside::server {
 namespace {
@@ -224,6 +225,21 @@ TEST_F(EveryKey, OfTheOtherSectionsIsRead) {
   EXPECT_EQ(config.scratch(), folder.path() / "scratch");
   ASSERT_EQ(config.witness.logs.size(), 1U);
   EXPECT_EQ(config.witness.logs[0].name, "sum.golang.org");
+}
+
+// As a path looks to the service that is not in ReadWritePaths of its unit.
+TEST(Config, PlacesThatCannotBeWrittenAreToldAndKeepNobodyFromVisits) {
+  const ScratchFolder folder;
+  const SmallDisk disk(folder.path() / "other");
+  if (!disk.mounted()) GTEST_SKIP() << "NOT TESTED: read-only places; mounting a tmpfs needs root";
+  ASSERT_TRUE(disk.make_read_only());
+  const std::string other = (folder.path() / "other").string();
+  const CheckedConfig checked = parse(std::string(kSmallest) + "[audit]\nanchor_file = \"" + other +
+                                      "/anchor\"\nemergency_journal = \"" + other + "/journal\"\n");
+  EXPECT_TRUE(checked.ok()) << all(checked);
+  EXPECT_THAT(all(checked), HasSubstr("audit.anchor_file cannot be written: " + other));
+  EXPECT_THAT(all(checked), HasSubstr("audit.emergency_journal cannot be written: " + other));
+  EXPECT_THAT(all(checked), HasSubstr("ReadWritePaths="));
 }
 
 TEST(Config, AKeyOfTheWrongKindIsNoWitness) {

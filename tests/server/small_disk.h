@@ -29,6 +29,9 @@ class SmallDisk {
 
   // Takes what is left, as much as a file can.
   void fill() const { std::ofstream(filler(), std::ios::binary) << std::string(bytes_, 'f'); }
+  bool make_read_only() const {
+    return ::mount(nullptr, path_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0;
+  }
   void make_space() const { std::filesystem::remove(filler()); }
 
  private:
