@@ -127,8 +127,14 @@ tl::expected<BackupMade, std::string> make_backup(const Config& config, const Ba
   }
   const auto key = BackupKey::load_public(wish.public_key);
   if (!key) return Failure(key.error());
+  // Root's files there would keep the service's user from the next backup.
+  if (const auto wrong = owned_by_another(config.data_dir)) return Failure(*wrong);
   const auto lock = store::FileLock::take((config.data_dir / "backup").string());
-  if (!lock) return Failure("another backup is being made");
+  if (!lock) {
+    return Failure(lock.error().kind == store::OpenError::Kind::in_use
+                       ? "another backup is being made"
+                       : lock.error().text);
+  }
   std::error_code error;
   std::uint64_t live = fs::file_size(config.database(), error);
   if (error) return Failure("there is no database " + config.database().string());

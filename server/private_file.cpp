@@ -144,6 +144,13 @@ tl::expected<std::string, FileError> read_secret(const std::filesystem::path& fi
   return content;
 }
 
+std::optional<std::string> owned_by_another(const std::filesystem::path& folder) {
+  struct stat there {};
+  if (::stat(folder.c_str(), &there) != 0 || there.st_uid == ::geteuid()) return std::nullopt;
+  return folder.string() + " belongs to user id " + std::to_string(there.st_uid) +
+         "\n    → run this as that user: runuser -u bedside -- bedside …";
+}
+
 bool open_to_others(const std::filesystem::path& file) {
   struct stat status {};
   return ::stat(file.c_str(), &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0;

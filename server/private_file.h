@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +41,10 @@ tl::expected<std::string, FileError> read_secret(const std::filesystem::path& fi
 
 // A rename is durable only when its folder is.
 [[nodiscard]] bool sync_folder(const std::filesystem::path& folder);
+
+// A sentence when the folder is there and belongs to somebody else: what this user makes in it
+// keeps its owner out.
+std::optional<std::string> owned_by_another(const std::filesystem::path& folder);
 
 // Anybody but the owner may read or write it.
 bool open_to_others(const std::filesystem::path& file);

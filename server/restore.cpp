@@ -41,18 +41,21 @@ class LossCheck {
  public:
   explicit LossCheck(std::string origin) : origin_(std::move(origin)) {}
 
-  void note(const std::string& text) {
+  // False: it is no checkpoint of this log.
+  bool note(const std::string& text) {
     const auto parsed = store::parse_note(text);
     const auto read = parsed ? store::Checkpoint::parse(parsed->text) : std::nullopt;
-    if (!read || read->origin != origin_) return;
+    if (!read || read->origin != origin_) return false;
     newest_ = std::max(newest_.value_or(0), read->size);
+    return true;
   }
-  tl::expected<void, std::string> file(const fs::path& path) {
+  // True: there were checkpoints of this log in it.
+  tl::expected<bool, std::string> file(const fs::path& path) {
     const auto text = read_file(path, kMaxAnchors);
     if (!text) return Failure(sentence(text.error()));
-    note(*text);  // a single checkpoint
-    for (const std::string& each : notes_in(*text)) note(each);
-    return {};
+    bool found = note(*text);  // a single checkpoint
+    for (const std::string& each : notes_in(*text)) found = note(each) || found;
+    return found;
   }
   // Of any version: an upgraded program may restore before it has ever served.
   void database(const fs::path& path) {
@@ -106,12 +109,7 @@ class Restore {
 
 // Files of the wrong user would keep the server from starting.
 tl::expected<void, std::string> Restore::check_place() {
-  struct stat folder {};
-  const bool there = ::stat(config_.data_dir.c_str(), &folder) == 0;
-  if (there && folder.st_uid != ::geteuid()) {
-    return Failure(config_.data_dir.string() + " belongs to user id " +
-                   std::to_string(folder.st_uid) + "\n    → run this as that user");
-  }
+  if (const auto wrong = owned_by_another(config_.data_dir)) return Failure(*wrong);
   if (is_there() && !wish_.replace) {
     return Failure("there is a database already: " + config_.database().string() +
                    "\n    → with --replace it is moved aside (nothing is removed)");
@@ -173,7 +171,13 @@ tl::expected<std::optional<std::uint64_t>, std::string> Restore::lost_to() const
     if (auto read = loss.file(file); !read) return Failure(read.error());
   }
   for (const fs::path& file : wish_.anchors) {
-    if (auto read = loss.file(file); !read) return Failure(read.error());
+    const auto read = loss.file(file);
+    if (!read) return Failure(read.error());
+    // A loss declared too small is one that every later check with this file objects to.
+    if (!*read) {
+      return Failure("there is no checkpoint of " + manifest_.origin + " in " + file.string() +
+                     "\n    → give the file as it was kept, unchanged, of the log in this backup");
+    }
   }
   return loss.newest();
 }

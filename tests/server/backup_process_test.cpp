@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -12,6 +13,7 @@
 #include <string>
 
 #include "server/backup_key.h"
+#include "store/data_file.h"
 #include "store/database.h"
 #include "store/reader.h"
 #include "tests/server/bedside_process.h"
@@ -101,6 +103,39 @@ TEST_F(BackupTest, OfARunningServerIsProvenAndRecorded) {
   EXPECT_THAT(rows[0].body, AllOf(HasSubstr("\"root\":\""), HasSubstr("\"rto_ms\":"),
                                   HasSubstr("\"sha256\":\"")));
   EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+}
+
+// Files of root in data_dir would keep the timer's backups from being made.
+TEST_F(BackupTest, IsMadeByTheServersUserAloneAndOneAtATime) {
+  server_.start();
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+  {
+    const auto lock = store::FileLock::take((server_.data_dir() / "backup").string());
+    ASSERT_TRUE(lock);
+    EXPECT_THAT(command({"backup", "make"}).errors, HasSubstr("another backup is being made"));
+  }
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give the folder to somebody else";
+  fs::remove(server_.data_dir() / "backup.lock");
+  ASSERT_EQ(::chown(server_.data_dir().c_str(), 65534, 65534), 0);
+  const Ended refused = command({"backup", "make"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.errors, AllOf(HasSubstr("belongs to user id 65534"), HasSubstr("runuser")));
+  EXPECT_FALSE(fs::exists(server_.data_dir() / "backup.lock"));
+}
+
+// A loss that is declared too small is one that every later check objects to.
+TEST_F(BackupTest, IsNotRestoredBesideAnAnchorThatSaysNothingOfItsLog) {
+  server_.start();
+  ASSERT_EQ(command({"backup", "make"}).exit_code, 0);
+  server_.stop(SIGKILL);
+  fs::remove_all(server_.data_dir());
+  server_.folder().write("mail.txt", "see below\n\n> the checkpoint\n", 0600);
+  const Ended refused = restore({"--anchor", path("mail.txt")});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.errors,
+              AllOf(HasSubstr("no checkpoint of bedside/audit/"), HasSubstr(path("mail.txt"))));
+  EXPECT_FALSE(fs::exists(server_.data_dir() / "bedside.db"));
+  EXPECT_EQ(restore().exit_code, 0);
 }
 
 TEST_F(BackupTest, BringsALostServerBack) {
