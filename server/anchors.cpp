@@ -169,18 +169,23 @@ int print_witness_keys(const Config& config) {
   return 0;
 }
 
-int print_witnessed_logs(const Config& config) {
+int print_witnessed_logs(const Config& config, const std::string& origin) {
   const auto reader = store::Reader::open(config.database().string());
   const auto state = reader ? reader->state() : tl::unexpected(reader.error());
   if (!state) {
     std::fprintf(stderr, "bedside: %s\n", state.error().c_str());
     return 1;
   }
+  bool found = false;
   for (const store::WitnessedLogRow& log : state->witnessed) {
+    if (!origin.empty() && log.origin != origin) continue;
     std::printf("%s\n", log.note.c_str());
+    found = true;
   }
-  if (state->witnessed.empty()) std::fprintf(stderr, "Nothing has been cosigned yet.\n");
-  return 0;
+  if (found) return 0;
+  std::fprintf(stderr, origin.empty() ? "Nothing has been cosigned yet.\n"
+                                      : "No log of this name has been cosigned yet.\n");
+  return origin.empty() ? 0 : 1;
 }
 
 }  // namespace bedside::server

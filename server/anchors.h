@@ -67,8 +67,8 @@ struct WitnessKeys {
 };
 tl::expected<WitnessKeys, std::string> witness_keys(const Config& config);
 
-// `bedside witness key|list`. Exit codes.
+// `bedside witness key|list`. Exit codes. `origin`: of this log alone; empty: of all.
 int print_witness_keys(const Config& config);
-int print_witnessed_logs(const Config& config);
+int print_witnessed_logs(const Config& config, const std::string& origin);
 
 }  // namespace bedside::server

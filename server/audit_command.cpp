@@ -33,17 +33,49 @@ bool read_all_files(const std::vector<std::string>& files, std::size_t most,
   return true;
 }
 
-// A file may have many checkpoints, as an anchor file has them. One that has none is given on as it
-// is, so that it is told.
-void add_anchors(std::string text, std::vector<std::string>& anchors) {
-  bool found = false;
-  for (std::string& each : notes_in(text)) {
+// A file may have many checkpoints, as an anchor file has them; false: it has none.
+bool add_anchors(std::string text, std::vector<std::string>& anchors) {
+  const auto is_checkpoint = [](const std::string& each) {
     const auto note = store::parse_note(each);
-    if (!note || !store::Checkpoint::parse(note->text)) continue;
-    anchors.push_back(std::move(each));
-    found = true;
+    return note && store::Checkpoint::parse(note->text);
+  };
+  const std::size_t before = anchors.size();
+  for (std::string& each : notes_in(text)) {
+    if (is_checkpoint(each)) anchors.push_back(std::move(each));
   }
-  if (!found) anchors.push_back(std::move(text));
+  if (anchors.size() == before && is_checkpoint(text)) anchors.push_back(std::move(text));
+  return anchors.size() > before;
+}
+
+bool add_anchor_files(const std::vector<std::string>& files, std::vector<std::string>& anchors) {
+  std::vector<std::string> texts;
+  if (!read_all_files(files, kMaxAnchorFile, texts)) return false;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (add_anchors(std::move(texts[i]), anchors)) continue;
+    std::fprintf(stderr,
+                 "bedside: there is no checkpoint in %s\n    → give the anchor file, what the "
+                 "webhook was sent, or `bedside witness list --log NAME` of a witness, unchanged\n",
+                 files[i].c_str());
+    return false;
+  }
+  return true;
+}
+
+// The server's own anchor file. It is read before the log, so that it is never ahead of it.
+bool add_own_anchors(const Config& server, std::vector<std::string>& anchors) {
+  const auto& file = server.audit.anchor_file;
+  if (file.empty()) return true;
+  std::vector<std::string> texts;
+  std::error_code ignored;
+  if (std::filesystem::exists(file, ignored) &&
+      !read_all_files({file.string()}, kMaxAnchorFile, texts)) {
+    return false;
+  }
+  if (texts.empty() || !add_anchors(std::move(texts[0]), anchors)) {
+    std::fprintf(stderr, "bedside: nothing is compared with the anchor file: %s has none yet\n",
+                 file.c_str());
+  }
+  return true;
 }
 
 bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
@@ -59,9 +91,8 @@ bool fill(const AuditVerifyRequest& request, store::VerifyOptions& options) {
       return false;
     }
   }
-  std::vector<std::string> files;
-  if (!read_all_files(request.anchors, kMaxAnchorFile, files)) return false;
-  for (std::string& text : files) add_anchors(std::move(text), options.anchors);
+  if (!add_anchor_files(request.anchors, options.anchors)) return false;
+  if (request.server != nullptr && !add_own_anchors(*request.server, options.anchors)) return false;
   return read_all_files(request.receipts, store::kMaxReceipt, options.receipts);
 }
 
@@ -116,6 +147,17 @@ void print_clock(const store::UntoldClockStep& step) {
               static_cast<double>(step.by_us) / 1e6, step.seq);
 }
 
+// What the log cannot show by itself.
+void print_not_shown(const store::VerifyReport& report) {
+  if (report.anchors + report.lost_anchors + report.purged_anchors + report.unproven_anchors > 0) {
+    return;
+  }
+  std::printf(
+      "Not shown without a checkpoint that was kept elsewhere (--anchor): an end that was cut off, "
+      "an "
+      "older\ncopy of the log, or records written anew since the last key began.\n");
+}
+
 void print_whole(const store::VerifyReport& report, bool pinned, bool bundle) {
   std::printf("PASS%s: %s, %s, %s", report.gaps.empty() ? "" : " WITH A DECLARED GAP",
               counted(report.records, "record").c_str(), counted(report.epochs, "epoch").c_str(),
@@ -137,6 +179,7 @@ void print_whole(const store::VerifyReport& report, bool pinned, bool bundle) {
         "Compare the first key with the one you noted off this machine, or give it as "
         "--genesis:\nwhoever rewrites a whole log has to make a new one.\n");
   }
+  print_not_shown(report);
 }
 
 // Whole as it is: true when somebody has to look at something all the same.

@@ -12,7 +12,8 @@ namespace bedside::server {
 
 struct AuditVerifyRequest {
   std::string database;               // the file
-  const Config* server = nullptr;     // whose database it is: told of the result when it runs
+  const Config* server = nullptr;     // whose database it is: its anchor file is compared, too, and
+                                      // it is told of the result when it runs
   std::string bundle;                 // or an export
   std::string genesis;                // 64 hex digits, or empty
   std::vector<std::string> anchors;   // files that hold a checkpoint that was kept elsewhere
@@ -21,8 +22,9 @@ struct AuditVerifyRequest {
 };
 
 // Progress to standard error (on a terminal), the result to standard output. 0: the log is whole;
-// 1: something is wrong, or it could not be read; 2: the request makes no sense; 3: whole, but a
-// backup was restored and no key was given to confirm that.
+// 1: something is wrong; 2: nothing was examined, because a file cannot be read or is not what it
+// is given for; 3: whole, but a backup was restored and no key was given to confirm that, or what
+// was kept elsewhere cannot be compared with an export.
 int audit_verify(const AuditVerifyRequest& request);
 
 }  // namespace bedside::server

@@ -4,41 +4,11 @@
 
 #include "server/audit_csv.h"
 #include "server/audit_fhir.h"
-#include "server/offline_verifier.h"
+#include "server/export_texts.h"
 #include "store/reader.h"
 
 namespace bedside::server {
 namespace {
-
-constexpr std::string_view kExportReadme =
-    "This is an export of a Bedside audit log. It proves itself: nobody, not even whoever made "
-    "it,\n"
-    "can change, remove or add a record without the check noticing.\n"
-    "\n"
-    "To check it you need Python 3, openssl, and the first key of the log, as it was noted when "
-    "the\n"
-    "server was set up:\n"
-    "\n"
-    "  python3 verify_audit_log.py --genesis FIRST_KEY EXPORT.tar\n"
-    "\n"
-    "(or, with Bedside: bedside audit verify --bundle EXPORT.tar --genesis FIRST_KEY)\n"
-    "\n"
-    "Take verify_audit_log.py from a source you trust rather than from an archive you do not.\n"
-    "\n"
-    "records.ndjson      the records, byte for byte as they were sealed\n"
-    "proofs.ndjson       line by line why each of them is in the log (RFC 6962)\n"
-    "checkpoint          what the log promised when this was made, signed\n"
-    "epochs.ndjson       the signing keys, each vouched for by the one before\n"
-    "checkpoints.ndjson  older checkpoints of the same log\n"
-    "export.json         the log's own record of this export\n"
-    "disclosed.ndjson    personal values that were opened on request, if any; you may take out "
-    "any\n"
-    "                    of its lines before you pass this on, and all proofs stay valid\n"
-    "records.csv, audit-events.ndjson\n"
-    "                    the same records for spreadsheets, or as FHIR R4 AuditEvents, if asked "
-    "for\n"
-    "\n"
-    "Rooms and appointments are pseudonyms: only the practice can tell whose they are.\n";
 
 std::string_view word(ExportFormat format) {
   switch (format) {
@@ -79,7 +49,7 @@ tl::expected<store::ExportOptions, std::string> export_options(const std::string
   store::ExportOptions options;
   options.database = database;
   options.filter = wish.filter;
-  options.readme = kExportReadme;
+  options.readme = export_readme();
   options.verifier = offline_verifier();
   if (wish.format == ExportFormat::csv) options.renderings.push_back(audit_csv());
   if (wish.format == ExportFormat::fhir) {

@@ -6,6 +6,7 @@
 
 #include "server/admin_retention_json.h"
 #include "server/audit_instant.h"
+#include "server/keys.h"
 #include "server/local_access.h"
 #include "server/purge_archive.h"
 #include "store/reader.h"
@@ -129,7 +130,9 @@ int purge_status(const Config& config) {
   return 0;
 }
 
-int give_up_keys(const Config& config, bool yes) {
+int give_up_keys(const Config& config, const GiveUpKeys& command) {
+  const auto own_key = open_wrapping_key(config.audit.key_file);
+  if (!own_key) return complain(own_key.error().message);
   auto stopped = open_stopped(config);
   if (!stopped) return complain(stopped.error());
   const auto state = stopped->store->load();
@@ -144,7 +147,17 @@ int give_up_keys(const Config& config, bool yes) {
   std::printf(
       "\nAddresses, names and appointment numbers of these months can never be read again once "
       "they are\ngiven up. Records and proofs stay whole.\n");
-  if (!yes) {
+  // A shell has not what systemd gives the service: there, good keys look like lost ones.
+  if (!*own_key && !command.key_is_lost) {
+    return complain(
+        "nothing was changed: no key of your own is in reach of this command, neither "
+        "audit.key_file\nnor the systemd credential audit-key. With the credential:\n"
+        "    → systemd-run --pipe --wait -p User=bedside \\\n"
+        "        -p LoadCredentialEncrypted=audit-key:/etc/bedside/audit-key.cred \\\n"
+        "        bedside audit keys give-up --config FILE\n"
+        "    → or say --key-is-lost, when nobody has it any more");
+  }
+  if (!command.yes) {
     return complain(
         "nothing was changed. Give back the key they were wrapped with if there is a copy, or say "
         "--yes");

@@ -25,7 +25,14 @@ int hold_set(const Config& config, const HoldCommand& command);
 int hold_clear(const Config& config, const HoldCommand& command);
 int hold_list(const Config& config);
 int purge_status(const Config& config);
-// The keys of personal values that do not open with what is here. With the server stopped.
-int give_up_keys(const Config& config, bool yes);
+
+struct GiveUpKeys {
+  bool yes = false;          // do it, not only tell what it means
+  bool key_is_lost = false;  // that no key of the operator's own is here is no oversight
+};
+
+// The keys of personal values that do not open with what is here. With the server stopped. Refused
+// where no key of the operator's own is in reach, unless that is said to be lost.
+int give_up_keys(const Config& config, const GiveUpKeys& command);
 
 }  // namespace bedside::server

@@ -102,10 +102,13 @@ struct AuditCommands {
 void add_audit_commands(CLI::App& app, std::string& config_file, AuditCommands& commands) {
   CLI::App* audit = app.add_subcommand("audit", "The sealed audit log.");
   audit->require_subcommand(1);
-  commands.verify = audit->add_subcommand("verify",
-                                          "Check that no record was changed, removed or added "
-                                          "since it was sealed; exit 1 and the first "
-                                          "bad record if one was. Reads only; the server may run.");
+  commands.verify =
+      audit->add_subcommand("verify",
+                            "Check that no record was changed, removed or added "
+                            "since it was sealed. Reads only; the server may run. "
+                            "Exit 0: whole; 1: the first bad record is named; 2: "
+                            "something cannot be read; 3: whole, but somebody has to "
+                            "judge (a restored backup, or what an export cannot show).");
   commands.verify->add_option("--config", config_file, "the configuration that names the data_dir")
       ->type_name("FILE");
   commands.verify->add_option("--database", commands.request.database, "or the database itself")
@@ -256,8 +259,10 @@ class LocalCommands {
         keys, "give-up",
         "When the key of your own that wrapped them is lost: let go of those months, so that the "
         "server starts again. The server must be stopped.",
-        [this](const Config& config) { return bedside::server::give_up_keys(config, yes_); });
-    give_up->add_flag("--yes", yes_, "do it, not only tell what it means");
+        [this](const Config& config) { return bedside::server::give_up_keys(config, give_up_); });
+    give_up->add_flag("--yes", give_up_.yes, "do it, not only tell what it means");
+    give_up->add_flag("--key-is-lost", give_up_.key_is_lost,
+                      "nobody has audit.key_file or the systemd credential any more");
   }
 
   // While the server runs or not; restoring wants it stopped.
@@ -319,10 +324,14 @@ class LocalCommands {
         "This server as a witness of other practices' audit logs, and witnesses of its own.");
     action(witness, "key", "Print the keys to exchange with the other server's operator.",
            bedside::server::print_witness_keys);
-    action(
-        witness, "list",
-        "Print the newest checkpoint cosigned for each log, as `audit verify --anchor` takes it.",
-        bedside::server::print_witnessed_logs);
+    CLI::App* list = action(witness, "list",
+                            "Print the newest checkpoint cosigned for each log. `audit verify "
+                            "--anchor` takes one log's.",
+                            [this](const Config& config) {
+                              return bedside::server::print_witnessed_logs(config, witnessed_log_);
+                            });
+    list->add_option("--log", witnessed_log_, "this log alone: the first line of its checkpoints")
+        ->type_name("NAME");
   }
 
   // The exit code, if one of these commands was given.
@@ -357,7 +366,8 @@ class LocalCommands {
   bedside::server::RestoreWish restore_;
   bedside::server::OpenArchiveWish archive_;
   bedside::server::HoldCommand hold_;
-  bool yes_ = false;
+  bedside::server::GiveUpKeys give_up_;
+  std::string witnessed_log_;
   std::function<int()> alone_;  // needs no configuration
   std::string id_;
   std::string room_;

@@ -57,6 +57,11 @@ EpochChain::Lost EpochChain::lost(const Checkpoint& checkpoint) const {
   return Lost::no;
 }
 
+bool EpochChain::had_name(std::string_view origin) const {
+  return std::any_of(links_.begin(), links_.end(),
+                     [&](const Link& link) { return link.epoch.origin == origin; });
+}
+
 std::vector<DeclaredGap> EpochChain::gaps() const {
   std::vector<DeclaredGap> found;
   for (const Link& link : links_) {

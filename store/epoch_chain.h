@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,9 @@ class EpochChain {
     undeclared,  // the restore says that less was lost
   };
   Lost lost(const Checkpoint& checkpoint) const;
+
+  // Whether the log had this name, at first or after a restore.
+  bool had_name(std::string_view origin) const;
 
   std::vector<DeclaredGap> gaps() const;
   bool empty() const { return links_.empty(); }

@@ -20,6 +20,7 @@
 namespace bedside::store {
 namespace {
 
+constexpr const char* kOfAnotherLog = " is not of this log, but of ";
 constexpr std::uint64_t kProgressEvery = 20'000;
 
 // What the tables say beside the bodies. Checked record by record, so that the first wrong one is
@@ -52,6 +53,15 @@ class LogCheck {
     report_.problem = std::move(what);
     report_.first_bad_seq = seq;
     return false;
+  }
+  static std::string name_of(const Expected& expected) {
+    const auto read = Checkpoint::parse(expected.note.text);
+    return read ? read->origin : "";
+  }
+  // Somebody gave the checkpoint of a log that this one never was: the verdict is the same, and
+  // what to look for is not.
+  bool is_foreign(const Expected& expected) const {
+    return expected.anchor && !epochs_.had_name(name_of(expected));
   }
   struct Stored {
     Subtree subtree;
@@ -317,7 +327,9 @@ bool LogCheck::checkpoint(const Expected& expected) {
   const auto read = Checkpoint::parse(expected.note.text);
   if (!read) return wrong(size, which + " is not readable");
   if (read->root != edge_.root()) {
-    return wrong(size, which + " is of other records: one of them was changed");
+    return wrong(size,
+                 which + (is_foreign(expected) ? kOfAnotherLog + read->origin
+                                               : " is of other records: one of them was changed"));
   }
   if (const auto why = epochs_.objection(expected.note, *read)) {
     return wrong(size, which + " " + *why);
@@ -333,8 +345,12 @@ bool LogCheck::end(const std::string& digest_of_holds) {
   if (notes_.empty()) return wrong(0, "the log was never sealed");
   const std::uint64_t newest = notes_.rbegin()->first;
   if (newest > edge_.size()) {
-    return wrong(edge_.size() + 1,
-                 "records up to " + std::to_string(newest) + " were sealed and are missing");
+    const auto& last = notes_.rbegin()->second;
+    return wrong(
+        edge_.size() + 1,
+        is_foreign(last)
+            ? std::string("the checkpoint that was kept elsewhere") + kOfAnotherLog + name_of(last)
+            : "records up to " + std::to_string(newest) + " were sealed and are missing");
   }
   if (purged()) return wrong(0, "the purge declares more than there is");
   if (!std::all_of(subtrees_.begin(), subtrees_.end(),

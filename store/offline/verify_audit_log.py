@@ -631,8 +631,14 @@ class Log:
                 if not left:
                     del self.notes[size]
 
+    def refuse_foreign(self, seq, note, anchor):
+        """Of a log that this one never was: what to look for is something else than a change."""
+        if anchor and all(link[0] != note.origin for link in self.keys.links):
+            raise Wrong(seq, f"the checkpoint that was kept elsewhere is not of this log, but of {note.origin}")
+
     def check_note(self, seq, note, anchor):
         if note.root != self.tree.root():
+            self.refuse_foreign(seq, note, anchor)
             raise Wrong(seq, "a checkpoint is of other records: one of them was changed")
         if why := self.keys.objection(note):
             raise Wrong(seq, "a checkpoint " + why)
@@ -646,6 +652,7 @@ class Log:
         if self.purge and not self.tree.size:
             raise Wrong(0, "the purge declares more than there is")
         if newest > self.tree.size:
+            self.refuse_foreign(self.tree.size + 1, *self.notes[newest][-1])
             raise Wrong(self.tree.size + 1, f"records up to {newest} were sealed and are missing")
         if self.subtrees:
             raise Wrong(0, "roots are stored of records that are not there")
@@ -1082,6 +1089,9 @@ def told(checked, purges, counts, root):
     if unproven:
         lines.append(f"NOT COMPARED: {unproven} kept elsewhere; the signatures are good, and nothing in this "
                      "export shows that the log still has what they promise: ask the database")
+    if restores and not checked.keys.restored:
+        lines.append("Somebody restored a backup and declared it. If it was the practice, compare the key with "
+                     "the one that\nwas noted then, or give it as --restored-key.")
     return "\n".join(lines), 3 if unproven or (restores and not checked.keys.restored) else 0
 
 
@@ -1118,13 +1128,27 @@ def verify_database(path, genesis, anchors, restored):
                 f"{counted(log.checked[False], 'checkpoint')}{kept}", log.tree.root())
 
 
+def not_shown(genesis, anchors):
+    """What a PASS leaves open."""
+    if not genesis:
+        yield "Compare the first key with the one that was noted off the machine, or give it as --genesis: " \
+              "whoever\nrewrites a whole log has to make a new one."
+    if not anchors:
+        yield "Not shown without a checkpoint that was kept elsewhere (--anchor): an end that was cut off, an " \
+              "older\ncopy of the log, or records written anew since the last key began."
+
+
 def verify(path, genesis, anchor_files, restored=(), receipt_files=()):
     """What to print, and the exit code."""
     try:
         anchors = []
         for file_name in anchor_files:
             with open(file_name, encoding="utf-8", newline="") as file:
-                anchors += notes_in(file.read())
+                found = notes_in(file.read())
+            if not is_note(found[0]):
+                return f"there is no checkpoint in {file_name}: give the anchor file, or what a webhook was " \
+                       "sent or a witness holds, unchanged", 2
+            anchors += found
         receipts = []
         for file_name in receipt_files:
             with open(file_name, encoding="utf-8", newline="") as file:
@@ -1132,8 +1156,10 @@ def verify(path, genesis, anchor_files, restored=(), receipt_files=()):
         with open(path, "rb") as file:
             is_database = file.read(16) == b"SQLite format 3\0"
         if is_database:  # what a receipt promises, the whole log has to keep
-            return verify_database(path, genesis, anchors + [each[2] for each in receipts], restored)
-        return Export(path, genesis, anchors, restored).verify(receipts)
+            said, code = verify_database(path, genesis, anchors + [each[2] for each in receipts], restored)
+        else:
+            said, code = Export(path, genesis, anchors, restored).verify(receipts)
+        return "\n".join([said, *not_shown(genesis, anchors)]), code
     except Wrong as wrong:
         said = f"FAIL at record {wrong.seq}: {wrong}" if wrong.seq else f"FAIL: {wrong}"
         return said + (f"\nRecords 1 to {wrong.proven} are as they were sealed." if wrong.proven else ""), 1

@@ -15,6 +15,7 @@ namespace bedside::server {
 namespace {
 
 using Json = nlohmann::json;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -121,7 +122,18 @@ TEST(Privacy, PersonalValuesLeaveOnlyInAnExportThatOpensThem) {
   EXPECT_EQ(told.exit_code, 1);
   EXPECT_THAT(told.errors, HasSubstr("nothing was changed"));
   EXPECT_NE(run_bedside({"serve", "--config", server.config_file().string()}).exit_code, 0);
-  EXPECT_EQ(give_up({"--yes"}).exit_code, 0);
+
+  // As in a shell, which has no credential of the service: a key that is well looks like a lost
+  // one.
+  server.configure("", "");
+  for (const auto& words : {std::vector<std::string>{}, std::vector<std::string>{"--yes"}}) {
+    const Ended blind = give_up(words);
+    EXPECT_EQ(blind.exit_code, 1);
+    EXPECT_THAT(blind.errors, AllOf(HasSubstr("nothing was changed"), HasSubstr("in reach"),
+                                    HasSubstr("LoadCredentialEncrypted=audit-key")));
+  }
+  EXPECT_EQ(give_up({"--key-is-lost"}).exit_code, 1) << "without --yes";
+  EXPECT_EQ(give_up({"--key-is-lost", "--yes"}).exit_code, 0);
   EXPECT_NE(exported("after.tar", {}).find(R"("type":"key.given_up")"), std::string::npos);
   EXPECT_THAT(give_up({"--yes"}).output, HasSubstr("nothing is to be given up"));
   server.start();

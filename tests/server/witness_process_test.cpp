@@ -77,6 +77,21 @@ TEST(Witness, OfAnotherServerCosignsItAndFindsARollBack) {
   log.folder().write("held.note", held_by(witness), 0600);
   EXPECT_EQ(verify(log).exit_code, 0) << verify(log).output;
 
+  const std::string name = held_by(witness).substr(0, held_by(witness).find('\n'));
+  const auto list = [&](const std::string& log_name) {
+    return run_bedside(
+        {"witness", "list", "--log", log_name, "--config", witness.config_file().string()});
+  };
+  EXPECT_EQ(list(name).output, held_by(witness));
+  EXPECT_EQ(list("bedside/audit/other").output, "");
+  EXPECT_EQ(list("bedside/audit/other").exit_code, 1);
+
+  // Another practice's checkpoint is no sign of a change.
+  const Ended other = run_bedside({"audit", "verify", "--config", witness.config_file().string(),
+                                   "--anchor", (log.folder().path() / "held.note").string()});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.output, HasSubstr("is not of this log, but of " + name));
+
   // A copy of today is put back tomorrow: consistent in itself, and the witness knows better.
   const auto copy = log.folder().path() / "copy";
   std::filesystem::copy(log.data_dir(), copy, std::filesystem::copy_options::recursive);
