@@ -92,6 +92,7 @@ tl::expected<Seal, std::string> Seal::open(const Database& database, EpochKeys k
   if (auto done = seal.check_newest(database); !done) return tl::unexpected(done.error());
   if (auto done = seal.check_recent(database); !done) return tl::unexpected(done.error());
   if (auto done = seal.restore_epoch(database); !done) return tl::unexpected(done.error());
+  if (auto done = seal.check_signature(database); !done) return tl::unexpected(done.error());
   return seal;
 }
 
@@ -223,6 +224,36 @@ tl::expected<void, std::string> Seal::restore_epoch(const Database& database) {
   present_ = Signer{epoch->number, std::move(*key), std::chrono::microseconds(newest->integer(1))};
   origin_ = epoch->origin;
   return {};
+}
+
+// Otherwise the next checkpoint would vouch for whatever somebody without any key had written. A
+// key signs up to the announcement of the next one and with it, so of two epochs one is in
+// question.
+tl::expected<void, std::string> Seal::check_signature(const Database& database) const {
+  if (last_epoch_ == 0 && newest_.empty()) return {};  // new, or from before there were seals
+  const auto note = parse_note(newest_);
+  const auto checkpoint = note ? Checkpoint::parse(note->text) : std::nullopt;
+  auto epochs = database.prepare(
+      "SELECT seq, body FROM audit WHERE type = 'epoch.rotated' ORDER BY seq DESC LIMIT 2");
+  if (!epochs) return tl::unexpected(epochs.error().text);
+  std::optional<std::uint64_t> next;  // where the epoch after the one that is looked at begins
+  while (checkpoint) {
+    const auto more = epochs->step();
+    if (!more) return tl::unexpected(more.error().text);
+    if (!*more) break;
+    const auto seq = static_cast<std::uint64_t>(epochs->integer(0));
+    const std::vector<std::uint8_t> body = epochs->blob(1);
+    const auto epoch = read_epoch(std::string(body.begin(), body.end()));
+    if (epoch && epoch->number == checkpoint->epoch && epoch->origin == checkpoint->origin &&
+        checkpoint->size <= next.value_or(checkpoint->size) &&
+        is_signed_by(*note, epoch->origin, epoch->key)) {
+      return {};
+    }
+    next = seq;
+  }
+  return tl::unexpected(
+      std::string("the last checkpoint is missing or not signed by the key of its epoch: somebody "
+                  "has changed the database. Run `bedside audit verify`"));
 }
 
 void Seal::rewind(Mark mark) {

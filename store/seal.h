@@ -105,6 +105,7 @@ class Seal {
   tl::expected<void, SqlError> restore_edge(const Database& database);
   tl::expected<void, std::string> restore_epoch(const Database& database);
   tl::expected<void, std::string> check_newest(const Database& database);
+  tl::expected<void, std::string> check_signature(const Database& database) const;
   tl::expected<void, std::string> check_recent(const Database& database) const;
   bool to_be_kept(const Checkpoint& checkpoint) const;
   std::optional<Hash> node(int level, std::uint64_t index) const;

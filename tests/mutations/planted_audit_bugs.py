@@ -80,6 +80,10 @@ def audit_bugs(bug):
             "return age >= kEpochLength || age <= -kEpochLength;", "return age <= -kEpochLength;", "store:Seal*"),
         bug("records that were changed while nothing ran are continued", "store/seal.cpp",
             "checkpoint->size != edge_.size() || checkpoint->root != edge_.root()", "false", "store:Seal*"),
+        bug("a start vouches for what nobody signed", "store/seal.cpp",
+            "is_signed_by(*note, epoch->origin, epoch->key)", "true", "store:Seal*"),
+        bug("a start vouches for a log without a checkpoint", "store/seal.cpp",
+            "if (last_epoch_ == 0 && newest_.empty()) return {};", "if (newest_.empty()) return {};", "store:Seal*"),
         # --- the tree ---
         bug("off by one in an inclusion proof", "store/merkle.cpp",
             "const bool goes_left = index < first + left;", "const bool goes_left = index <= first + left;", "sealed_log:Merkle*"),

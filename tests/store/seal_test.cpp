@@ -206,6 +206,31 @@ TEST(Seal, ALogWithAStoredRootThatIsNoneIsNotContinued) {
   }
 }
 
+// What was changed by somebody who has no key must not be signed with ours at the next start.
+TEST(Seal, ALogWhoseLastCheckpointNobodySignedIsNotContinued) {
+  const std::string edit =
+      "DROP TRIGGER audit_is_not_changed;"
+      "UPDATE audit SET outcome = 'denied', leaf = NULL,"
+      " body = CAST(replace(CAST(body AS TEXT), '\"outcome\":\"ok\"', '\"outcome\":\"denied\"') AS "
+      "BLOB)"
+      " WHERE seq = (SELECT max(seq) FROM audit);";
+  const std::string unsealed =
+      "DROP TRIGGER audit_subtree_is_not_deleted; DROP TRIGGER audit_checkpoint_is_kept;"
+      "DELETE FROM audit_checkpoint; DELETE FROM audit_subtree;";
+  for (const std::string& change :
+       {edit + unsealed, unsealed,
+        std::string("DROP TRIGGER audit_checkpoint_is_not_changed;"
+                    "UPDATE audit_checkpoint SET note = substr(note, 1, length(note) - 9) || "
+                    "'AAAAAAA=' || char(10)")}) {
+    SealedStore sealed;
+    sealed.open();
+    ASSERT_TRUE(commit_and_wait(sealed.store(), commit_of("room.leave")).ok());
+    sealed.close();
+    ASSERT_EQ(sealed.raw().run(change), "");
+    EXPECT_THAT(sealed.refusal(), HasSubstr("not signed by the key of its epoch")) << change;
+  }
+}
+
 TEST(Seal, ALogWhoseNewestThousandsWereChangedIsNotContinued) {
   SealedStore sealed;
   sealed.open();
