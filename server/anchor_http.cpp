@@ -2,6 +2,7 @@
 #include <httplib.h>
 
 #include <charconv>
+#include <chrono>
 #include <utility>
 
 #include "server/anchor_places.h"
@@ -12,7 +13,8 @@
 namespace bedside::server {
 namespace {
 
-constexpr time_t kPatienceSeconds = 10;  // for each of connecting, sending and receiving
+constexpr time_t kPatienceSeconds = 10;        // for each of connecting, sending and receiving
+constexpr std::size_t kMaxAnswer = 64 * 1024;  // bytes; a cosignature has less than one hundred
 constexpr std::string_view kAddCheckpoint = "/add-checkpoint";
 
 bool is_this_machine(const std::string& host) {
@@ -23,7 +25,8 @@ bool is_this_machine(const std::string& host) {
 
 AnchorProblem problem(std::string what) { return {std::move(what), false}; }
 
-// Each call makes its own connection: they are an hour apart.
+// Each call makes its own connection: they are an hour apart. A body that is longer or takes longer
+// than any answer that has a meaning ends it: other places wait for their turn.
 httplib::Result post(const AnchorUrl& url, const std::string& path, const std::string& body) {
   httplib::Client client(url.origin);
   client.set_connection_timeout(kPatienceSeconds);
@@ -31,7 +34,20 @@ httplib::Result post(const AnchorUrl& url, const std::string& path, const std::s
   client.set_write_timeout(kPatienceSeconds);
   client.set_follow_location(false);
   client.enable_server_certificate_verification(true);
-  return client.Post(path.c_str(), body, "text/plain; charset=utf-8");
+  std::string received;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kPatienceSeconds);
+  httplib::Request request;
+  request.method = "POST";
+  request.path = path;
+  request.body = body;
+  request.set_header("Content-Type", "text/plain; charset=utf-8");
+  request.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
+    received.append(data, size);
+    return received.size() <= kMaxAnswer && std::chrono::steady_clock::now() < until;
+  };
+  httplib::Result result = client.send(request);
+  if (result) result->body = std::move(received);
+  return result;
 }
 
 std::string no_answer(const AnchorUrl& url, const httplib::Result& result) {

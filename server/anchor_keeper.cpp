@@ -64,7 +64,9 @@ bool AnchorKeeper::finish(std::chrono::milliseconds patience) {
   stop();
   const auto log = store::Reader::open(database_);
   for (std::size_t i = 0; log && i < places_.size(); ++i) {
-    if (places_[i].place->local()) keep(*log, i, std::chrono::steady_clock::now());
+    if (!places_[i].place->local()) continue;
+    const std::lock_guard local(local_mutex_);
+    keep(*log, i, std::chrono::steady_clock::now());
   }
   std::unique_lock lock(mutex_);
   return wake_.wait_for(lock, patience, [this] { return ended_; });
@@ -82,14 +84,14 @@ void AnchorKeeper::step(Time now) {
   const std::uint64_t size = newest_size(*log);
   if (size == 0) return;
   for (std::size_t i = 0; i < places_.size(); ++i) {
+    std::unique_lock local(local_mutex_, std::defer_lock);
+    if (places_[i].place->local()) local.lock();
     if (is_due(places_[i], size, now)) keep(*log, i, now);
   }
 }
 
 void AnchorKeeper::keep(const store::Reader& log, std::size_t index, Time now) {
   Kept& kept = places_[index];
-  std::unique_lock local(local_mutex_, std::defer_lock);
-  if (kept.place->local()) local.lock();
   const auto done = kept.place->keep(log);
   AnchorState state;
   bool changed = false;

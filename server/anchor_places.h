@@ -67,6 +67,9 @@ std::unique_ptr<AnchorPlace> make_anchor_witness(WitnessSettings settings,
 tl::expected<std::optional<std::string>, std::string> newest_in_anchor_file(
     const std::filesystem::path& file);
 
+// Bytes of an anchor file that is read as a whole: some 200,000 checkpoints.
+inline constexpr std::size_t kMaxAnchorFile = std::size_t{64} * 1024 * 1024;
+
 // The whole notes of an anchor file's text, oldest first. What a crash left half written is left
 // out.
 std::vector<std::string> notes_in(std::string_view text);

@@ -17,7 +17,6 @@ namespace bedside::server {
 namespace {
 
 constexpr int kToBeJudged = 3;  // whole, and somebody has to look at something
-constexpr std::size_t kMaxAnchorFile = std::size_t{64} * 1024 * 1024;
 
 bool read_all_files(const std::vector<std::string>& files, std::size_t most,
                     std::vector<std::string>& texts) {

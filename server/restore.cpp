@@ -27,8 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxAnchors = std::size_t{16} * 1024 * 1024;
-
 using Failure = tl::unexpected<std::string>;
 
 std::chrono::seconds unix_now() {
@@ -51,7 +49,7 @@ class LossCheck {
   }
   // True: there were checkpoints of this log in it.
   tl::expected<bool, std::string> file(const fs::path& path) {
-    const auto text = read_file(path, kMaxAnchors);
+    const auto text = read_file(path, kMaxAnchorFile);
     if (!text) return Failure(sentence(text.error()));
     bool found = note(*text);  // a single checkpoint
     for (const std::string& each : notes_in(*text)) found = note(each) || found;

@@ -84,6 +84,9 @@ def audit_bugs(bug):
             "is_signed_by(*note, epoch->origin, epoch->key)", "true", "store:Seal*"),
         bug("a start vouches for a log without a checkpoint", "store/seal.cpp",
             "if (last_epoch_ == 0 && newest_.empty()) return {};", "if (newest_.empty()) return {};", "store:Seal*"),
+        bug("a webhook may be anybody", "server/anchor_http.cpp",
+            "client.enable_server_certificate_verification(true);",
+            "client.enable_server_certificate_verification(false);", "anchors:AnchorWebhook*"),
         # --- the tree ---
         bug("off by one in an inclusion proof", "store/merkle.cpp",
             "const bool goes_left = index < first + left;", "const bool goes_left = index <= first + left;", "sealed_log:Merkle*"),

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 
+#include <atomic>
 #include <fstream>
 #include <future>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "server/anchor_keeper.h"
 #include "server/anchor_places.h"
 #include "store/store.h"
+#include "tests/net/test_certificate.h"
 #include "tests/server/scratch_folder.h"
 
 namespace bedside::server {
@@ -265,6 +267,47 @@ TEST(AnchorWebhook, PostsTheNoteAndTakesNothingButAYesForOne) {
   server.stop();
   thread.join();
   EXPECT_THAT(place->keep(log.reader()).error().what, HasSubstr("does not answer"));
+}
+
+TEST(AnchorWebhook, EndsAnAnswerWithoutEnd) {
+  httplib::Server server;
+  server.Post("/anchor", [](const httplib::Request&, httplib::Response& response) {
+    response.set_chunked_content_provider("text/plain", [](std::size_t, httplib::DataSink& sink) {
+      const std::string some(4096, 'x');
+      return sink.write(some.data(), some.size());
+    });
+  });
+  const int port = server.bind_to_any_port("127.0.0.1");
+  std::thread thread([&] { server.listen_after_bind(); });
+  SealedLog log;
+  log.grow(2);
+  const auto place = make_anchor_webhook("http://127.0.0.1:" + std::to_string(port) + "/anchor");
+  EXPECT_THAT(place->keep(log.reader()).error().what, HasSubstr("does not answer"));
+  server.stop();
+  thread.join();
+}
+
+// Whoever stands between could otherwise say yes to everything and keep nothing.
+TEST(AnchorWebhook, SendsNothingToACertificateThatNobodyVouchesFor) {
+  const tests::TestCertificate certificate;
+  httplib::SSLServer server(certificate.certificate().c_str(), certificate.key().c_str());
+  ASSERT_TRUE(server.is_valid());
+  std::atomic<int> got = 0;
+  server.Post("/anchor", [&](const httplib::Request&, httplib::Response&) { ++got; });
+  const int port = server.bind_to_any_port("127.0.0.1");
+  std::thread thread([&] { server.listen_after_bind(); });
+  httplib::SSLClient credulous("127.0.0.1", port);
+  credulous.enable_server_certificate_verification(false);
+  EXPECT_TRUE(credulous.Post("/anchor", "x", "text/plain"));
+  EXPECT_EQ(got, 1) << "it answers";
+  SealedLog log;
+  log.grow(2);
+  const auto place = make_anchor_webhook("https://127.0.0.1:" + std::to_string(port) + "/anchor");
+  ASSERT_TRUE(place);
+  EXPECT_THAT(place->keep(log.reader()).error().what, HasSubstr("does not answer"));
+  EXPECT_EQ(got, 1);
+  server.stop();
+  thread.join();
 }
 
 TEST(AnchorUrl, IsHttpsOrThisMachine) {
