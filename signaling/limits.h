@@ -103,6 +103,11 @@ inline constexpr double kRenewalBurst = 10.0;
 // 4008, or 429.
 inline constexpr double kComingsPerSecond = 0.1;
 inline constexpr double kComingBurst = 1'000.0;
+// How often a room is joined, by hosts and by guests: each time is somebody new, with up to four
+// records until they have left. Above: 429. Hosts have a rate of their own, so that nobody with a
+// guest's link keeps them out.
+inline constexpr double kJoinsPerSecond = 0.1;
+inline constexpr double kJoinBurst = 1'000.0;
 inline constexpr double kLocksPerSecond = 0.1;
 inline constexpr double kLockBurst = 30.0;
 inline constexpr std::chrono::seconds kRepeatAgain{10};  // said with 429

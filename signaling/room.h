@@ -297,6 +297,8 @@ class Room {
   std::chrono::milliseconds expires_wall_{0};  // while active
   bool locked_ = false;
   Rate locks_{kLocksPerSecond, kLockBurst};
+  Rate host_joins_{kJoinsPerSecond, kJoinBurst};
+  Rate guest_joins_{kJoinsPerSecond, kJoinBurst};
   std::chrono::milliseconds emergency_until_{std::chrono::milliseconds::min()};  // mono
   bool emergency_ = false;                                  // what is committed now is of one
   std::vector<LinkRecord> links_;                           // oldest first

@@ -160,6 +160,7 @@ bool Room::may_declare(const Command& command, Role role) {
 void Room::on(const Command& command, const JoinRoom& join, const Now& now) {
   const auto entry = may_join(command, join, now);
   if (!entry || (join.emergency && !may_declare(command, entry->role))) return;
+  if (!may_repeat(entry->role == Role::host ? host_joins_ : guest_joins_, command, now)) return;
   const std::string token = services_.issuer.token();
   ParticipantJoined joined{id_,
                            services_.issuer.participant_id(),

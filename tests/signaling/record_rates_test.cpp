@@ -119,5 +119,42 @@ TEST(RecordRatesOfAHost, OfLocking) {
   EXPECT_EQ(t.heard(socket).back()["locked"], true);
 }
 
+// Each time somebody new: the rates of a participant do not meet that.
+TEST(RecordRatesOfALink, OfJoiningWithIt) {
+  HubUnderTest t(Limits{}, Access::invite);
+  const Reply made =
+      t.ask({{"action", "create-room"}, {"appointmentId", 1}, {"roomName", "visit"}});
+  const auto join = [&](const char* which) {
+    const std::string link = made.body.value(which, "");
+    return t.ask({{"action", "join-room"},
+                  {"roomId", "visit"},
+                  {"participantName", "Ann"},
+                  {"token", link.substr(link.find('#') + 1)}});
+  };
+  int joined = 0;
+  for (Reply reply = join("link"); joined < 2'000 && reply.status == 200; reply = join("link")) {
+    ++joined;
+    EXPECT_EQ(t.ask({{"action", "leave-room"},
+                     {"roomId", "visit"},
+                     {"participantId", reply.body.value("participantId", "")},
+                     {"token", reply.body.value("participantToken", "")}})
+                  .status,
+              200);
+    t.advance(milliseconds{70});
+  }
+  EXPECT_GE(joined, 1'000);
+  EXPECT_LE(joined, 1'010) << "one more in ten seconds";
+  const std::size_t commits = t.commits.size();
+  t.misuse = 0;
+  const Reply refused = join("link");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.retry_after, seconds{10});
+  EXPECT_EQ(t.commits.size(), commits);
+  EXPECT_EQ(t.misuse, 1);
+  EXPECT_EQ(join("hostLink").status, 200) << "the clinician comes in all the same";
+  t.advance(seconds{10});
+  EXPECT_EQ(join("link").status, 200);
+}
+
 }  // namespace
 }  // namespace bedside::signaling
