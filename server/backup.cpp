@@ -116,7 +116,29 @@ std::size_t remove_older(const fs::path& folder, unsigned keep) {
   return removed;
 }
 
+// Of backups that were killed: each has a name of its own, so nothing would take its place.
+void remove_unproven(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> left;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    const std::size_t tail = name.find(std::string(kBackupSuffix) + kUnproven);
+    if (name.starts_with(kBackupPrefix) && tail != std::string::npos) left.push_back(it->path());
+  }
+  for (const fs::path& file : left) fs::remove(file, error);
+}
+
+fs::path scratch_of(const Config& config) { return config.scratch() / "backup-scratch"; }
+
 }  // namespace
+
+void remove_what_a_killed_backup_left(const Config& config) {
+  std::error_code ignored;
+  if (!fs::exists(scratch_of(config), ignored)) return;
+  if (!store::FileLock::take((config.data_dir / "backup").string())) return;  // one is being made
+  fs::remove_all(scratch_of(config), ignored);
+}
 
 tl::expected<BackupMade, std::string> make_backup(const Config& config, const BackupStep& step) {
   const BackupConfig& wish = config.backup;
@@ -135,6 +157,7 @@ tl::expected<BackupMade, std::string> make_backup(const Config& config, const Ba
                        ? "another backup is being made"
                        : lock.error().text);
   }
+  remove_unproven(wish.folder);
   std::error_code error;
   std::uint64_t live = fs::file_size(config.database(), error);
   if (error) return Failure("there is no database " + config.database().string());
@@ -143,7 +166,7 @@ tl::expected<BackupMade, std::string> make_backup(const Config& config, const Ba
   if (!error) live += recent;
   if (auto room = check_room(config.scratch(), 2 * live); !room) return Failure(room.error());
   if (auto room = check_room(wish.folder, live); !room) return Failure(room.error());
-  auto scratch = ScratchSpace::make(config.scratch() / "backup-scratch");
+  auto scratch = ScratchSpace::make(scratch_of(config));
   if (!scratch) return Failure(scratch.error());
 
   step("Copying the database");

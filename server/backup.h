@@ -30,8 +30,11 @@ using BackupStep = std::function<void(const char* what)>;
 
 // Into config.backup.folder. Plain copies lie in config.scratch()/backup-scratch/ meanwhile, which
 // needs twice the room of the database, and are removed however this ends (after a kill: by the
-// next one). Older backups than the newest `keep` are removed only after this one was restored. An
-// error is a sentence; then no file of this backup remains.
+// next one, or the next start of the server). Older backups than the newest `keep` are removed only
+// after this one was restored. An error is a sentence; then no file of this backup remains.
 tl::expected<BackupMade, std::string> make_backup(const Config& config, const BackupStep& step);
+
+// The plain copies of one that was killed, unless one is being made.
+void remove_what_a_killed_backup_left(const Config& config);
 
 }  // namespace bedside::server

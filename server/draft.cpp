@@ -1,9 +1,12 @@
 #include "server/draft.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <fstream>
+#include <system_error>
 
 #include "server/private_file.h"
 #include "store/checkpoint.h"
@@ -16,8 +19,11 @@ namespace fs = std::filesystem;
 tl::expected<ScratchSpace, std::string> ScratchSpace::make(fs::path folder) {
   std::error_code ignored;
   fs::remove_all(folder, ignored);
-  if (auto made = make_private_folder(folder); !made) {
-    return tl::unexpected(sentence(made.error()));
+  // A new one, never one that is there: where others may write, they could have made it.
+  if (::mkdir(folder.c_str(), 0700) != 0) {
+    return tl::unexpected("cannot make " + folder.string() + ": " +
+                          std::generic_category().message(errno) +
+                          "\n    → remove what is there, or choose another scratch_folder");
   }
   return ScratchSpace(std::move(folder));
 }

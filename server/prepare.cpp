@@ -10,6 +10,7 @@
 #include <chrono>
 #include <utility>
 
+#include "server/backup.h"
 #include "server/port_probe.h"
 #include "server/private_file.h"
 #include "server/self_signed.h"
@@ -139,6 +140,7 @@ Prepared prepare(Config& config, std::vector<std::string>& errors) {
     if (!wrapping) errors.push_back(wrapping.error().message);
     if (wrapping && *wrapping) prepared.keys.wrapping = **wrapping;
     if (config.demo) prepare_demo(config, errors);
+    remove_what_a_killed_backup_left(config);
   }
   PortCheck ports(config.demo, errors);
   ports.probe(config.http.listen, "http.listen");

@@ -123,6 +123,23 @@ TEST_F(BackupTest, IsMadeByTheServersUserAloneAndOneAtATime) {
   EXPECT_FALSE(fs::exists(server_.data_dir() / "backup.lock"));
 }
 
+// Names are in the plain copy, and each half-written file has a name of its own.
+TEST_F(BackupTest, ThatWasKilledLeavesNothingForLong) {
+  fs::create_directories(server_.data_dir() / "backup-scratch");
+  server_.folder().write("data/backup-scratch/copy.db", "names", 0600);
+  server_.folder().write("backups/bedside-2026-01-01T000000Z.backup.unproven.part", "x", 0600);
+  server_.folder().write("backups/bedside-2026-01-02T000000Z.backup.unproven", "x", 0600);
+  server_.folder().write("backups/notes.txt", "x", 0600);
+  fs::permissions(server_.data_dir(), fs::perms::owner_all);
+  server_.start();
+  EXPECT_FALSE(fs::exists(server_.data_dir() / "backup-scratch"));
+  ASSERT_EQ(command({"backup", "make"}).exit_code, 0);
+  EXPECT_EQ(server_.stop(SIGTERM).exit_code, 0);
+  ASSERT_EQ(backups().size(), 2U) << "the backup, and what is not ours";
+  EXPECT_THAT(backups().front(), HasSubstr(".backup"));
+  EXPECT_THAT(backups().back(), HasSubstr("notes.txt"));
+}
+
 // A loss that is declared too small is one that every later check objects to.
 TEST_F(BackupTest, IsNotRestoredBesideAnAnchorThatSaysNothingOfItsLog) {
   server_.start();
