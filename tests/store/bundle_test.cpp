@@ -248,10 +248,13 @@ TEST_F(BundleTest, OpenedValuesThatAreOutOfOrderOrNoneAreNoticedByBothAlike) {
     return text.substr(line) + text.substr(0, line);
   });
   EXPECT_EQ(moved.problem, "values were opened of records that are not here");
-  for (const auto& [from, to] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"\"seq\":2,", "\"seq\":\"2\","}, {"\"seq\":2,", ""}, {"{", " {"}, {"}\n", "}"}}) {
-    EXPECT_FALSE(with([&](const std::string& text) { return replaced(text, from, to); }).ok())
-        << from;
+  using Change = std::pair<const char*, const char*>;
+  for (const Change& change : {Change{"\"seq\":2,", "\"seq\":\"2\","}, Change{"\"seq\":2,", ""},
+                               Change{"{", " {"}, Change{"}\n", "}"}}) {
+    EXPECT_FALSE(with([&](const std::string& text) {
+                   return replaced(text, change.first, change.second);
+                 }).ok())
+        << change.first;
   }
   const auto cut = with([](const std::string& text) { return text.substr(0, text.size() - 1); });
   EXPECT_THAT(cut.problem, HasSubstr("cut off"));
